@@ -1,0 +1,110 @@
+"""Records to bytes and back.
+
+The canonical form is JSON in UTF-8 with sorted keys, no white space and no nulls, so that a record
+has one SHA-256. Producers are strict; `decode_tolerant` is for the collector.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+
+from agent.records._acquisition import AcquisitionFinished, AcquisitionStarted, DatasetStamp, FrameLedger
+from agent.records._base import Record
+from agent.records._health import AgentEvent, Gap, Heartbeat
+from agent.records._instrument import InstrumentDescription
+from agent.records._qc import QcResult
+from agent.records._state import StateChange, StateSnapshot
+
+KINDS: dict[str, type[Record]] = {
+    model.model_fields["kind"].default: model
+    for model in (
+        InstrumentDescription,
+        StateSnapshot,
+        StateChange,
+        AcquisitionStarted,
+        AcquisitionFinished,
+        FrameLedger,
+        DatasetStamp,
+        QcResult,
+        Heartbeat,
+        AgentEvent,
+        Gap,
+    )
+}
+"""Every kind of record we publish."""
+
+AnyRecord = Annotated[
+    InstrumentDescription
+    | StateSnapshot
+    | StateChange
+    | AcquisitionStarted
+    | AcquisitionFinished
+    | FrameLedger
+    | DatasetStamp
+    | QcResult
+    | Heartbeat
+    | AgentEvent
+    | Gap,
+    Field(discriminator="kind"),
+]
+_ADAPTER: TypeAdapter[Record] = TypeAdapter(AnyRecord)
+
+
+class RecordError(ValueError):
+    """Bytes that are no record of ours; the message says why."""
+
+
+class Envelope(BaseModel):
+    """The few fields by which a collector files a record it may not understand."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    record_id: str
+    kind: str
+    schema_version: str = "0.0"
+    instrument_id: str | None = None
+    acquisition_id: str | None = None
+
+
+def encode(record: Record) -> bytes:
+    """Return the canonical JSON of a record, in UTF-8 and without a line end."""
+    return canonical_json(record.model_dump(mode="json", exclude_none=True))
+
+
+def canonical_json(value: Any) -> bytes:
+    """Return `value` as JSON with sorted keys and no white space; NaN is refused with ValueError."""
+    return json.dumps(
+        value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
+    ).encode()
+
+
+def sha256_of(record: Record) -> str:
+    """Return the SHA-256 of the record's canonical JSON, in lower-case hexadecimal."""
+    return hashlib.sha256(encode(record)).hexdigest()
+
+
+def decode(data: bytes) -> Record:
+    """Return the record in `data`; unknown kinds and unknown fields are refused with `RecordError`."""
+    try:
+        return _ADAPTER.validate_json(data)
+    except ValidationError as error:
+        raise RecordError(_in_words(error)) from error
+
+
+def decode_tolerant(data: bytes) -> Record:
+    """Return the record in `data`, ignoring fields we do not know; raise `RecordError` for anything else."""
+    try:
+        return _ADAPTER.validate_json(data, extra="ignore")
+    except ValidationError as error:
+        raise RecordError(_in_words(error)) from error
+
+
+def _in_words(error: ValidationError) -> str:
+    first = error.errors(include_url=False, include_input=False)[0]
+    where = ".".join(str(part) for part in first["loc"]) or "record"
+    more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
+    return f"{where}: {first['msg']}{more}"

@@ -1,0 +1,80 @@
+"""How the agent itself fares: heartbeat, events, and gaps it had to leave."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Literal
+
+from pydantic import Field
+
+from agent.records._base import Frozen, Instant, Record, Scalar, UtcTime
+
+
+class SpoolHealth(Frozen):
+    """What waits on disk."""
+
+    n_waiting: int = Field(ge=0, description="Records not yet acknowledged.")
+    bytes_on_disk: int = Field(ge=0, description="Size of all spools.")
+    oldest_waiting_at: UtcTime | None = Field(default=None, description="Capture time of the oldest of them.")
+    n_poisoned: int = Field(default=0, ge=0, description="Records set aside because they could not be sent.")
+    n_thinned: int = Field(default=0, ge=0, description="Records given up under disk pressure since start.")
+
+
+class Heartbeat(Record):
+    """The agent is alive."""
+
+    kind: Literal["heartbeat"] = "heartbeat"
+    uptime_s: float = Field(ge=0, description="Since the agent started.")
+    spool: SpoolHealth = Field(description="What waits on disk.")
+    hardware: Literal["none", "starting", "idle", "acquiring", "busy", "down"] = Field(
+        description="State of the driver."
+    )
+    last_capture_at: UtcTime | None = Field(default=None, description="When hardware was last read.")
+    n_restarts: int = Field(default=0, ge=0, description="Restarts of the hardware process since start.")
+    n_overflow: int = Field(default=0, ge=0, description="Events lost to a full capture queue since start.")
+    disk_free_bytes: int | None = Field(default=None, ge=0, description="Free on the spool's volume.")
+    clock_offset_s: float | None = Field(
+        default=None, description="Collector's clock minus ours at the last reply."
+    )
+    cpu_percent: float | None = Field(
+        default=None, description="Agent and its children, since the last heartbeat; 100 is one core."
+    )
+    memory_bytes: int | None = Field(default=None, description="Resident, agent and its children.")
+    versions: dict[str, str] = Field(default_factory=dict, description="Versions of what runs.")
+
+
+class Severity(StrEnum):
+    """How much an event matters."""
+
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+class AgentEvent(Record):
+    """Something happened to the agent itself."""
+
+    kind: Literal["agent_event"] = "agent_event"
+    severity: Severity = Field(description="info, warning or error.")
+    event: str = Field(
+        pattern=r"^[a-z][a-z0-9_]*$", description="Stable name, such as hardware_process_crashed."
+    )
+    message: str = Field(description="What happened and what to do, in words.")
+    details: dict[str, Scalar] = Field(default_factory=dict, description="Figures of the event.")
+
+
+class Gap(Record):
+    """Records that were given up, and why: nothing is lost in silence."""
+
+    kind: Literal["gap"] = "gap"
+    cause: Literal["disk_pressure", "budget", "corrupt_segment", "queue_overflow", "record_too_large"] = (
+        Field(description="Why they were given up.")
+    )
+    lane: str = Field(description="Lane of the spool.")
+    spool_id: str | None = Field(
+        default=None, description="The spool, when sequence numbers are missing from it."
+    )
+    first_seq: int | None = Field(default=None, description="First missing sequence number.")
+    last_seq: int | None = Field(default=None, description="Last missing sequence number.")
+    n_records: int | None = Field(default=None, ge=0, description="How many; absent when that is unknown.")
+    since: Instant | None = Field(default=None, description="When the gap began.")

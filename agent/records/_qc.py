@@ -1,0 +1,65 @@
+"""The result of a quality-control measurement."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Literal
+from uuid import UUID
+
+from pydantic import Field
+
+from agent.records._base import Frozen, Quantity, Record, Scalar
+
+
+class QcStatus(StrEnum):
+    """Verdict of a rule; the value is kept whatever it says."""
+
+    PASS = "pass"
+    WARN = "warn"
+    FAIL = "fail"
+    UNKNOWN = "unknown"
+
+
+class QcMetric(Frozen):
+    """One measured figure."""
+
+    metric: str = Field(description="Name of the figure, such as fwhm_x.")
+    measured: Quantity | None = Field(
+        default=None, description="The value; absent when it could not be measured."
+    )
+    uncertainty: Quantity | None = Field(default=None, description="Standard uncertainty, same unit.")
+    expected: Quantity | None = Field(default=None, description="From theory.")
+    baseline: Quantity | None = Field(default=None, description="Time zero of this instrument.")
+    lower_limit: float | None = Field(default=None, description="Lowest value that passes, same unit.")
+    upper_limit: float | None = Field(default=None, description="Highest value that passes, same unit.")
+    status: QcStatus = Field(description="pass, warn, fail or unknown.")
+    rule: str = Field(description="The rule that said so.")
+
+
+class QcInput(Frozen):
+    """What was measured on."""
+
+    name: str = Field(description="File name or description.")
+    sha256: str = Field(description="Of the file, or of the array in C order, little endian.")
+
+
+class QcResult(Record):
+    """One run of one routine."""
+
+    kind: Literal["qc_result"] = "qc_result"
+    run_id: UUID = Field(description="Names the run.")
+    routine: str = Field(description="Name of the routine.")
+    routine_version: str = Field(description="Version of the routine's method.")
+    acquisition_id: UUID | None = Field(
+        default=None, description="The acquisition that was measured, if one was."
+    )
+    light_path: dict[str, str] = Field(
+        default_factory=dict, description="Objective, camera, channel it holds for."
+    )
+    metrics: tuple[QcMetric, ...] = Field(description="The figures.")
+    status: QcStatus = Field(description="The worst of the figures.")
+    n_used: int = Field(ge=0, description="Objects or frames that entered.")
+    n_rejected: dict[str, int] = Field(default_factory=dict, description="Reason to count.")
+    parameters: dict[str, Scalar] = Field(default_factory=dict, description="Settings of the routine.")
+    inputs: tuple[QcInput, ...] = Field(default=(), description="What was measured on.")
+    software: dict[str, str] = Field(default_factory=dict, description="Versions.")
