@@ -1,0 +1,393 @@
+"""The agent's settings: what may stand in its TOML file, with units, defaults and reasons.
+
+Every key has a default, so an empty file is a valid one. `load_settings` reads a file and says in plain words
+what is wrong with it; `print_settings` writes settings out with a comment above every key.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import sys
+import textwrap
+import tomllib
+from math import isfinite
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import platformdirs
+import tomlkit
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    model_validator,
+)
+from tomlkit.items import AbstractTable, InlineTable, Table
+
+from agent.errors import SettingsError
+from agent.records import Scalar
+
+DATA_DIR_VARIABLE = "SCOPESTAMP_DATA_DIR"
+"""Environment variable that overrides `data_dir`."""
+
+DEMO_CONFIG = "demo"
+"""Stands for the demo configuration that comes with the installed test adapters."""
+
+
+def _from_file(value: str, info: ValidationInfo) -> str:
+    """Make a path absolute, seen from the folder of the settings file (or the working directory without one)."""
+    if not value:
+        return value
+    folder: Path = (info.context or {}).get("folder", Path())
+    # normpath, not resolve: a mapped network drive keeps the letter its users know
+    return os.path.normpath((folder / Path(value).expanduser()).absolute())
+
+
+def _configuration(value: str, info: ValidationInfo) -> str:
+    return value if value == DEMO_CONFIG else _from_file(value, info)
+
+
+def _web_address(value: str) -> str:
+    if value and not value.startswith(("https://", "http://")):
+        raise ValueError("an address that begins with https:// (or http://), or an empty string")
+    return value.rstrip("/")
+
+
+def _finite_scalar(value: Any) -> Any:
+    if not isinstance(value, bool | int | float | str) or (isinstance(value, float) and not isfinite(value)):
+        raise ValueError("a text, a finite number, true or false, or {value = …, unit = …}")
+    return value
+
+
+def _spelled_out(value: Any) -> Any:
+    return value if isinstance(value, dict | BaseModel) else {"value": value}
+
+
+FilePath = Annotated[str, AfterValidator(_from_file)]
+ConfigurationPath = Annotated[str, AfterValidator(_configuration)]
+WebAddress = Annotated[str, AfterValidator(_web_address)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+
+class Section(BaseModel):
+    """Settings are strict: TOML has types of its own, so the text "30" is not the number 30."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class StatedFact(Section):
+    """One thing the facility states of a device, such as a pixel pitch of 6.5 um."""
+
+    value: Annotated[Scalar, BeforeValidator(_finite_scalar)] = Field(description="The value.")
+    unit: str | None = Field(default=None, description="UCUM code of the unit, such as um, nm, mW.")
+
+
+Fact = Annotated[StatedFact, BeforeValidator(_spelled_out)]
+
+
+class InstrumentSettings(Section):
+    """What the facility states of the instrument. An empty string means: not stated."""
+
+    id: str = Field(
+        default="",
+        pattern=r"^[A-Za-z0-9._-]*$",
+        description="Names the instrument in every record: letters, digits, '.', '_', '-'. "
+        "Empty: minted at the first start.",
+    )
+    name: str = Field(default="", description="What people call it.")
+    site: str = Field(default="", description="Where it stands: building, room.")
+    manufacturer: str = Field(default="", description="Who made the stand.")
+    model: str = Field(default="", description="Model of the stand.")
+    serial_number: str = Field(default="", description="Serial number of the stand.")
+    pid: str = Field(default="", description="Persistent identifier of the instrument, such as a DOI.")
+    facility: str = Field(default="", description="Facility that runs it.")
+    owner: str = Field(default="", description="Institution that owns it.")
+    devices: dict[str, dict[str, Fact]] = Field(
+        default_factory=dict,
+        description="Facts about single devices, joined to the hardware by device label:\n"
+        "[instrument.devices.Camera]\n"
+        'sensor = "back-illuminated sCMOS"\n'
+        'pixel_pitch = {value = 6.5, unit = "um"}',
+    )
+
+    @property
+    def nameplate(self) -> dict[str, str]:
+        """What is stated of the whole instrument; keys that are not stated are left out."""
+        texts = self.model_dump(exclude={"id", "devices"})
+        return {key: text for key, text in texts.items() if text}
+
+
+class HardwareSettings(Section):
+    """How the microscope is reached."""
+
+    driver: Literal["mmcore"] = Field(default="mmcore", description="Back end that talks to the hardware.")
+    config_file: ConfigurationPath = Field(
+        default="",
+        description="Micro-Manager configuration (.cfg). 'demo': the demo configuration of the installed test "
+        "adapters. Empty: no hardware is loaded.",
+    )
+    adapter_paths: tuple[FilePath, ...] = Field(
+        default=(),
+        strict=False,  # TOML has lists, not tuples
+        description="Folders with device adapters. Empty: where pymmcore-plus finds them.",
+    )
+    call_deadline_s: Positive = Field(
+        default=30.0, description="A call to the hardware that takes longer counts as hung."
+    )
+    start_deadline_s: Positive = Field(
+        default=120.0, description="Loading the configuration may take this long."
+    )
+    restart_backoff_s: Positive = Field(
+        default=1.0,
+        description="Pause before a crashed hardware process is started again; doubles each time.",
+    )
+    restart_backoff_max_s: Positive = Field(default=300.0, description="The longest such pause.")
+
+    @model_validator(mode="after")
+    def _pauses_in_order(self) -> HardwareSettings:
+        if self.restart_backoff_max_s < self.restart_backoff_s:
+            raise ValueError(
+                f"restart_backoff_max_s of at least restart_backoff_s ({self.restart_backoff_s:g})"
+            )
+        return self
+
+
+class CaptureSettings(Section):
+    """What is recorded, and how often."""
+
+    queue_size: int = Field(default=10_000, ge=1, description="Events that may wait to be recorded.")
+    poll_interval_s: Positive = Field(
+        default=30.0, description="One full cycle over all properties, in search of changes nobody announced."
+    )
+    poll_pause_ms: float = Field(
+        default=5.0, ge=0, allow_inf_nan=False, description="Pause between two property reads of that cycle."
+    )
+    key_frame_interval_s: Positive = Field(
+        default=3600.0, description="A whole snapshot is recorded this often, even if nothing changes."
+    )
+    ledger_flush_s: Positive = Field(
+        default=0.25, description="Frame stamps reach the disk at least this often: what a crash can cost."
+    )
+    stamp_inside: bool = Field(default=True, description="Write the record's id into the dataset itself.")
+    write_sidecar: bool = Field(default=True, description="Write the record as a file beside the dataset.")
+    hash_files: bool = Field(default=True, description="Compute the SHA-256 of every dataset.")
+
+
+class CollectorSettings(Section):
+    """Where records are sent."""
+
+    url: WebAddress = Field(
+        default="", description="Address of the collector, https://…; empty: keep records on disk only."
+    )
+    ca_file: FilePath = Field(
+        default="", description="Certificate authority to trust (PEM). Empty: those of the system."
+    )
+    heartbeat_interval_s: Positive = Field(default=60.0, description="How often the agent says it is alive.")
+    timeout_s: Positive = Field(
+        default=30.0, description="A request that takes longer is given up and repeated."
+    )
+
+
+class SpoolSettings(Section):
+    """What waits on disk until the collector has it."""
+
+    max_bytes: int = Field(
+        default=0,
+        ge=0,
+        description="Largest size of all spools. 0: the smaller of 5 GB and 10 % of the free space.",
+    )
+    min_free_bytes: int = Field(
+        default=1 << 30, ge=0, description="Below this much free space snapshots are thinned out (1 GiB)."
+    )
+    floor_bytes: int = Field(
+        default=256 << 20,
+        ge=0,
+        description="Below this much free space nothing more is written: the disk belongs to the images (256 MiB).",
+    )
+
+
+class LogSettings(Section):
+    """The agent's own log files, in <data_dir>/logs."""
+
+    level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info", description="Least important message that is kept: debug, info, warning or error."
+    )
+    max_bytes: int = Field(default=10_000_000, ge=10_000, description="A log file is rotated at this size.")
+    n_files: int = Field(default=5, ge=1, description="Files kept per process, with the one being written.")
+
+
+class AgentSettings(Section):
+    """Settings of the Scopestamp agent. Relative paths are seen from the folder of this file."""
+
+    data_dir: FilePath = Field(
+        default="",
+        description="Spool, ledgers, keys and logs. Empty: the platform's default. "
+        f"The environment variable {DATA_DIR_VARIABLE} overrides it.",
+    )
+    instrument: InstrumentSettings = InstrumentSettings()
+    hardware: HardwareSettings = HardwareSettings()
+    capture: CaptureSettings = CaptureSettings()
+    collector: CollectorSettings = CollectorSettings()
+    spool: SpoolSettings = SpoolSettings()
+    log: LogSettings = LogSettings()
+
+    @property
+    def data_path(self) -> Path:
+        """The data folder: the one that is set, else the platform's default. It need not exist yet."""
+        return Path(self.data_dir) if self.data_dir else default_data_path()
+
+
+def default_data_path() -> Path:
+    """Return where data goes when nobody says: shared on Windows, where the agent is a service."""
+    if sys.platform == "win32":
+        return platformdirs.site_data_path("scopestamp", appauthor=False)
+    return platformdirs.user_data_path("scopestamp", appauthor=False)
+
+
+# ---- reading
+
+
+def load_settings(path: Path | None = None) -> AgentSettings:
+    """Return the settings in a TOML file, or the defaults without one.
+
+    Parameters
+    ----------
+    path : Path, optional
+        The file. Relative paths in it are seen from its folder.
+
+    Raises
+    ------
+    SettingsError
+        The file is missing, is no TOML, or holds a key or value we do not know; the message names every one.
+    """
+    table = _read_toml(path) if path else {}
+    if folder := os.environ.get(DATA_DIR_VARIABLE):
+        table["data_dir"] = str(Path(folder).expanduser().absolute())
+    try:
+        return AgentSettings.model_validate(table, context={"folder": path.parent if path else Path()})
+    except ValidationError as error:
+        raise SettingsError(_in_words(error, path)) from error
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    try:
+        text = path.read_text("utf-8-sig")  # Windows editors put a byte order mark in front
+        return tomllib.loads(text)
+    except OSError as error:
+        raise SettingsError(
+            f"expected a settings file at {path}, but it cannot be read: {error.strerror}. "
+            "Check the path, or name no file to start with the defaults."
+        ) from error
+    except UnicodeDecodeError as error:
+        raise SettingsError(
+            f"{path}: expected UTF-8 text; byte {error.start} is none. Save it as UTF-8."
+        ) from error
+    except tomllib.TOMLDecodeError as error:
+        hint = " Write Windows paths in 'single quotes' or with /." if "\\" in text else ""
+        raise SettingsError(f"{path} is not valid TOML: {error}.{hint}") from error
+
+
+_TOML_WORDS = {
+    "model_type": "a table",
+    "dict_type": "a table",
+    "tuple_type": "a list",
+    "string_type": "a text in quotes",
+    "bool_type": "true or false",
+    "int_type": "a whole number",
+    "float_type": "a number",
+    "finite_number": "a finite number",
+    "string_pattern_mismatch": "letters, digits, '.', '_' and '-' only",
+}
+"""pydantic speaks Python; the reader wrote TOML."""
+
+
+def _in_words(error: ValidationError, path: Path | None) -> str:
+    lines = [_problem(details) for details in error.errors(include_url=False)]
+    return f"{path or 'settings'}: " + "; ".join(lines)
+
+
+def _problem(details: Any) -> str:
+    """Return one problem as a phrase: the key, what was expected, what came."""
+    loc = [str(part) for part in details["loc"]]
+    if details["type"] == "extra_forbidden":
+        return f"unknown key {_place(loc)}{_nearest(loc[-1])}"
+    message = _TOML_WORDS.get(details["type"], details["msg"])
+    expected = message.removeprefix("Value error, ").removeprefix("Input should be ")
+    came = "" if isinstance(details["input"], BaseModel) else f", came {details['input']!r}"
+    return f"{_place(loc)}: expected {expected}{came}"
+
+
+def _place(loc: list[str]) -> str:
+    """Return a key the way it is written in the file: `[section] key`."""
+    return f"[{'.'.join(loc[:-1])}] {loc[-1]}" if len(loc) > 1 else loc[0]
+
+
+def _nearest(key: str) -> str:
+    known = {name: name for name in AgentSettings.model_fields}
+    for section, field in AgentSettings.model_fields.items():
+        if isinstance(field.annotation, type) and issubclass(field.annotation, Section):
+            known |= {name: f"[{section}] {name}" for name in field.annotation.model_fields}
+    match = difflib.get_close_matches(key, known, n=1)
+    return f" (did you mean {known[match[0]]}?)" if match else ""
+
+
+# ---- printing
+
+
+def print_settings(settings: AgentSettings) -> str:
+    """Return settings as TOML with a comment above every key; reading it gives the same settings."""
+    document = tomlkit.document()
+    _fill(document, settings)
+    return tomlkit.dumps(document).rstrip() + "\n"
+
+
+def _fill(table: Any, section: Section) -> None:
+    """Write one section into a table: its own description, then key by key, sub-sections last."""
+    _comment(table, type(section).__doc__ or "")
+    for name, field in type(section).model_fields.items():
+        value = getattr(section, name)
+        if not isinstance(value, Section):
+            table.add(tomlkit.nl())
+            _comment(table, field.description or "")
+        if isinstance(value, Section):
+            table.add(tomlkit.nl())
+            table.add(name, _section(value))
+        elif isinstance(value, dict):
+            _fill_devices(table, name, value)
+        else:
+            table.add(name, list(value) if isinstance(value, tuple) else value)
+
+
+def _section(section: Section) -> Table:
+    table = tomlkit.table()
+    _fill(table, section)
+    return table
+
+
+def _fill_devices(table: AbstractTable, name: str, devices: dict[str, dict[str, StatedFact]]) -> None:
+    if not devices:
+        return  # the comment shows how to write one
+    facts = tomlkit.table(is_super_table=True)
+    for label, stated in devices.items():
+        device = tomlkit.table()
+        for key, fact in stated.items():
+            device.add(key, fact.value if fact.unit is None else _inline(fact))
+        facts.add(label, device)
+    table.add(name, facts)
+
+
+def _inline(fact: StatedFact) -> InlineTable:
+    inline = tomlkit.inline_table()
+    inline.update(fact.model_dump())
+    return inline
+
+
+def _comment(table: Any, text: str) -> None:
+    for paragraph in text.splitlines():
+        for line in textwrap.wrap(paragraph, width=96):
+            table.add(tomlkit.comment(line))
