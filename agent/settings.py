@@ -296,6 +296,7 @@ _TOML_WORDS = {
     "model_type": "a table",
     "dict_type": "a table",
     "tuple_type": "a list",
+    "missing": "this key to be there",
     "string_type": "a text in quotes",
     "bool_type": "true or false",
     "int_type": "a whole number",
