@@ -24,7 +24,8 @@ Scalar = bool | int | FiniteFloat | str
 class Frozen(BaseModel):
     """A model that is never changed once made and refuses fields it does not know."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=False)
+    # allow_inf_nan: JSON has neither, so they are refused where a record is made, not where it is sent
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class Instant(Frozen):

@@ -1,7 +1,7 @@
 """Records to bytes and back.
 
-The canonical form is JSON in UTF-8 with sorted keys, no white space and no nulls, so that a record
-has one SHA-256. Producers are strict; `decode_tolerant` is for the collector.
+The canonical form is JSON in UTF-8 with sorted keys, no white space and without the fields that are
+absent, so that a record has one SHA-256. Producers are strict; `decode_tolerant` is for the collector.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ def sha256_of(record: Record) -> str:
 def decode(data: bytes) -> Record:
     """Return the record in `data`; unknown kinds and unknown fields are refused with `RecordError`."""
     try:
-        return _ADAPTER.validate_json(data)
+        return _with_identity(_ADAPTER.validate_json(data))
     except ValidationError as error:
         raise RecordError(_in_words(error)) from error
 
@@ -98,9 +98,17 @@ def decode(data: bytes) -> Record:
 def decode_tolerant(data: bytes) -> Record:
     """Return the record in `data`, ignoring fields we do not know; raise `RecordError` for anything else."""
     try:
-        return _ADAPTER.validate_json(data, extra="ignore")
+        return _with_identity(_ADAPTER.validate_json(data, extra="ignore"))
     except ValidationError as error:
         raise RecordError(_in_words(error)) from error
+
+
+def _with_identity(record: Record) -> Record:
+    """Refuse bytes without an id or version: the models' defaults are for making records, not for reading them."""
+    missing = {"record_id", "schema_version"} - record.model_fields_set
+    if missing:
+        raise RecordError(f"{', '.join(sorted(missing))}: Field required")
+    return record
 
 
 def _in_words(error: ValidationError) -> str:
