@@ -36,7 +36,7 @@ class AcquisitionPlan(Frozen):
         default=None, description="Planned interval between time points, s."
     )
     sequence: dict[str, Any] | None = Field(
-        default=None, description="The plan as its own program wrote it (useq-schema)."
+        default=None, description="The plan as its own program wrote it (useq-schema); NaN becomes null."
     )
 
 
