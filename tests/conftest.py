@@ -1,0 +1,95 @@
+"""Guards around every test: what a test starts or changes, it ends or restores.
+
+A thread that outlives its test, a handler on the root logger or a changed environment breaks some later test,
+which then takes the blame. Each guard puts things right again and fails the test that left them.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+LASTING_THREADS = ("asyncio_", "pytest_timeout", "numba", "zarr_", "tifffile", "AnyIO worker thread")
+"""Names of threads that libraries start once and keep; they end with the process."""
+
+LASTING_VARIABLES = ("PYTEST_CURRENT_TEST", "QT_", "PYQTGRAPH_", "KMP_", "SE_")
+"""Environment variables that pytest or libraries set for good, by the start of their names."""
+
+THREAD_GRACE_S = 5.0
+"""A thread that was told to end may take this long."""
+
+
+@pytest.fixture(autouse=True)
+def no_thread_left() -> Iterator[None]:
+    before = set(threading.enumerate())
+    yield
+    deadline = time.monotonic() + THREAD_GRACE_S
+    started = [thread for thread in threading.enumerate() if thread not in before]
+    watched = [thread for thread in started if not thread.name.startswith(LASTING_THREADS)]
+    for thread in watched:
+        thread.join(max(deadline - time.monotonic(), 0))
+    left = [thread.name for thread in watched if thread.is_alive()]
+    if left:
+        pytest.fail(
+            f"threads still run {THREAD_GRACE_S:g} s after the test: {left}. Stop and join what the test started; "
+            "if a library keeps the thread on purpose, add its name to LASTING_THREADS in tests/conftest.py.",
+            pytrace=False,
+        )
+
+
+@pytest.fixture(autouse=True)
+def loggers_untouched() -> Iterator[None]:
+    loggers = [logging.getLogger(), logging.getLogger("scopestamp")]
+    before = [_face(logger) for logger in loggers]
+    yield
+    for logger, (level, propagate, handlers) in zip(loggers, before, strict=True):
+        now = _face(logger)
+        logger.handlers[:] = [h for h in logger.handlers if h in handlers or _is_pytests(h)]
+        logger.setLevel(level)
+        logger.propagate = propagate
+        if now != (level, propagate, handlers):
+            pytest.fail(
+                f"the test left the logger {logger.name!r} with level, propagate, handlers = {now}; before it were "
+                f"{(level, propagate, handlers)}. Some import sets the root logger up (pymmcore-plus does unless it "
+                "is fenced in), or stop_logging() was not called.",
+                pytrace=False,
+            )
+
+
+def _face(logger: logging.Logger) -> tuple[int, bool, list[logging.Handler]]:
+    return logger.level, logger.propagate, [h for h in logger.handlers if not _is_pytests(h)]
+
+
+def _is_pytests(handler: logging.Handler) -> bool:
+    return type(handler).__module__.startswith("_pytest.")
+
+
+@pytest.fixture(autouse=True)
+def environment_restored() -> Iterator[None]:
+    before, folder = _environment(), Path.cwd()
+    yield
+    now, last_folder = _environment(), Path.cwd()
+    changed = sorted(name for name in before.keys() | now.keys() if before.get(name) != now.get(name))
+    for name in changed:
+        if name in before:
+            os.environ[name] = before[name]
+        else:
+            del os.environ[name]
+    os.chdir(folder)
+    if changed or last_folder != folder:
+        what = [*changed, *(["the working folder"] if last_folder != folder else [])]
+        pytest.fail(
+            f"the test left a changed environment: {what}. Use monkeypatch.setenv or monkeypatch.chdir; if a library "
+            "sets a variable for good, add it to LASTING_VARIABLES in tests/conftest.py.",
+            pytrace=False,
+        )
+
+
+def _environment() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if not name.startswith(LASTING_VARIABLES)}
