@@ -1,0 +1,62 @@
+"""Hardware back ends behind one contract: what the hardware said, and nothing else."""
+
+from drivers.base import Driver, OwningDriver
+from drivers.errors import AcquisitionError, ConfigurationError, DriverError
+from drivers.events import (
+    ConfigurationLoaded,
+    FrameSeen,
+    HardwareEvent,
+    LiveToggled,
+    PresetSet,
+    PropertyMoved,
+    SequenceFinished,
+    SequenceStarted,
+)
+from drivers.readings import (
+    Channel,
+    Device,
+    FramePosition,
+    FrameStamp,
+    Hardware,
+    How,
+    Image,
+    Key,
+    Moment,
+    Preset,
+    Property,
+    PropertyReading,
+    SequencePlan,
+    Status,
+    Value,
+)
+
+__all__ = [
+    "AcquisitionError",
+    "Channel",
+    "ConfigurationError",
+    "ConfigurationLoaded",
+    "Device",
+    "Driver",
+    "DriverError",
+    "FramePosition",
+    "FrameSeen",
+    "FrameStamp",
+    "Hardware",
+    "HardwareEvent",
+    "How",
+    "Image",
+    "Key",
+    "LiveToggled",
+    "Moment",
+    "OwningDriver",
+    "Preset",
+    "PresetSet",
+    "Property",
+    "PropertyMoved",
+    "PropertyReading",
+    "SequenceFinished",
+    "SequencePlan",
+    "SequenceStarted",
+    "Status",
+    "Value",
+]

@@ -1,0 +1,118 @@
+"""One line in a user's pymmcore-plus program: ``agent.attach(core)``."""
+
+from __future__ import annotations
+
+import atexit
+import weakref
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from agent.capture.setup import options_of, profile_of
+from agent.capture.worker import Capture
+from agent.errors import CaptureError
+from agent.local import Local
+from agent.outbox import Outbox
+from agent.settings import load_settings
+
+if TYPE_CHECKING:
+    from pymmcore_plus import CMMCorePlus
+
+AT_EXIT_S = 10.0
+_attached: weakref.WeakKeyDictionary[object, Attachment] = weakref.WeakKeyDictionary()
+
+
+def attach(
+    core: CMMCorePlus, *, config: str | Path | None = None, data_dir: str | Path | None = None
+) -> Attachment:
+    """Capture everything that happens on `core` from now on.
+
+    The core stays yours: it is watched, never moved, and no core is ever created. Records are written to a spool
+    of this process, from which the agent's daemon (``scopestamp run``) sends them; without a daemon they wait there.
+
+    Parameters
+    ----------
+    core : CMMCorePlus
+        The core of your program. Attaching to it again returns the same attachment.
+    config : path, optional
+        An agent.toml, as ``scopestamp run`` reads it; defaults when omitted.
+    data_dir : path, optional
+        Where the agent keeps its identity and spool; overrides the configuration.
+
+    Returns
+    -------
+    Attachment
+        Call its `detach` to stop; at the end of the process that is done for you.
+
+    Raises
+    ------
+    CaptureError
+        `core` is not a pymmcore-plus core.
+    SettingsError, IdentityError, SpoolError
+        The configuration is wrong, or the data folder cannot be used.
+    """
+    if not hasattr(core, "mda") or not hasattr(core, "events"):
+        raise CaptureError(
+            f"attach() wants the CMMCorePlus of your program, such as CMMCorePlus.instance(); got {type(core).__name__}."
+        )
+    if (attachment := _attached.get(core)) is None:
+        attachment = _attached[core] = _attach(core, config, data_dir)
+    return attachment
+
+
+def _attach(core: CMMCorePlus, config: str | Path | None, data_dir: str | Path | None) -> Attachment:
+    from drivers.mmcore import MMCoreDriver, release_callback_at_exit
+
+    settings = load_settings(Path(config) if config else None)
+    local = Local.open(settings, Path(data_dir) if data_dir else None)
+    capture = Capture(
+        MMCoreDriver(core),
+        local.outbox,
+        local.mint,
+        local.data_dir,
+        options_of(settings),
+        profile_of(settings.instrument, local.clock.wall_at()),
+    )
+    capture.start()
+    release_callback_at_exit(core)
+    return Attachment(capture, local.outbox, lambda: _attached.pop(core, None))
+
+
+class Attachment:
+    """A core that is being captured.
+
+    Attributes
+    ----------
+    capture : Capture
+        The capture, with its counters.
+    """
+
+    def __init__(self, capture: Capture, outbox: Outbox, forget: Callable[[], object]) -> None:
+        self.capture = capture
+        self._outbox = outbox
+        self._forget = forget
+        self._is_attached = True
+        atexit.register(self.detach, AT_EXIT_S)
+
+    @property
+    def is_attached(self) -> bool:
+        """Whether the core is still being captured."""
+        return self._is_attached
+
+    def settle(self, timeout_s: float = 30.0) -> bool:
+        """Wait until all that happened so far is on disk; return whether that came in time."""
+        return self.capture.settle(timeout_s)
+
+    def detach(self, timeout_s: float = 30.0) -> bool:
+        """Stop capturing; return whether everything was closed in time.
+
+        What was not, such as hashing a large dataset, is done by the next agent that starts.
+        """
+        if not self._is_attached:
+            return True
+        self._is_attached = False
+        atexit.unregister(self.detach)
+        is_done = self.capture.stop(timeout_s)
+        self._outbox.close()
+        self._forget()
+        return is_done

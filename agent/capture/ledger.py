@@ -1,0 +1,58 @@
+"""Frame rows to frame ledger records."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from uuid import UUID, uuid5
+
+from agent.capture.journal import FrameRow
+from agent.mint import Mint
+from agent.records import FrameColumns, FrameLedger, FrameState, How
+
+BATCH_FRAMES = 1000
+
+States = Mapping[int, Mapping[str, Mapping[str, str]]]
+
+
+def ledger_record(mint: Mint, acquisition_id: UUID, rows: Sequence[FrameRow], states: States) -> FrameLedger:
+    """Return one batch of the ledger.
+
+    Its id follows from the acquisition and the first frame, so that a batch made again after a crash is the
+    same record to the collector.
+    """
+    first = rows[0].frame
+    used = sorted({row.state for row in rows})
+    number_of = {state: position for position, state in enumerate(used)}
+    return mint.make(
+        FrameLedger,
+        record_id=uuid5(acquisition_id, f"frame_ledger {first}"),
+        acquisition_id=acquisition_id,
+        first_frame=first,
+        columns=_columns(rows, number_of),
+        states=tuple(_states(rows, used, states)),
+    )
+
+
+def batches(rows: Sequence[FrameRow], size: int = BATCH_FRAMES) -> Iterable[Sequence[FrameRow]]:
+    """Yield the rows in batches of `size`."""
+    for start in range(0, len(rows), size):
+        yield rows[start : start + size]
+
+
+def _columns(rows: Sequence[FrameRow], number_of: Mapping[int, int]) -> FrameColumns:
+    columns = dict(zip(FrameRow._fields, zip(*rows, strict=True), strict=True))
+    columns["state"] = tuple(number_of[state] for state in columns["state"])
+    return FrameColumns(**columns)
+
+
+def _states(rows: Sequence[FrameRow], used: Sequence[int], states: States) -> Iterable[FrameState]:
+    held: dict[str, dict[str, str]] = {}
+    done = 0
+    for position, number in enumerate(used):
+        differing: dict[str, dict[str, str]] = held if position == 0 else {}
+        for step in range(done + 1, number + 1):
+            for device, values in states.get(step, {}).items():
+                differing.setdefault(device, {}).update(values)
+        done = number
+        from_frame = next(row.frame for row in rows if row.state == number)
+        yield FrameState(from_frame=from_frame, how=How.CACHE, values=differing)

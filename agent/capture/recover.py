@@ -1,0 +1,84 @@
+"""Close the acquisitions that a dead process left open."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from datetime import datetime
+from pathlib import Path
+
+from agent.capture.close import Ending, Stamping, close_acquisition
+from agent.capture.journal import JournalRead, left_journals, read_journal
+from agent.capture.ledger import batches, ledger_record
+from agent.capture.publish import Publisher
+from agent.mint import Mint
+from agent.records import AcquisitionFinished, FinishReason, Instant, RecordError
+
+_log = logging.getLogger("scopestamp.capture")
+
+
+def recover_open_acquisitions(
+    data_dir: Path, mint: Mint, publisher: Publisher, stamping: Stamping
+) -> list[AcquisitionFinished]:
+    """Publish every acquisition whose process is gone, with every frame that was seen.
+
+    One that had no end is closed as *interrupted*; one that had ended but was not yet stamped is closed as it
+    ended. What was published before the crash is published again under the same record ids.
+    """
+    closed = []
+    for folder in left_journals(data_dir):
+        try:
+            journal = read_journal(folder)
+        except (OSError, RecordError) as error:
+            _set_aside(data_dir, folder, str(error))
+            continue
+        for rows in batches(journal.rows):
+            publisher.publish(ledger_record(mint, journal.started.acquisition_id, rows, journal.states))
+        closed.append(close_acquisition(_ending(folder, journal), mint, publisher, stamping))
+    return closed
+
+
+def _ending(folder: Path, journal: JournalRead) -> Ending:
+    started, ended = journal.started, journal.ended
+    if ended is None:
+        reason, problems = (
+            FinishReason.INTERRUPTED,
+            ["The process that captured it ended before the acquisition did."],
+        )
+        finished = _last_seen(journal)
+    else:
+        reason = FinishReason(ended["ended"])
+        problems = ["The process that captured it ended before the state after it was read."]
+        finished = Instant(
+            wall_at=ended["wall_at"], monotonic_ns=ended["monotonic_ns"], boot_id=started.started.boot_id
+        )
+    return Ending(
+        started=started,
+        reason=reason,
+        n_frames=len(journal.rows),
+        folder=folder,
+        fields={"finished": finished},
+        problems=problems,
+        finished=journal.finished,
+        remove=lambda: shutil.rmtree(folder),
+    )
+
+
+def _last_seen(journal: JournalRead) -> Instant:
+    start = journal.started.started
+    if not journal.rows:
+        return start
+    seen_ns = journal.rows[-1].seen_monotonic_ns
+    wall_s = start.wall_at.timestamp() + (seen_ns - start.monotonic_ns) / 1e9
+    return Instant(
+        wall_at=datetime.fromtimestamp(wall_s, start.wall_at.tzinfo),
+        monotonic_ns=seen_ns,
+        boot_id=start.boot_id,
+    )
+
+
+def _set_aside(data_dir: Path, folder: Path, why: str) -> None:
+    kept = data_dir / "unreadable" / folder.name
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    folder.replace(kept)
+    _log.error("The journal of acquisition %s cannot be read (%s); it is kept in %s", folder.name, why, kept)

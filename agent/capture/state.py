@@ -1,0 +1,163 @@
+"""What we hold to be true of the instrument, and what changed in it.
+
+The core's cache is not the truth: after a move, a preset or an acquisition it disagrees with the hardware. So we
+keep a state of record, fed by hardware reads and events, and know of each device whether something was
+commanded since it was last read ("unsettled").
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from agent.capture.convert import reading_of
+from agent.mint import Mint
+from agent.records import Cause, Change
+from drivers import How, Key, Moment, PropertyReading, Status
+
+NOISE_UM = 0.02  # stages report their encoder: below this a position has not changed
+
+
+def differs(before: PropertyReading, after: PropertyReading) -> bool:
+    """Return whether two readings of one thing say different things."""
+    if before.status is not after.status:
+        return True
+    if isinstance(before.value, float) and isinstance(after.value, (int, float)):
+        tolerance = (
+            NOISE_UM if after.unit == "um" and after.key.property.startswith(("@", "Position")) else 0.0
+        )
+        return not math.isclose(before.value, after.value, rel_tol=1e-9, abs_tol=tolerance)
+    return before.value != after.value
+
+
+class StateOfRecord:
+    """The last known reading of everything."""
+
+    def __init__(self) -> None:
+        self._readings: dict[Key, PropertyReading] = {}
+        self._unsettled: dict[str, Cause] = {}
+
+    def forget(self) -> None:
+        """Start anew: other devices may be loaded."""
+        self._readings.clear()
+        self._unsettled.clear()
+
+    def observe(self, reading: PropertyReading) -> PropertyReading | None:
+        """Take in a reading; return the one before when it said something else."""
+        before = self._readings.get(reading.key)
+        self._readings[reading.key] = reading
+        return before if before is not None and differs(before, reading) else None
+
+    def unsettle(self, device: str, cause: Cause) -> None:
+        """Note that a device was moved: what of it was not read since is doubtful."""
+        if self._unsettled.get(device) is not Cause.COMMANDED:
+            self._unsettled[device] = cause
+
+    def settle(self, devices: Iterable[str]) -> None:
+        """Note that devices were read from hardware after they were moved."""
+        for device in devices:
+            self._unsettled.pop(device, None)
+
+    @property
+    def unsettled(self) -> frozenset[str]:
+        """Devices that were moved since they were last read."""
+        return frozenset(self._unsettled)
+
+    def cause_of(self, device: str) -> Cause:
+        """Return who moved a device since it was last read; nobody means it drifted by itself."""
+        return self._unsettled.get(device, Cause.DRIFTED)
+
+    def known(self) -> dict[Key, PropertyReading]:
+        """Return everything known."""
+        return dict(self._readings)
+
+    def with_summary(self, summary: Mapping[Key, PropertyReading]) -> dict[Key, PropertyReading]:
+        """Return what is known, completed by what an acquisition says of its start.
+
+        A hardware reading of a settled device stands. Of an unsettled one, what was announced or commanded
+        stands, and for the rest the engine's (cached) word is newer than ours.
+        """
+        state = self.known()
+        for key, told in summary.items():
+            ours = state.get(key)
+            if ours is None or (key.device in self._unsettled and ours.how is How.HARDWARE):
+                state[key] = told
+        return state
+
+
+@dataclass(slots=True)
+class _Pending:
+    before: PropertyReading | None
+    after: PropertyReading
+    cause: Cause
+    first: Moment
+    last: Moment
+    n_changes: int = 1
+
+
+class ChangeLog:
+    """Sums up changes for a moment, so that a value that flickers is one entry with a count."""
+
+    def __init__(self, mint: Mint) -> None:
+        self._mint = mint
+        self._pending: dict[Key, _Pending] = {}
+
+    def add(self, before: PropertyReading | None, after: PropertyReading, cause: Cause) -> None:
+        """Take in one change."""
+        pending = self._pending.get(after.key)
+        if pending is None:
+            self._pending[after.key] = _Pending(before, after, cause, after.moment, after.moment)
+        else:
+            pending.after, pending.last = after, after.moment
+            pending.n_changes += 1
+
+    def is_due(self, now_ns: int, wait_ns: int) -> bool:
+        """Return whether the oldest pending change has waited long enough."""
+        return any(now_ns - pending.first.monotonic_ns >= wait_ns for pending in self._pending.values())
+
+    def __len__(self) -> int:
+        return len(self._pending)
+
+    def take(self) -> tuple[Change, ...]:
+        """Return the pending changes, and begin anew."""
+        pending, self._pending = self._pending, {}
+        return tuple(
+            Change(
+                device=key.device,
+                property=key.property,
+                before=reading_of(change.before) if change.before else None,
+                after=reading_of(change.after),
+                cause=change.cause,
+                first_at=self._mint.instant(change.first),
+                last_at=self._mint.instant(change.last),
+                n_changes=change.n_changes,
+            )
+            for key, change in pending.items()
+        )
+
+
+def difference(
+    before: Mapping[Key, PropertyReading],
+    after: Mapping[Key, PropertyReading],
+    cause_of: Mapping[str, Cause],
+    mint: Mint,
+) -> tuple[Change, ...]:
+    """Return what differs between two states; devices that nobody moved have drifted."""
+    log = ChangeLog(mint)
+    for key, reading in after.items():
+        earlier = before.get(key)
+        if earlier is not None and differs(earlier, reading):
+            log.add(earlier, reading, cause_of.get(key.device, Cause.DRIFTED))
+    return log.take()
+
+
+def timed_out(key: Key, moment: Moment) -> PropertyReading:
+    """Return the reading of something that is not asked any more because it hung."""
+    return PropertyReading(
+        key,
+        Status.TIMEOUT,
+        How.HARDWARE,
+        moment,
+        error="it hung when it was read last and is left alone for now",
+    )

@@ -1,0 +1,77 @@
+"""The contract of every hardware back end."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from drivers.events import HardwareEvent
+from drivers.readings import Hardware, How, Key, PropertyReading
+
+Listener = Callable[[HardwareEvent], None]
+"""Called on the hardware's own threads: it must return at once and never raise."""
+
+
+class Driver(ABC):
+    """Watches one instrument without disturbing it."""
+
+    @abstractmethod
+    def describe(self) -> Hardware:
+        """Return everything that is loaded.
+
+        Called on the agent's threads at start and after every `ConfigurationLoaded`. May read hardware once
+        per property (limits, allowed values); never moves anything.
+        """
+
+    @abstractmethod
+    def keys(self) -> tuple[Key, ...]:
+        """Return everything `read` can be asked for, in the order of the last `describe`."""
+
+    @abstractmethod
+    def read(self, key: Key, how: How) -> PropertyReading:
+        """Return one reading, from ``How.HARDWARE`` or ``How.CACHE``.
+
+        Never raises for what a device does: a failure is a reading with its status. From hardware it may
+        block as long as the device does (an exposure, a hung serial line); the caller is a thread that may wait.
+        """
+
+    @abstractmethod
+    def is_busy(self) -> bool:
+        """Return whether frames are being taken now, so that reading hardware would disturb. Never blocks."""
+
+    @abstractmethod
+    def listen(self, listener: Listener) -> None:
+        """Send every event to `listener` from now on. At most one listener; asking again for the same is harmless."""
+
+    @abstractmethod
+    def stop_listening(self) -> None:
+        """Send no further event. Harmless when nobody listens."""
+
+
+class OwningDriver(Driver):
+    """A driver that loaded the hardware itself, and so may move it."""
+
+    @abstractmethod
+    def set_property(self, key: Key, value: str) -> None:
+        """Set a property and wait until the device is ready. Raises `DriverError` in the device's own words."""
+
+    @abstractmethod
+    def set_preset(self, group: str, preset: str) -> None:
+        """Set a configuration group to a preset and wait. Raises `DriverError`."""
+
+    @abstractmethod
+    def acquire(self, sequence: Mapping[str, Any], output: Path | None) -> None:
+        """Run a useq-schema sequence to its end, writing to `output` (.ome.zarr or .ome.tiff).
+
+        Blocks; call it on a thread of its own. Raises `AcquisitionError` when it cannot start or ends in an error.
+        """
+
+    @abstractmethod
+    def cancel(self) -> None:
+        """Ask a running `acquire` to end after the frame it is taking. Returns at once."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Unload the devices and let go of the library, so that the process can end cleanly."""

@@ -1,0 +1,85 @@
+"""What hardware tells by itself.
+
+Events are made on the hardware's own threads, so making one must cost next to nothing: what needs work is a
+callable that the listener's thread calls later.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from drivers.readings import FrameStamp, Image, Key, Moment, PropertyReading, SequencePlan
+
+
+@dataclass(frozen=True, slots=True)
+class PropertyMoved:
+    """A value changed; `is_commanded` when software set it, else the device announced it."""
+
+    reading: PropertyReading
+    is_commanded: bool
+
+
+@dataclass(frozen=True, slots=True)
+class PresetSet:
+    """Software set a configuration group to a preset."""
+
+    moment: Moment
+    group: str
+    preset: str
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigurationLoaded:
+    """Other devices may be loaded now: describe the hardware again."""
+
+    moment: Moment
+
+
+@dataclass(frozen=True, slots=True)
+class LiveToggled:
+    """Free-running acquisition without a plan has begun or ended."""
+
+    moment: Moment
+    is_live: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SequenceStarted:
+    """A planned acquisition has begun; the callables are for the listener's thread."""
+
+    moment: Moment
+    sequence_key: int
+    plan: Callable[[], SequencePlan]
+    images: Callable[[], tuple[Image, ...]]
+    readings: Callable[[], Mapping[Key, PropertyReading]]
+    outputs: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class FrameSeen:
+    """A frame was delivered. `state` holds every cached value when something changed since the frame before."""
+
+    moment: Moment
+    stamp: Callable[[], FrameStamp]
+    state: Mapping[Key, str] | None
+
+
+@dataclass(frozen=True, slots=True)
+class SequenceFinished:
+    """A planned acquisition has ended and its writer has closed: completed, canceled or errored."""
+
+    moment: Moment
+    sequence_key: int
+    reason: str
+
+
+HardwareEvent = (
+    PropertyMoved
+    | PresetSet
+    | ConfigurationLoaded
+    | LiveToggled
+    | SequenceStarted
+    | FrameSeen
+    | SequenceFinished
+)

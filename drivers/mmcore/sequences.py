@@ -1,0 +1,161 @@
+"""What a pymmcore-plus acquisition tells of itself: plan, images, frames, outputs.
+
+All of it comes from what the engine hands to its signals. Nothing here asks the core, except for the paths of the
+output, which no signal carries.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from drivers.readings import (
+    Channel,
+    FramePosition,
+    FrameStamp,
+    How,
+    Image,
+    Key,
+    Moment,
+    PropertyReading,
+    SequencePlan,
+    Status,
+)
+
+if TYPE_CHECKING:
+    from pymmcore_plus import CMMCorePlus
+
+MOST_EVENTS_COUNTED = 50_000  # beyond that, planned frames are the product of the axes
+
+
+def plan_of(sequence: Any, summary: Mapping[str, Any]) -> SequencePlan:
+    """Return the plan of a useq-schema sequence; a sequence without an end has no frame count."""
+    from useq import MDASequence
+
+    n_cameras = _n_camera_channels(summary)
+    if not isinstance(sequence, MDASequence) or not _is_finite(sequence):
+        return SequencePlan(axes={}, n_frames=None, source=_as_json(sequence))
+    return SequencePlan(
+        axes={axis: length for axis, length in sequence.sizes.items() if length},
+        n_frames=_n_events(sequence) * n_cameras,
+        channels=tuple(
+            Channel(channel.group, channel.config, channel.exposure) for channel in sequence.channels
+        ),
+        z_step_um=_z_step(sequence),
+        time_interval_s=_time_interval(sequence),
+        source=_as_json(sequence),
+    )
+
+
+def _n_camera_channels(summary: Mapping[str, Any]) -> int:
+    images = summary.get("image_infos") or ({},)
+    return images[0].get("num_camera_adapter_channels", 1)
+
+
+def _is_finite(sequence: Any) -> bool:
+    from pymmcore_plus import GeneratorMDASequence
+
+    return not isinstance(sequence, GeneratorMDASequence)
+
+
+def _n_events(sequence: Any) -> int:
+    """Count the events that take an image: per-channel Z skips and autofocus make it differ from the product."""
+    counted = sum(
+        1 for event in islice(sequence, MOST_EVENTS_COUNTED) if event.action.type == "acquire_image"
+    )
+    if counted < MOST_EVENTS_COUNTED:
+        return counted
+    product = 1
+    for length in sequence.sizes.values():
+        product *= max(length, 1)
+    return product
+
+
+def _z_step(sequence: Any) -> float | None:
+    positions = list(sequence.z_plan) if sequence.z_plan is not None else []
+    return round(abs(positions[1] - positions[0]), 9) if len(positions) > 1 else None
+
+
+def _time_interval(sequence: Any) -> float | None:
+    interval = getattr(sequence.time_plan, "interval", None)
+    return interval.total_seconds() if interval is not None else None
+
+
+def _as_json(sequence: Any) -> dict[str, Any] | None:
+    dump = getattr(sequence, "model_dump", None)
+    return dump(mode="json", exclude_unset=True) if dump else None
+
+
+def images_of(summary: Mapping[str, Any]) -> tuple[Image, ...]:
+    """Return one entry per camera of a SummaryMetaV1."""
+    return tuple(
+        Image(
+            camera=info["camera_label"],
+            width_px=info["width"],
+            height_px=info["height"],
+            dtype=info["dtype"],
+            pixel_format=info.get("pixel_format"),
+            pixel_size_um=info.get("pixel_size_um") or None,
+            pixel_size_preset=info.get("pixel_size_config_name"),
+        )
+        for info in summary.get("image_infos") or ()
+    )
+
+
+def readings_of(summary: Mapping[str, Any], moment: Moment) -> dict[Key, PropertyReading]:
+    """Return the device state of a SummaryMetaV1: properties from the core's cache, positions from hardware."""
+    readings = {}
+    for device in summary.get("devices") or ():
+        for prop in device.get("properties") or ():
+            key = Key(device["label"], prop["name"])
+            value = prop.get("value")
+            if value is None:
+                readings[key] = PropertyReading(
+                    key, Status.FAILED, How.CACHE, moment, error="no value in the summary"
+                )
+            else:
+                readings[key] = PropertyReading(key, Status.OK, How.CACHE, moment, value)
+    return readings
+
+
+def frame_stamp(event: Any, meta: Mapping[str, Any]) -> FrameStamp:
+    """Return what a frame's event and FrameMetaV1 tell: the commanded position where none was read."""
+    channel = getattr(event, "channel", None)
+    return FrameStamp(
+        index=dict(getattr(event, "index", None) or {}),
+        runner_time_ms=meta.get("runner_time_ms"),
+        camera=meta.get("camera_device"),
+        channel=getattr(channel, "config", None),
+        exposure_ms=meta.get("exposure_ms"),
+        position=_position(event, meta.get("position")),
+    )
+
+
+def _position(event: Any, read: Mapping[str, float] | None) -> FramePosition:
+    if read:
+        return FramePosition(read.get("x"), read.get("y"), read.get("z"), How.HARDWARE)
+    commanded = (getattr(event, "x_pos", None), getattr(event, "y_pos", None), getattr(event, "z_pos", None))
+    return FramePosition(*commanded, How.COMMANDED if any(value is not None for value in commanded) else None)
+
+
+def output_paths(core: CMMCorePlus) -> tuple[str, ...]:
+    """Return where the running acquisition writes, as far as its writers tell; absolute paths."""
+    return tuple(dict.fromkeys(str(Path(path).absolute()) for path in _told_paths(core)))
+
+
+def _told_paths(core: CMMCorePlus) -> Iterator[str]:
+    # No public way in 0.18: the sink is a private attribute of the runner, and handlers hide their paths.
+    settings = getattr(getattr(core.mda, "_sink", None), "_settings", None)
+    if settings is not None and getattr(settings.format, "name", "") != "scratch":
+        yield settings.output_path
+    for handler in tuple(getattr(core.mda, "_handlers", ())):
+        for attribute in ("_filename", "_directory"):
+            if path := getattr(handler, attribute, None):
+                yield path
+                break
+        else:
+            if store := getattr(getattr(handler, "group", None), "store", None):
+                if path := getattr(store, "path", None) or getattr(store, "root", None):
+                    yield path

@@ -1,0 +1,177 @@
+"""A core's signals as hardware events.
+
+Handlers here run on the core's own threads. They make one event and hand it to the listener, which only puts it on
+a queue; nothing in them can raise, wait or hold an image. Why they are connected as they are:
+
+- psygnal calls handlers in order and stops at one that raises: ours come first (``priority``), so that a
+  raising handler of the user's program costs us no frame;
+- Qt queues a plain function to the GUI thread, which may be blocked: ours are connected directly.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from drivers.base import Listener
+from drivers.events import (
+    ConfigurationLoaded,
+    FrameSeen,
+    LiveToggled,
+    PresetSet,
+    PropertyMoved,
+    SequenceFinished,
+    SequenceStarted,
+)
+from drivers.mmcore.sequences import frame_stamp, images_of, output_paths, plan_of, readings_of
+from drivers.readings import Hardware, How, Key, Moment, PropertyReading, Status
+
+if TYPE_CHECKING:
+    from pymmcore_plus import CMMCorePlus
+
+FIRST = 100  # psygnal priority; user handlers have 0
+
+# What the engine toggles around every exposure: activity of the frame, not a change of state.
+CORE_ACTIVITY = {"AutoShutter", "Initialize", "TimeoutMs"}
+
+
+class CoreSignals:
+    """Connects to a core's signals for one listener at a time."""
+
+    def __init__(self, core: CMMCorePlus, cached_values: Callable[[], Mapping[Key, str]]) -> None:
+        self._core = core
+        self._cached_values = cached_values
+        self._listener: Listener | None = None
+        self._connected: list[tuple[Any, Callable[..., None]]] = []
+        self._shutters: frozenset[str] = frozenset()
+        self._n_changes = 0
+        self._n_changes_stamped = -1
+        self.stamped_keys: tuple[Key, ...] = ()
+
+    def know(self, hardware: Hardware) -> None:
+        """Take note of which devices there are."""
+        self._shutters = frozenset(
+            label for label, device in hardware.devices.items() if device.device_type == "ShutterDevice"
+        )
+        self.stamped_keys = tuple(
+            Key(label, name)
+            for label, device in hardware.devices.items()
+            for name, declared in device.properties.items()
+            if not declared.is_pre_init and not self._is_activity(label, name)
+        )
+        self._n_changes += 1
+
+    def connect(self, listener: Listener) -> None:
+        """Send events to `listener`; asking again for the same one changes nothing."""
+        if self._listener is listener:
+            return
+        self.disconnect()
+        self._listener = listener
+        core, mda = self._core.events, self._core.mda.events
+        self._join(mda.frameReady, self._on_frame)
+        self._join(mda.sequenceStarted, self._on_sequence_started)
+        self._join(mda.sequenceFinished, self._on_sequence_finished)
+        self._join(core.propertyChanged, self._on_property)
+        self._join(core.configSet, self._on_preset)
+        self._join(core.stagePositionChanged, self._on_stage)
+        self._join(core.XYStagePositionChanged, self._on_xy_stage)
+        self._join(core.exposureChanged, self._on_exposure)
+        self._join(core.roiSet, self._on_roi)
+        self._join(core.systemConfigurationLoaded, self._on_configuration_loaded)
+        self._join(core.continuousSequenceAcquisitionStarted, self._on_live_started)
+        self._join(core.sequenceAcquisitionStopped, self._on_live_stopped)
+
+    def disconnect(self) -> None:
+        """Send no further event."""
+        self._listener = None
+        while self._connected:
+            signal, handler = self._connected.pop()
+            signal.disconnect(handler)
+
+    def _join(self, signal: Any, handler: Callable[..., None]) -> None:
+        if hasattr(signal, "emit") and type(signal).__module__.startswith(("PyQt", "PySide")):
+            from qtpy.QtCore import Qt
+
+            signal.connect(handler, Qt.ConnectionType.DirectConnection)
+        else:
+            signal.connect(handler, priority=FIRST)
+        self._connected.append((signal, handler))
+
+    def _tell(self, event: Any) -> None:
+        # Read once: another thread may disconnect between a test and a call.
+        listener = self._listener
+        if listener is not None:
+            listener(event)
+
+    def _is_activity(self, device: str, name: str) -> bool:
+        return (device in self._shutters and name == "State") or (device == "Core" and name in CORE_ACTIVITY)
+
+    def _on_frame(self, image: Any, event: Any, meta: Mapping[str, Any]) -> None:
+        state = None
+        if self._n_changes != self._n_changes_stamped:
+            self._n_changes_stamped = self._n_changes
+            state = self._cached_values()
+        self._tell(FrameSeen(Moment.now(), partial(frame_stamp, event, meta), state))
+
+    def _on_sequence_started(self, sequence: Any, summary: Mapping[str, Any]) -> None:
+        moment = Moment.now()
+        self._n_changes_stamped = -1  # the first frame carries the whole state
+        self._tell(
+            SequenceStarted(
+                moment=moment,
+                sequence_key=id(sequence),
+                plan=partial(plan_of, sequence, summary),
+                images=partial(images_of, summary),
+                readings=partial(readings_of, summary, moment),
+                outputs=output_paths(self._core),
+            )
+        )
+
+    def _on_sequence_finished(self, sequence: Any) -> None:
+        reason = self._core.mda.status.finish_reason
+        self._tell(SequenceFinished(Moment.now(), id(sequence), str(reason or "errored")))
+
+    def _on_property(self, device: str, name: str, value: Any) -> None:
+        if self._is_activity(device, name):
+            return
+        self._n_changes += 1
+        self._tell_moved(Key(device, name), value, None, is_commanded=not _on_delivery_thread())
+
+    def _on_preset(self, group: str, preset: str) -> None:
+        self._n_changes += 1
+        self._tell(PresetSet(Moment.now(), group, preset))
+
+    def _on_stage(self, device: str, position_um: float) -> None:
+        self._tell_moved(Key(device, "@position"), position_um, "um")
+
+    def _on_xy_stage(self, device: str, x_um: float, y_um: float) -> None:
+        self._tell_moved(Key(device, "@x"), x_um, "um")
+        self._tell_moved(Key(device, "@y"), y_um, "um")
+
+    def _on_exposure(self, camera: str, exposure_ms: float) -> None:
+        self._tell_moved(Key(camera, "@exposure"), exposure_ms, "ms")
+
+    def _on_roi(self, camera: str, x: int, y: int, width: int, height: int) -> None:
+        text = f"x={x} y={y} width={width} height={height}"
+        self._tell_moved(Key(camera, "@roi"), text, None, is_commanded=True)
+
+    def _on_configuration_loaded(self) -> None:
+        self._n_changes += 1
+        self._tell(ConfigurationLoaded(Moment.now()))
+
+    def _on_live_started(self) -> None:
+        self._tell(LiveToggled(Moment.now(), True))
+
+    def _on_live_stopped(self, camera: str) -> None:
+        self._tell(LiveToggled(Moment.now(), False))
+
+    def _tell_moved(self, key: Key, value: Any, unit: str | None, *, is_commanded: bool = False) -> None:
+        reading = PropertyReading(key, Status.OK, How.EVENT, Moment.now(), value, unit)
+        self._tell(PropertyMoved(reading, is_commanded))
+
+
+def _on_delivery_thread() -> bool:
+    """Whether this is MMCore's own notification thread, which Python knows only as a dummy."""
+    return threading.current_thread().name.startswith("Dummy-")
