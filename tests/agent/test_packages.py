@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 import agent.packages
@@ -14,7 +16,7 @@ def test_this_environment_is_ours() -> None:
 
 
 def test_real_metadata_of_another_distribution_is_found(
-    tmp_path: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     info = tmp_path / "robot_agent-1.0.dist-info"
     info.mkdir()

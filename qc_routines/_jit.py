@@ -1,0 +1,31 @@
+"""The one way in which this house compiles a kernel.
+
+A kernel is private and only computes. The public function beside it checks and converts its arguments, so a kernel
+may count on C order, native byte order and at least one element.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numba
+
+FASTMATH = {"nsz", "arcp", "contract", "afn", "reassoc"}
+"""All of LLVM's fast-math flags but two: `nnan` and `ninf` allow the compiler to assume that there is no NaN and no
+infinity, and then it removes the very checks that look for them. `reassoc` lets sums use vector registers; they are
+kept in float64, where the order of additions changes the last digits only."""
+
+
+def kernel(function: Callable[..., Any]) -> Any:
+    """Compile a kernel on its first call, once per combination of argument types.
+
+    The machine code is cached on disk (`cache`), because an instrument PC should pay for the compiler once and not
+    at every start. Division by zero gives inf or NaN as in numpy (`error_model`), which spares a check in every
+    loop. The global interpreter lock is released (`nogil`), so a measurement never holds up an acquisition.
+    """
+    options = {"error_model": "numpy", "nogil": True, "fastmath": FASTMATH}
+    try:
+        return numba.njit(cache=True, **options)(function)
+    except RuntimeError:  # numba found no folder it may write to, as under a locked-down service account
+        return numba.njit(**options)(function)
