@@ -22,6 +22,6 @@ def shielded(work: Callable[[], Result], what: str) -> Result | None:
     """
     try:
         return work()
-    except Exception:
+    except Exception:  # noqa: BLE001 - the one place, see above
         _log.exception("%s failed; going on without it", what)
         return None

@@ -35,12 +35,15 @@ class OpenAcquisition:
         Devices that were commanded or announced a change during the run.
     n_lost_before : int
         Events the queue had lost when the run began.
+    batched_ns : int
+        Monotonic time of the last ledger batch, or of the start.
     """
 
     started: AcquisitionStarted
     journal: Journal
     before: Mapping[Key, PropertyReading]
     n_lost_before: int
+    batched_ns: int
     problems: list[str] = field(default_factory=list)
     moved: dict[str, Cause] = field(default_factory=dict)
     finished: SequenceFinished | None = None
@@ -48,7 +51,6 @@ class OpenAcquisition:
     _values: dict[Key, str] = field(default_factory=dict)
     _states: dict[int, dict[str, dict[str, str]]] = field(default_factory=dict)
     _rows: list[FrameRow] = field(default_factory=list)
-    _batched_ns: int = 0
 
     @property
     def acquisition_id(self) -> UUID:
@@ -92,11 +94,11 @@ class OpenAcquisition:
 
     def take_batch(self, mint: Mint, now_ns: int, *, is_last: bool = False) -> FrameLedger | None:
         """Return the next batch of the ledger when it is full or has waited, or whatever is left at the end."""
-        is_due = len(self._rows) >= BATCH_FRAMES or now_ns - self._batched_ns >= BATCH_EVERY_NS
+        is_due = len(self._rows) >= BATCH_FRAMES or now_ns - self.batched_ns >= BATCH_EVERY_NS
         if not self._rows or not (is_due or is_last):
             return None
         record = ledger_record(mint, self.acquisition_id, self._rows, self._states)
-        self._rows, self._batched_ns = [], now_ns
+        self._rows, self.batched_ns = [], now_ns
         return record
 
 

@@ -92,7 +92,7 @@ class Poller:
     def _round(self) -> None:
         self._cycle += 1
         if not self.driver.is_busy():
-            due = [key for key in self.driver.keys() if self._cycle % self._period.get(key, 1) == 0]
+            due = [key for key in self.driver.keys() if self._cycle % self._period.get(key, 1) == 0]  # noqa: SIM118
             self.deliver(self._read(None, due, may_use_cache=False))
 
     def _answer(self, request: Any, keys: tuple[Key, ...] | None) -> None:

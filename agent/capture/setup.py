@@ -5,7 +5,8 @@ from __future__ import annotations
 from datetime import datetime
 
 from agent.capture.close import Stamping
-from agent.capture.worker import CaptureOptions, Profile
+from agent.capture.instrument import Profile
+from agent.capture.worker import CaptureOptions
 from agent.records import Quantity, Source
 from agent.settings import AgentSettings, InstrumentSettings
 from drivers import Key

@@ -75,15 +75,22 @@ class StateOfRecord:
     def with_summary(self, summary: Mapping[Key, PropertyReading]) -> dict[Key, PropertyReading]:
         """Return what is known, completed by what an acquisition says of its start.
 
-        A hardware reading of a settled device stands. Of an unsettled one, what was announced or commanded
-        stands, and for the rest the engine's (cached) word is newer than ours.
+        What the summary read from hardware stands, and so does our reading of a device that nobody moved. Of a
+        device that was moved since we read it, what was announced or commanded stands, the engine's (cached)
+        word replaces what we read, and what neither knows is left out.
         """
-        state = self.known()
-        for key, told in summary.items():
-            ours = state.get(key)
-            if ours is None or (key.device in self._unsettled and ours.how is How.HARDWARE):
-                state[key] = told
-        return state
+        return {
+            key: reading
+            for key in dict.fromkeys((*self._readings, *summary))
+            if (reading := self._at_start(key, summary.get(key))) is not None
+        }
+
+    def _at_start(self, key: Key, told: PropertyReading | None) -> PropertyReading | None:
+        ours = self._readings.get(key)
+        if told is not None and (ours is None or told.how is How.HARDWARE):
+            return told
+        is_doubtful = ours is not None and ours.how is How.HARDWARE and key.device in self._unsettled
+        return told if is_doubtful and not key.property.startswith("@") else ours
 
 
 @dataclass(slots=True)
@@ -119,6 +126,10 @@ class ChangeLog:
     def __len__(self) -> int:
         return len(self._pending)
 
+    def drop(self, device: str) -> None:
+        """Forget pending changes of one device."""
+        self._pending = {key: change for key, change in self._pending.items() if key.device != device}
+
     def take(self) -> tuple[Change, ...]:
         """Return the pending changes, and begin anew."""
         pending, self._pending = self._pending, {}
@@ -147,7 +158,8 @@ def difference(
     log = ChangeLog(mint)
     for key, reading in after.items():
         earlier = before.get(key)
-        if earlier is not None and differs(earlier, reading):
+        is_known = reading.status is Status.OK or reading.how is How.HARDWARE  # not: absent from the cache
+        if earlier is not None and is_known and differs(earlier, reading):
             log.add(earlier, reading, cause_of.get(key.device, Cause.DRIFTED))
     return log.take()
 

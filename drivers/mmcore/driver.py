@@ -46,7 +46,7 @@ class MMCoreDriver(Driver):
         self._core = core
         self._hardware = Hardware(devices={})
         self._keys: tuple[Key, ...] = ()
-        self._signals = CoreSignals(core, self.cached_values)
+        self._signals = CoreSignals(core, self.cached_values, self.typed)
 
     def describe(self) -> Hardware:
         self._hardware = describe_core(self._core)

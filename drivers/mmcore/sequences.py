@@ -6,7 +6,7 @@ output, which no signal carries.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,6 +22,7 @@ from drivers.readings import (
     PropertyReading,
     SequencePlan,
     Status,
+    Value,
 )
 
 if TYPE_CHECKING:
@@ -104,20 +105,46 @@ def images_of(summary: Mapping[str, Any]) -> tuple[Image, ...]:
     )
 
 
-def readings_of(summary: Mapping[str, Any], moment: Moment) -> dict[Key, PropertyReading]:
-    """Return the device state of a SummaryMetaV1: properties from the core's cache, positions from hardware."""
+def is_stale_in_cache(device_type: str, name: str) -> bool:
+    """Return whether the core's cache is known to be wrong: positions, and the number beside a state's label."""
+    return (device_type, name) in {("StateDevice", "State"), ("StageDevice", "Position")}
+
+
+def readings_of(
+    summary: Mapping[str, Any], moment: Moment, typed: Callable[[Key, Any], Value | None]
+) -> dict[Key, PropertyReading]:
+    """Return the device state of a SummaryMetaV1.
+
+    The engine took properties from the core's cache, so those that are known to be stale there are left out,
+    and read the positions of the current stages from hardware.
+    """
     readings = {}
     for device in summary.get("devices") or ():
         for prop in device.get("properties") or ():
             key = Key(device["label"], prop["name"])
-            value = prop.get("value")
-            if value is None:
-                readings[key] = PropertyReading(
-                    key, Status.FAILED, How.CACHE, moment, error="no value in the summary"
-                )
-            else:
-                readings[key] = PropertyReading(key, Status.OK, How.CACHE, moment, value)
+            if not is_stale_in_cache(device.get("type", ""), prop["name"]):
+                readings[key] = _reading(key, typed(key, prop.get("value")), How.CACHE, moment)
+    for key, position in _positions_of(summary, readings):
+        readings[key] = _reading(key, position, How.HARDWARE, moment, "um")
     return readings
+
+
+def _reading(
+    key: Key, value: Value | None, how: How, moment: Moment, unit: str | None = None
+) -> PropertyReading:
+    if value is None:
+        return PropertyReading(key, Status.FAILED, how, moment, error="no value in the engine's summary")
+    return PropertyReading(key, Status.OK, how, moment, value, unit)
+
+
+def _positions_of(
+    summary: Mapping[str, Any], readings: Mapping[Key, PropertyReading]
+) -> Iterator[tuple[Key, float]]:
+    position = summary.get("position") or {}
+    for role, name, axis in (("XYStage", "@x", "x"), ("XYStage", "@y", "y"), ("Focus", "@position", "z")):
+        stage = readings.get(Key("Core", role))
+        if stage is not None and stage.value and position.get(axis) is not None:
+            yield Key(str(stage.value), name), position[axis]
 
 
 def frame_stamp(event: Any, meta: Mapping[str, Any]) -> FrameStamp:
@@ -156,6 +183,6 @@ def _told_paths(core: CMMCorePlus) -> Iterator[str]:
                 yield path
                 break
         else:
-            if store := getattr(getattr(handler, "group", None), "store", None):
-                if path := getattr(store, "path", None) or getattr(store, "root", None):
-                    yield path
+            store = getattr(getattr(handler, "group", None), "store", None)
+            if path := getattr(store, "path", None) or getattr(store, "root", None):
+                yield path

@@ -25,8 +25,15 @@ from drivers.events import (
     SequenceFinished,
     SequenceStarted,
 )
-from drivers.mmcore.sequences import frame_stamp, images_of, output_paths, plan_of, readings_of
-from drivers.readings import Hardware, How, Key, Moment, PropertyReading, Status
+from drivers.mmcore.sequences import (
+    frame_stamp,
+    images_of,
+    is_stale_in_cache,
+    output_paths,
+    plan_of,
+    readings_of,
+)
+from drivers.readings import Hardware, How, Key, Moment, PropertyReading, Status, Value
 
 if TYPE_CHECKING:
     from pymmcore_plus import CMMCorePlus
@@ -40,9 +47,15 @@ CORE_ACTIVITY = {"AutoShutter", "Initialize", "TimeoutMs"}
 class CoreSignals:
     """Connects to a core's signals for one listener at a time."""
 
-    def __init__(self, core: CMMCorePlus, cached_values: Callable[[], Mapping[Key, str]]) -> None:
+    def __init__(
+        self,
+        core: CMMCorePlus,
+        cached_values: Callable[[], Mapping[Key, str]],
+        typed: Callable[[Key, Any], Value | None],
+    ) -> None:
         self._core = core
         self._cached_values = cached_values
+        self._typed = typed
         self._listener: Listener | None = None
         self._connected: list[tuple[Any, Callable[..., None]]] = []
         self._shutters: frozenset[str] = frozenset()
@@ -59,7 +72,9 @@ class CoreSignals:
             Key(label, name)
             for label, device in hardware.devices.items()
             for name, declared in device.properties.items()
-            if not declared.is_pre_init and not self._is_activity(label, name)
+            if not declared.is_pre_init
+            and not self._is_activity(label, name)
+            and not is_stale_in_cache(device.device_type, name)
         )
         self._n_changes += 1
 
@@ -124,7 +139,7 @@ class CoreSignals:
                 sequence_key=id(sequence),
                 plan=partial(plan_of, sequence, summary),
                 images=partial(images_of, summary),
-                readings=partial(readings_of, summary, moment),
+                readings=partial(readings_of, summary, moment, self._typed),
                 outputs=output_paths(self._core),
             )
         )
@@ -134,10 +149,10 @@ class CoreSignals:
         self._tell(SequenceFinished(Moment.now(), id(sequence), str(reason or "errored")))
 
     def _on_property(self, device: str, name: str, value: Any) -> None:
-        if self._is_activity(device, name):
-            return
-        self._n_changes += 1
-        self._tell_moved(Key(device, name), value, None, is_commanded=not _on_delivery_thread())
+        if not self._is_activity(device, name):
+            self._n_changes += 1
+        key = Key(device, name)
+        self._tell_moved(key, self._typed(key, value), None, is_commanded=not _on_delivery_thread())
 
     def _on_preset(self, group: str, preset: str) -> None:
         self._n_changes += 1

@@ -1,0 +1,233 @@
+"""What the instrument is and in what state: describes it, follows its state, and keeps the change log."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from agent.capture.convert import devices_of, groups_of, state_of
+from agent.capture.poll import Poller, Readings
+from agent.capture.publish import Publisher
+from agent.capture.state import ChangeLog, StateOfRecord
+from agent.mint import Mint
+from agent.records import (
+    AgentEvent,
+    Cause,
+    InstrumentDescription,
+    Quantity,
+    Severity,
+    SnapshotReason,
+    Source,
+    StateChange,
+    StateSnapshot,
+)
+from agent.supervise import shielded
+from drivers import Driver, Hardware, How, Key, PresetSet, PropertyMoved, PropertyReading, Status
+
+_log = logging.getLogger("scopestamp.capture")
+_CHANGE_WAIT_NS = 1_000_000_000  # a change is published this long after it was first seen
+
+
+@dataclass(frozen=True)
+class Profile:
+    """What the facility states of the instrument and, by label, of its devices."""
+
+    nameplate: Mapping[str, Quantity] = field(default_factory=dict)
+    devices: Mapping[str, Mapping[str, Quantity]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A request to the poller: read everything and publish it."""
+
+    reason: SnapshotReason
+
+
+@dataclass(frozen=True)
+class Settle:
+    """A request to the poller: read again what was moved."""
+
+    devices: frozenset[str]
+
+
+class InstrumentWatch:
+    """Follows one instrument; every method is called on the capture thread, but for `describe` at the start.
+
+    Parameters
+    ----------
+    driver, poller, mint, publisher
+        The capture's own.
+    profile : Profile
+        What the facility states.
+    is_acquiring : callable
+        Says whether an acquisition is open; what it moves stands in its own record, not in the change log.
+    """
+
+    def __init__(
+        self,
+        driver: Driver,
+        poller: Poller,
+        mint: Mint,
+        publisher: Publisher,
+        profile: Profile,
+        is_acquiring: Callable[[], bool],
+    ) -> None:
+        self._driver, self._poller, self._mint, self._publisher = driver, poller, mint, publisher
+        self._profile, self._is_acquiring = profile, is_acquiring
+        self.hardware = Hardware(devices={})
+        self.state = StateOfRecord()
+        self._changes = ChangeLog(mint)
+        self._is_settling = False
+
+    @property
+    def is_quiet(self) -> bool:
+        """Whether every change so far is published and every device that was moved was read again."""
+        return not (len(self._changes) or self.state.unsettled)
+
+    # -- what it is
+
+    def describe(self) -> None:
+        """Ask the driver what is loaded, and publish it joined to the profile."""
+        self.hardware = self._driver.describe()
+        now = self._mint.clock.wall_at()
+        self._publisher.publish(
+            self._mint.make(
+                InstrumentDescription,
+                nameplate=dict(self._profile.nameplate),
+                devices=devices_of(self.hardware, self._profile.devices),
+                config_groups=groups_of(self.hardware),
+                pixel_sizes={
+                    name: Quantity(value=size, unit="um", source=Source.DEVICE, observed_at=now)
+                    for name, size in self.hardware.pixel_sizes_um.items()
+                },
+                software=dict(self.hardware.software),
+                configuration_sha256=_sha256(self.hardware.configuration_file),
+            )
+        )
+        self._warn_of_what_is_missing()
+
+    def _warn_of_what_is_missing(self) -> None:
+        for label in self._profile.devices:
+            if label not in self.hardware.devices:
+                self.tell(
+                    Severity.WARNING,
+                    "profile_names_missing_device",
+                    f"The profile states facts of the device '{label}', but no such device is loaded. "
+                    f"Loaded are: {', '.join(self.hardware.devices) or 'none'}. Correct [instrument.devices].",
+                )
+        if not self.hardware.has_camera:
+            self.tell(
+                Severity.WARNING,
+                "no_camera",
+                "The loaded configuration has no camera: its state is captured, acquisitions cannot be run.",
+            )
+
+    def reload(self) -> None:
+        """Begin anew after another configuration was loaded."""
+        self._changes.drop(
+            "Core"
+        )  # loading empties and fills the core's roles; the new description tells them
+        self.publish_changes()
+        self.state.forget()
+        shielded(self.describe, "describing the hardware")
+        self._poller.ask(Snapshot(SnapshotReason.CONFIGURATION_LOADED))
+
+    # -- its state
+
+    def moved(self, event: PropertyMoved) -> Mapping[str, Cause]:
+        """Take in that a value changed; return which devices moved by whom."""
+        device = event.reading.key.device
+        cause = Cause.COMMANDED if event.is_commanded else Cause.NOTIFIED
+        self.state.unsettle(device, cause)
+        self._observe(event.reading, cause)
+        return {device: cause}
+
+    def preset_set(self, event: PresetSet) -> Mapping[str, Cause]:
+        """Take in that a preset was commanded; return which devices it moves."""
+        preset = self.hardware.preset(event.group, event.preset)
+        moved = {}
+        for key, value in preset.settings.items() if preset else ():
+            moved[key.device] = Cause.COMMANDED
+            self.state.unsettle(key.device, Cause.COMMANDED)
+            typed = _as_declared(self.hardware, key, value)
+            self._observe(
+                PropertyReading(key, Status.OK, How.COMMANDED, event.moment, typed), Cause.COMMANDED
+            )
+        return moved
+
+    def read(self, read: Readings) -> None:
+        """Take in what the poller read: a round of its own, a snapshot, or devices that were moved."""
+        for reading in read.readings:
+            if reading.how is not How.CACHE:
+                self._observe(reading, self._cause_of(reading.key))
+        if isinstance(read.request, Settle):
+            self._is_settling = False
+            if read.is_complete:
+                self.state.settle(read.request.devices)
+        if isinstance(read.request, Snapshot):
+            state = state_of(read.readings, self._mint.instant(read.moment), read.duration_ms)
+            self._publisher.publish(self._mint.make(StateSnapshot, reason=read.request.reason, state=state))
+
+    def read_after_run(self, read: Readings) -> None:
+        """Take in the state after an acquisition, without a word in the change log."""
+        for reading in read.readings:
+            if reading.how is not How.CACHE:
+                self.state.observe(reading)
+        if read.is_complete:
+            self.state.settle(self.state.unsettled)
+
+    def tick(self, now_ns: int) -> None:
+        """Publish changes that have waited, and have devices that were moved read again."""
+        if self._changes.is_due(now_ns, _CHANGE_WAIT_NS):
+            self.publish_changes()
+        if self.state.unsettled and not self._is_settling and not self._is_acquiring():
+            self._settle()
+
+    def publish_changes(self) -> None:
+        """Publish what changed so far."""
+        if changes := self._changes.take():
+            self._publisher.publish(self._mint.make(StateChange, changes=changes))
+
+    def tell(self, severity: Severity, event: str, message: str) -> None:
+        """Publish and log an event of our own."""
+        _log.log(logging.getLevelNamesMapping()[severity.upper()], message)
+        self._publisher.publish(self._mint.make(AgentEvent, severity=severity, event=event, message=message))
+
+    def _settle(self) -> None:
+        """Read moved devices again: a commanded label moves a number too, and a preset is but a wish."""
+        self._is_settling = True
+        devices = self.state.unsettled
+        keys = [key for key in self._driver.keys() if key.device in devices or key.device == "Core"]  # noqa: SIM118
+        self._poller.ask(Settle(devices), keys)
+
+    def _observe(self, reading: PropertyReading, cause: Cause) -> None:
+        before = self.state.observe(reading)
+        if before is not None and not self._is_acquiring():
+            self._changes.add(before, reading, cause)
+
+    def _cause_of(self, key: Key) -> Cause:
+        """Return who moved what `key` reads; the core's presets and pixel size follow the devices in them."""
+        if key.device != "Core" or not self.state.unsettled:
+            return self.state.cause_of(key.device)
+        causes = {self.state.cause_of(device) for device in self.state.unsettled}
+        return Cause.COMMANDED if Cause.COMMANDED in causes else Cause.NOTIFIED
+
+
+def _as_declared(hardware: Hardware, key: Key, value: str) -> str | int | float:
+    """Return a preset's text as the property's own type, so that it compares with readings."""
+    device = hardware.devices.get(key.device)
+    declared = device.properties.get(key.property) if device else None
+    types: dict[str, Callable[[str], str | int | float]] = {"integer": int, "float": float}
+    try:
+        return types.get(declared.value_type if declared else "", str)(value)
+    except ValueError:
+        return value
+
+
+def _sha256(path: str | None) -> str | None:
+    if path is None or not Path(path).is_file():
+        return None
+    return hashlib.sha256(Path(path).read_bytes()).hexdigest()
