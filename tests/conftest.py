@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -23,6 +24,11 @@ LASTING_VARIABLES = ("PYTEST_CURRENT_TEST", "QT_", "PYQTGRAPH_", "KMP_", "SE_")
 
 THREAD_GRACE_S = 5.0
 """A thread that was told to end may take this long."""
+
+if sys.platform == "linux" and not os.environ.get("DISPLAY"):
+    os.environ.setdefault(
+        "QT_QPA_PLATFORM", "offscreen"
+    )  # else Qt aborts the process where there is no screen
 
 
 @pytest.fixture(autouse=True)
