@@ -1,0 +1,1 @@
+"""The collector: takes records from agents, keeps them, and shows them."""

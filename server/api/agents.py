@@ -1,0 +1,165 @@
+"""What agents talk to: ingest, cursor, enrolment. The protocol is told in `agent.records.wire`."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request
+from fastapi.concurrency import run_in_threadpool
+from pydantic import ValidationError
+
+from agent.records.wire import (
+    AGENT_HEADER,
+    CHAIN_START,
+    CURSOR_PATH,
+    ENROL_PATH,
+    INGEST_PATH,
+    CursorReply,
+    EnrolReply,
+    EnrolRequest,
+    IngestReply,
+    Refusal,
+)
+from server.collector import Collector
+from server.dependencies import TheAddress, TheCollector
+from server.enrolment import enrol_job, public_key_of
+from server.errors import RefusedError
+from server.ingest import check_signature, expand, file_lines, parse_headers
+from server.ingest.headers import SPOOL_ID
+from server.store.rows import Agent, Batch
+
+KEPT_HEADERS = ("scopestamp-", "content-encoding", "content-type")
+MAX_ENROL_BYTES = 16 << 10
+_DRAINED_LIMITS = 8
+_REFUSALS = {status: {"model": Refusal} for status in (400, 401, 403, 409, 413, 429, 503)}
+
+router = APIRouter(tags=["agents"], responses=_REFUSALS)
+
+
+@router.post(INGEST_PATH)
+async def ingest(request: Request, collector: TheCollector, address: TheAddress) -> IngestReply:
+    """Take a batch. The answer is given after the commit: everything up to `acked` is durable."""
+    body = await _read_body(request, collector.settings.limits.max_body_bytes)
+    try:
+        batch = await run_in_threadpool(_open_batch, collector, request, body)
+        appended = await asyncio.wrap_future(collector.writer.submit(lambda writes: writes.append(batch)))
+    except RefusedError as refused:
+        await run_in_threadpool(_note_refusal, collector, request, address, refused)
+        raise
+    return IngestReply(
+        acked=appended.acked,
+        n_added=appended.n_added,
+        flagged=tuple(line.flag for line in batch.lines if line.flag is not None),
+        time=collector.now(),
+        max_body_bytes=collector.settings.limits.max_body_bytes,
+    )
+
+
+@router.get(CURSOR_PATH)
+def cursor(
+    request: Request, collector: TheCollector, spool: Annotated[str, Query(pattern=f"^{SPOOL_ID.pattern}$")]
+) -> CursorReply:
+    """Say where a spool of the signing agent stands."""
+    agent = _authenticated(collector, request, b"")
+    with collector.store.reading() as reads:
+        known = reads.spool(agent.agent_id, spool)
+    return CursorReply(
+        acked=known.mark if known else 0, chain=known.chain if known else CHAIN_START, time=collector.now()
+    )
+
+
+@router.post(ENROL_PATH)
+async def enrol(request: Request, collector: TheCollector, address: TheAddress) -> EnrolReply:
+    """Enrol an agent with a join code; signed with the key it brings."""
+    body = await _read_body(request, MAX_ENROL_BYTES)
+    agent = await run_in_threadpool(_enrol, collector, request, body, address)
+    return EnrolReply(
+        agent_id=agent.agent_id,
+        instrument_id=agent.instrument_id,
+        collector=collector.settings.collector.name,
+        time=collector.now(),
+    )
+
+
+async def _read_body(request: Request, limit_bytes: int) -> bytes:
+    """Return the body as transmitted. What is too large is read on for a while, so that the client hears the answer."""
+    chunks: list[bytes] = []
+    n_bytes = 0
+    async for chunk in request.stream():
+        n_bytes += len(chunk)
+        if n_bytes <= limit_bytes:
+            chunks.append(chunk)
+        elif n_bytes > limit_bytes * _DRAINED_LIMITS:
+            break
+    if n_bytes > limit_bytes:
+        raise RefusedError(
+            413, "too_large", f"A request has at most {limit_bytes} bytes. Send fewer records at a time."
+        )
+    return b"".join(chunks)
+
+
+def _signed_path(request: Request) -> str:
+    path = (request.scope.get("raw_path") or request.scope["path"].encode()).decode("latin-1")
+    query = request.scope["query_string"].decode("latin-1")
+    return f"{path}?{query}" if query else path
+
+
+def _authenticated(collector: Collector, request: Request, body: bytes) -> Agent:
+    with collector.store.reading() as reads:
+        agent = reads.agent(request.headers.get(AGENT_HEADER, ""))
+    if agent is None:
+        raise RefusedError(401, "unknown_agent", f"{AGENT_HEADER} names no agent known here; enrol it first.")
+    check_signature(agent.public_key, request.method, _signed_path(request), request.headers, body)
+    if agent.revoked_at is not None:
+        raise RefusedError(403, "agent_revoked", "This agent was revoked by an administrator; enrol it anew.")
+    return agent
+
+
+def _open_batch(collector: Collector, request: Request, body: bytes) -> Batch:
+    agent = _authenticated(collector, request, body)
+    headers = parse_headers(request.headers)
+    limit_bytes = collector.settings.limits.max_expanded_bytes
+    expanded = expand(body, request.headers.get("content-encoding", "identity"), limit_bytes)
+    return Batch(
+        agent_id=agent.agent_id,
+        spool_id=headers.spool_id,
+        first_seq=headers.first_seq,
+        prev=headers.prev,
+        skipped_from=headers.skipped_from,
+        lines=file_lines(expanded, headers.first_seq, headers.n_records, headers.prev, agent),
+        path=_signed_path(request),
+        headers={name: value for name, value in request.headers.items() if name.startswith(KEPT_HEADERS)},
+        body=body,
+        received_at=collector.now(),
+    )
+
+
+def _note_refusal(collector: Collector, request: Request, address: str, refused: RefusedError) -> None:
+    """Audit a refusal that staff should see; a gap or a full disk is everyday business, and a flood is cut off."""
+    is_notable = refused.refusal.error in ("unknown_agent", "bad_signature", "agent_revoked", "fork")
+    if is_notable and collector.attempts.failed(f"ingest {address}"):
+        who = request.headers.get(AGENT_HEADER, "nobody")[:64]
+        collector.note(who, "ingest", refused.refusal.error, address=address, refused=True)
+
+
+def _enrol(collector: Collector, request: Request, body: bytes, address: str) -> Agent:
+    collector.attempts.check(address)
+    try:
+        wanted = EnrolRequest.model_validate_json(body)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise RefusedError(400, "malformed_request", f"{where or 'body'}: {first['msg']}.") from error
+    public_key = public_key_of(wanted)
+    check_signature(public_key, request.method, _signed_path(request), request.headers, body)
+    try:
+        agent: Agent = collector.writer.do(enrol_job(wanted, public_key, collector.now()))
+    except RefusedError as refused:
+        if collector.attempts.failed(address):
+            collector.note(
+                wanted.hostname[:64], "enrol", refused.refusal.error, address=address, refused=True
+            )
+        raise
+    collector.note(agent.agent_id, "enrol", f"instrument {agent.instrument_id}", address=address)
+    return agent

@@ -1,0 +1,181 @@
+"""Answers of the query API."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from agent.records import Change
+
+
+class _Answer(BaseModel):
+    model_config = ConfigDict(from_attributes=True)
+
+
+class InstrumentAnswer(_Answer):
+    """An instrument and how it fares."""
+
+    instrument_id: str
+    name: str
+    site: str
+    presence: Literal["reporting", "silent", "never"] = Field(
+        description="silent: nothing heard for longer than the missed heartbeats allow."
+    )
+    heard_at: datetime | None = Field(description="When anything last came in; the collector's clock.")
+    hardware: str | None = Field(description="State of the driver at the last heartbeat.")
+    n_waiting: int | None = Field(description="Records waiting in its spools at the last heartbeat.")
+    last_acquisition_id: str | None
+    problems: list[str]
+
+
+class LatestAnswer(_Answer):
+    """The newest record of one kind."""
+
+    kind: str
+    record_id: str
+    captured_at: datetime
+    received_at: datetime
+
+
+class InstrumentDetail(InstrumentAnswer):
+    """An instrument with its newest records."""
+
+    agent_ids: list[str]
+    latest: list[LatestAnswer]
+
+
+class ChangeAnswer(_Answer):
+    """An entry of the change log."""
+
+    record_id: str
+    acquisition_id: str | None
+    change: Change
+
+
+class ChangesAnswer(_Answer):
+    """A page of the change log, newest first."""
+
+    changes: list[ChangeAnswer]
+    before: str | None = Field(description="Ask with before=… for the next page; absent at the end.")
+
+
+class AcquisitionAnswer(_Answer):
+    """An acquisition, joined from all records that speak of it."""
+
+    acquisition_id: str
+    instrument_id: str
+    began_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+    reason: str | None = Field(description="How it ended; absent while it runs.")
+    n_expected: int | None
+    n_seen: int | None = Field(description="By the finished record; absent while it runs.")
+    n_dropped: int | None
+    n_in_ledger: int = Field(description="Frames stamped in the ledgers received so far.")
+    n_files: int | None
+    n_stamped: int | None
+    n_problems: int | None
+    started_record_id: str | None
+    finished_record_id: str | None
+    stamp_record_id: str | None
+
+
+class AcquisitionsAnswer(_Answer):
+    """A page of acquisitions, newest first."""
+
+    acquisitions: list[AcquisitionAnswer]
+    before: str | None = Field(description="Ask with before=… for the next page; absent at the end.")
+
+
+class LedgerAnswer(_Answer):
+    """One ledger record of an acquisition."""
+
+    record_id: str
+    first_frame: int
+    n_frames: int
+
+
+class AcquisitionDetail(AcquisitionAnswer):
+    """An acquisition with the records that hold it."""
+
+    ledgers: list[LedgerAnswer]
+
+
+class RecordEntry(_Answer):
+    """Under what a record is filed, and where it came from."""
+
+    position: int
+    record_id: str
+    kind: str
+    schema_version: str
+    instrument_id: str
+    acquisition_id: str | None
+    captured_at: datetime
+    received_at: datetime
+    agent_id: str
+    spool_id: str
+    seq: int
+    batch_id: int
+    line: int
+
+
+class RecordsAnswer(_Answer):
+    """Records in order of arrival."""
+
+    records: list[RecordEntry]
+    after: int = Field(description="Ask with after=… for what comes next, now or later.")
+
+
+class RecordAnswer(RecordEntry):
+    """One record, parsed, with its provenance."""
+
+    is_signature_good: bool = Field(description="The batch's signature, checked again for this answer.")
+    record: dict[str, Any]
+
+
+class SpoolAnswer(_Answer):
+    """How far a spool has come."""
+
+    agent_id: str
+    spool_id: str
+    mark: int = Field(description="Everything up to it is stored.")
+    chain: str
+    n_skipped: int = Field(description="Sequence numbers the agent has given up.")
+    first_received_at: datetime
+    last_received_at: datetime
+
+
+class AgentAnswer(_Answer):
+    """An enrolled agent."""
+
+    agent_id: str
+    instrument_id: str
+    hostname: str
+    platform: str
+    version: str
+    enrolled_at: datetime
+    heard_at: datetime | None
+    revoked_at: datetime | None
+
+
+class QuarantineEntry(_Answer):
+    """A line kept but not filed."""
+
+    position: int
+    agent_id: str
+    spool_id: str
+    seq: int
+    reason: str
+    message: str
+    kind: str | None
+    record_id: str | None
+    received_at: datetime
+
+
+class QuarantineAnswer(_Answer):
+    """A page of the quarantine, newest first."""
+
+    quarantine: list[QuarantineEntry]
+    before: int | None = Field(description="Ask with before=… for the next page; absent at the end.")

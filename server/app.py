@@ -1,0 +1,97 @@
+"""The web application, built from a collector given to it."""
+
+from __future__ import annotations
+
+import logging
+from importlib.metadata import version
+
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from fastapi.staticfiles import StaticFiles
+from starlette.exceptions import HTTPException
+
+from server.api import agents, query, reference
+from server.collector import Collector
+from server.errors import NotSignedInError, RefusedError, StoreError
+from server.headers import HEADERS, SecurityHeaders
+from server.web import pages, refusals
+
+_log = logging.getLogger(__name__)
+
+
+def create_app(collector: Collector) -> FastAPI:
+    """Return the application; whoever calls this closes the collector."""
+    app = FastAPI(
+        title="Scopestamp collector",
+        version=version("scopestamp"),
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
+    )
+    app.state.collector = collector
+    app.add_middleware(SecurityHeaders)
+    for router in (agents.router, query.router, reference.router, *pages.routers):
+        app.include_router(router)
+    app.mount("/static", StaticFiles(packages=[("server.web", "static")]), name="static")
+    app.add_api_route("/healthz", _healthz, include_in_schema=False)
+    app.add_exception_handler(RefusedError, _refused)
+    app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(HTTPException, _http_error)
+    app.add_exception_handler(StoreError, _store_error)
+    app.add_exception_handler(Exception, _last_handler)
+    return app
+
+
+def _healthz(request: Request) -> JSONResponse:
+    """Say whether the store answers; tells strangers nothing else."""
+    with request.app.state.collector.store.reading() as reads:
+        reads.user("")
+    return JSONResponse({"status": "ok"})
+
+
+def _answer(request: Request, refused: RefusedError) -> Response:
+    if not _is_program(request):
+        return refusals.page(request, refused)
+    headers = {} if refused.retry_after_s is None else {"Retry-After": str(refused.retry_after_s)}
+    if isinstance(refused, NotSignedInError):
+        headers["WWW-Authenticate"] = "Bearer"
+    body = refused.refusal.model_dump(exclude_none=True)
+    return JSONResponse(body, status_code=refused.status, headers=headers)
+
+
+def _is_program(request: Request) -> bool:
+    return request.url.path.startswith("/v1/") or request.url.path in ("/openapi.json", "/healthz")
+
+
+def _refused(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RefusedError)
+    return _answer(request, error)
+
+
+def _invalid(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    first = error.errors()[0]
+    where = ".".join(str(part) for part in first["loc"])
+    return _answer(request, RefusedError(400, "malformed_request", f"{where}: {first['msg']}."))
+
+
+def _http_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    names = {404: "not_found", 405: "method_not_allowed"}
+    refused = RefusedError(error.status_code, names.get(error.status_code, "http_error"), f"{error.detail}.")
+    return _answer(request, refused)
+
+
+def _store_error(request: Request, error: Exception) -> Response:
+    _log.error("%s", error)
+    message = "The collector's store cannot be used right now; its log says why. Send again later."
+    return _answer(request, RefusedError(503, "store_unavailable", message, retry_after_s=5))
+
+
+def _last_handler(request: Request, error: Exception) -> Response:
+    """Answer a bug of ours without telling its inside; Starlette re-raises it afterwards, which logs it."""
+    message = "The collector failed at this request; its log says how. Please report it."
+    response = _answer(request, RefusedError(500, "internal_error", message))
+    response.headers.update(HEADERS)  # this answer passes outside the middleware
+    return response

@@ -1,0 +1,60 @@
+"""What every request needs, in one place: made once, passed explicitly, closed once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from server.attempts import Attempts
+from server.clock import Now, utc_now
+from server.ingest import GroupWriter
+from server.settings import Settings
+from server.store import Store
+from server.store.rows import AuditEntry
+
+
+@dataclass(frozen=True)
+class Collector:
+    """A running collector without its web server."""
+
+    settings: Settings
+    store: Store
+    writer: GroupWriter
+    attempts: Attempts
+    now: Now
+
+    @classmethod
+    def on(cls, store: Store, settings: Settings, now: Now = utc_now) -> Collector:
+        """Return a collector on a store; whoever calls this closes both."""
+        return cls(
+            settings=settings,
+            store=store,
+            writer=GroupWriter(store, settings.limits.max_waiting),
+            attempts=Attempts(settings.limits.attempts_per_minute, now),
+            now=now,
+        )
+
+    @property
+    def silent_after(self) -> timedelta:
+        """How long an instrument may be quiet before it counts as silent."""
+        health = self.settings.health
+        return timedelta(seconds=health.heartbeat_s * health.missed_heartbeats)
+
+    def note(
+        self, who: str, action: str, detail: str = "", *, address: str = "", refused: bool = False
+    ) -> None:
+        """Write an audit entry and wait until it is durable."""
+        entry = AuditEntry(
+            at=self.now(),
+            who=who,
+            action=action,
+            outcome="refused" if refused else "done",
+            detail=detail,
+            address=address,
+        )
+        self.writer.do(lambda writes: writes.add_audit(entry))
+
+    def close(self) -> None:
+        """Commit what waits, then close the store."""
+        self.writer.close()
+        self.store.close()

@@ -1,0 +1,63 @@
+"""What routes ask for: the collector, the person, the client's address."""
+
+from __future__ import annotations
+
+from typing import Annotated, TypeVar
+
+from fastapi import Depends, Request
+
+from server.collector import Collector
+from server.errors import NotSignedInError, RefusedError
+from server.people import Person, person_of
+
+SESSION_COOKIE = "scopestamp_session"
+
+T = TypeVar("T")
+
+
+def collector_of(request: Request) -> Collector:
+    """Return the collector the app was made with."""
+    return request.app.state.collector
+
+
+def address_of(request: Request) -> str:
+    """Return the client's address, as the trusted proxy in front reports it."""
+    return request.client.host if request.client else "unknown"
+
+
+def signed_in(request: Request) -> Person:
+    """Return the person behind a bearer token or a session cookie, or raise `NotSignedInError`."""
+    collector = collector_of(request)
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    cookie = request.cookies.get(SESSION_COOKIE)
+    with collector.store.reading() as reads:
+        if scheme.lower() == "bearer" and token:
+            return person_of(reads, token.strip(), "token", collector.now())
+        if cookie:
+            return person_of(reads, cookie, "session", collector.now())
+    raise NotSignedInError
+
+
+def signed_in_admin(person: Annotated[Person, Depends(signed_in)]) -> Person:
+    """Return the person when an administrator."""
+    person.must_be_admin()
+    return person
+
+
+def from_our_pages(request: Request) -> None:
+    """Refuse a form that a browser says comes from another site; for forms sent before there is a session."""
+    if request.headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
+        raise RefusedError(403, "foreign_form", "This form came from another site; open the page itself.")
+
+
+def found(value: T | None, what: str) -> T:
+    """Return the value, or refuse with 404 naming what there is none of."""
+    if value is None:
+        raise RefusedError(404, "not_found", f"There is no such {what}.")
+    return value
+
+
+TheCollector = Annotated[Collector, Depends(collector_of)]
+ThePerson = Annotated[Person, Depends(signed_in)]
+TheAdmin = Annotated[Person, Depends(signed_in_admin)]
+TheAddress = Annotated[str, Depends(address_of)]

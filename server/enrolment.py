@@ -1,0 +1,108 @@
+"""How an agent becomes known: a join code, used once, binds its key to an instrument."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from datetime import datetime, timedelta
+
+from agent.records.wire import EnrolRequest, agent_id_of
+from server.errors import RefusedError
+from server.secrets import hash_of_join_code
+from server.store.base import Job, Writes
+from server.store.rows import Agent, Instrument, JoinCode
+
+
+def join_code_row(
+    code: str, name: str, site: str, instrument_id: str | None, made_by: str, now: datetime, hours: float
+) -> JoinCode:
+    """Return what is kept of a new join code."""
+    return JoinCode(
+        code_sha256=hash_of_join_code(code),
+        instrument_name=name,
+        site=site,
+        instrument_id=instrument_id or None,
+        made_by=made_by,
+        made_at=now,
+        expires_at=now + timedelta(hours=hours),
+    )
+
+
+def public_key_of(request: EnrolRequest) -> bytes:
+    """Return the raw key that the request brings."""
+    try:
+        key = base64.b64decode(request.public_key, validate=True)
+    except (binascii.Error, ValueError):
+        key = b""
+    if len(key) != 32:
+        raise RefusedError(400, "bad_public_key", "public_key must be a raw Ed25519 key, 32 bytes in base64.")
+    return key
+
+
+def enrol_job(request: EnrolRequest, public_key: bytes, now: datetime) -> Job:
+    """Return the job that enrols the agent; its value is the agent's row.
+
+    The same code with the same key is answered alike however often it is sent, because a reply may be lost.
+    """
+
+    def enrol(writes: Writes) -> Agent:
+        agent_id = agent_id_of(public_key)
+        code = writes.join_code(hash_of_join_code(request.join_code))
+        if code is None:
+            raise _bad_code("There is no such join code; check the spelling.")
+        known = writes.agent(agent_id)
+        if known is not None and known.revoked_at is not None:
+            raise RefusedError(
+                403, "agent_revoked", "This agent's key was revoked; make a new key on its computer."
+            )
+        if code.used_by == agent_id and known is not None:
+            return known
+        _check_code(code, request, now)
+        _check_owner(writes, code, request, agent_id)
+        return _bind(writes, code, request, public_key, now)
+
+    return enrol
+
+
+def _check_code(code: JoinCode, request: EnrolRequest, now: datetime) -> None:
+    if code.used_by is not None:
+        raise _bad_code("This join code has been used; ask for a new one.")
+    if code.expires_at <= now:
+        raise _bad_code("This join code has expired; ask for a new one.")
+    if code.instrument_id is not None and code.instrument_id != request.instrument_id:
+        raise _bad_code(
+            f"This join code is for instrument {code.instrument_id}; the agent speaks of {request.instrument_id[:64]}."
+        )
+
+
+def _check_owner(writes: Writes, code: JoinCode, request: EnrolRequest, agent_id: str) -> None:
+    if code.instrument_id is not None:  # staff named the instrument on purpose: a replaced computer
+        return
+    owners = {agent.agent_id for agent in writes.agents() if agent.instrument_id == request.instrument_id}
+    if owners - {agent_id}:
+        raise RefusedError(
+            409,
+            "instrument_taken",
+            f"Instrument {request.instrument_id[:64]} already has an agent. If this computer replaces it, ask for a join "
+            f"code made with --instrument-id {request.instrument_id[:64]}.",
+        )
+
+
+def _bind(writes: Writes, code: JoinCode, request: EnrolRequest, public_key: bytes, now: datetime) -> Agent:
+    agent = Agent(
+        agent_id=agent_id_of(public_key),
+        public_key=public_key,
+        instrument_id=request.instrument_id,
+        hostname=request.hostname,
+        platform=request.platform,
+        version=request.version,
+        enrolled_at=now,
+    )
+    writes.put_instrument(Instrument(request.instrument_id, code.instrument_name, code.site, now))
+    writes.put_agent(agent)
+    writes.use_join_code(code.code_sha256, agent.agent_id, now)
+    return agent
+
+
+def _bad_code(message: str) -> RefusedError:
+    return RefusedError(403, "bad_join_code", message)

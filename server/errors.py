@@ -1,0 +1,65 @@
+"""Errors of the collector. A message says what was expected, what came, and what to do.
+
+CollectorError
+├── SettingsError     the configuration file, an option or a name is wrong
+├── StoreError        the store could not read or commit; nothing of the transaction remains
+└── RefusedError      a request is understood and declined; carries the HTTP status and the `Refusal` body
+    └── NotSignedInError  a person must sign in first; pages answer it with the way to do so
+"""
+
+from __future__ import annotations
+
+from agent.records.wire import Refusal
+
+
+class CollectorError(Exception):
+    """Anything the collector tells its user in one plain sentence."""
+
+
+class SettingsError(CollectorError):
+    """The configuration file, an option or a name is wrong."""
+
+
+class StoreError(CollectorError):
+    """The store could not read or commit; nothing of the transaction remains."""
+
+
+class RefusedError(CollectorError):
+    """A request is understood and declined.
+
+    Parameters
+    ----------
+    status : int
+        HTTP status of the answer.
+    error : str
+        Stable name for programs, such as ``fork``.
+    message : str
+        What was expected, what came, what to do.
+    expected : int, optional
+        With ``gap``: the next sequence number wanted.
+    retry_after_s : int, optional
+        Sent as Retry-After.
+    """
+
+    def __init__(
+        self,
+        status: int,
+        error: str,
+        message: str,
+        *,
+        expected: int | None = None,
+        retry_after_s: int | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.refusal = Refusal(error=error, message=message, expected=expected)
+        self.retry_after_s = retry_after_s
+
+
+class NotSignedInError(RefusedError):
+    """A person must sign in first."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            401, "not_signed_in", "This needs a session cookie or a bearer token: sign in at /login first."
+        )

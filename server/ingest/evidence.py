@@ -1,0 +1,43 @@
+"""Back from a row to the bytes that were received, and to the signature over them."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+from server.errors import StoreError
+from server.ingest.expand import expand
+from server.ingest.filing import split_lines
+from server.ingest.signature import is_signed_by
+from server.store.base import Reads
+from server.store.rows import QuarantineRow, RecordRow, StoredBatch
+
+_ANY_SIZE_BYTES = 512 << 20  # it was within the limit when it was taken; the setting may have shrunk since
+_CACHED_BATCHES = 16
+
+
+def raw_line(reads: Reads, row: RecordRow | QuarantineRow) -> bytes:
+    """Return the bytes of one line exactly as they were received."""
+    return _lines_of(batch_of(reads, row))[row.line]
+
+
+def batch_of(reads: Reads, row: RecordRow | QuarantineRow) -> StoredBatch:
+    """Return the batch that a row came in."""
+    batch = reads.batch(row.batch_id)
+    if batch is None:
+        raise StoreError(f"Batch {row.batch_id} is missing from the store; restore the last backup.")
+    return batch
+
+
+def is_signature_good(reads: Reads, batch: StoredBatch) -> bool:
+    """Return whether the stored batch still carries a valid signature of its agent: checked now, not remembered."""
+    agent = reads.agent(batch.agent_id)
+    return agent is not None and is_signed_by(agent.public_key, "POST", batch.path, batch.headers, batch.body)
+
+
+def _lines_of(batch: StoredBatch) -> tuple[bytes, ...]:
+    return _expanded_lines(batch.body, batch.headers.get("content-encoding", "identity"))
+
+
+@lru_cache(maxsize=_CACHED_BATCHES)
+def _expanded_lines(body: bytes, encoding: str) -> tuple[bytes, ...]:
+    return tuple(split_lines(expand(body, encoding, _ANY_SIZE_BYTES)))

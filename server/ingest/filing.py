@@ -1,0 +1,164 @@
+"""Lines of a batch to what the tables need of them.
+
+Nothing is bounced: a line that cannot be understood is flagged, kept and acknowledged, because the agent could do nothing
+better with it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+
+from pydantic import ValidationError
+
+from agent.records import (
+    KINDS,
+    AcquisitionFinished,
+    AcquisitionStarted,
+    DatasetStamp,
+    Envelope,
+    FrameLedger,
+    Record,
+    RecordError,
+    StateChange,
+    decode_tolerant,
+)
+from agent.records.wire import Flagged, chain_next
+from server.errors import RefusedError
+from server.store.rows import AcquisitionFacts, Agent, Filed, FlagReason, Line
+
+
+def split_lines(body: bytes) -> list[bytes]:
+    """Return the lines of newline-delimited JSON; the last may or may not end with a newline."""
+    lines = body.split(b"\n")
+    if lines[-1] == b"":
+        lines.pop()
+    return lines
+
+
+def file_lines(body: bytes, first_seq: int, n_records: int, prev: str, agent: Agent) -> tuple[Line, ...]:
+    """Return the lines of an expanded body, each filed or flagged, with the chain value after it."""
+    raw_lines = split_lines(body)
+    if len(raw_lines) != n_records:
+        raise RefusedError(
+            400,
+            "malformed_batch",
+            f"Scopestamp-Count says {n_records} records, the body has {len(raw_lines)} lines. Send it again.",
+        )
+    return tuple(_chained(raw_lines, first_seq, prev, agent))
+
+
+def _chained(raw_lines: list[bytes], first_seq: int, chain: str, agent: Agent) -> Iterator[Line]:
+    for seq, raw in enumerate(raw_lines, start=first_seq):
+        chain = chain_next(chain, raw)
+        yield file_line(seq, raw, chain, agent)
+
+
+def file_line(seq: int, raw: bytes, chain: str, agent: Agent) -> Line:
+    """Return one line, filed when it is a record this agent may send, flagged when not."""
+    try:
+        envelope = Envelope.model_validate_json(raw)
+    except ValidationError:
+        return _flagged(seq, raw, chain, None, "malformed", "This is no JSON object with record_id and kind.")
+    if (why := _not_understood(envelope)) is not None:
+        return _flagged(seq, raw, chain, envelope, *why)
+    try:
+        record = decode_tolerant(raw)
+    except RecordError as error:
+        return _flagged(seq, raw, chain, envelope, "malformed", str(error))
+    if (message := _not_theirs(record, agent)) is not None:
+        return _flagged(seq, raw, chain, envelope, "foreign_agent", message)
+    return Line(seq=seq, raw=raw, chain=chain, filed=_filed(record))
+
+
+def _not_understood(envelope: Envelope) -> tuple[FlagReason, str] | None:
+    model = KINDS.get(envelope.kind)
+    if model is None:
+        return (
+            "unknown_kind",
+            f"Kind {envelope.kind[:64]!r} is not known here; a newer collector may know it.",
+        )
+    ours = str(model.model_fields["schema_version"].default)
+    theirs = envelope.schema_version[:16]
+    major = theirs.partition(".")[0]
+    if major.isascii() and major.isdigit() and int(major) > int(ours.partition(".")[0]):
+        return (
+            "newer_version",
+            f"{envelope.kind} {theirs} is newer than {ours}; upgrade the collector to read it.",
+        )
+    return None
+
+
+def _not_theirs(record: Record, agent: Agent) -> str | None:
+    if record.producer.agent_id != agent.agent_id:
+        return f"Made by {record.producer.agent_id[:64]}, sent by {agent.agent_id}."
+    if record.instrument_id != agent.instrument_id:
+        return f"Speaks of instrument {record.instrument_id[:64]}; this agent is enrolled for {agent.instrument_id}."
+    return None
+
+
+def _flagged(
+    seq: int, raw: bytes, chain: str, envelope: Envelope | None, reason: FlagReason, message: str
+) -> Line:
+    return Line(
+        seq=seq,
+        raw=raw,
+        chain=chain,
+        flag=Flagged(seq=seq, reason=reason, message=message),
+        kind=envelope.kind[:64] if envelope else None,
+        record_id=envelope.record_id[:64] if envelope else None,
+    )
+
+
+def _filed(record: Record) -> Filed:
+    acquisition_id = getattr(record, "acquisition_id", None)
+    return Filed(
+        record_id=str(record.record_id),
+        kind=record.kind,  # type: ignore[attr-defined]  # every published kind has one
+        schema_version=record.schema_version,
+        instrument_id=record.instrument_id,
+        captured_at=record.captured.wall_at,
+        boot_id=record.captured.boot_id,
+        monotonic_ns=record.captured.monotonic_ns,
+        acquisition_id=None if acquisition_id is None else str(acquisition_id),
+        changes=record.changes if isinstance(record, StateChange) else (),
+        facts=_facts(record),
+    )
+
+
+def _facts(record: Record) -> AcquisitionFacts | None:
+    match record:
+        case AcquisitionStarted():
+            return AcquisitionFacts(
+                acquisition_id=str(record.acquisition_id),
+                started_at=record.started.wall_at,
+                n_expected=record.plan.n_frames_expected,
+            )
+        case FrameLedger():
+            return AcquisitionFacts(
+                acquisition_id=str(record.acquisition_id),
+                first_frame=record.first_frame,
+                n_frames=len(record.columns.frame),
+            )
+        case AcquisitionFinished():
+            return _facts_of_end(record, record.started.wall_at, record.finished.wall_at)
+        case DatasetStamp():
+            n_stamped = sum(file.is_stamped_inside or file.sidecar is not None for file in record.files)
+            return AcquisitionFacts(acquisition_id=str(record.acquisition_id), n_stamped=n_stamped)
+    return None
+
+
+def _facts_of_end(
+    record: AcquisitionFinished, started_at: datetime, finished_at: datetime
+) -> AcquisitionFacts:
+    return AcquisitionFacts(
+        acquisition_id=str(record.acquisition_id),
+        started_at=started_at,
+        finished_at=finished_at,
+        reason=record.reason.value,
+        n_expected=record.frames.expected,
+        n_seen=record.frames.seen,
+        n_dropped=record.frames.dropped,
+        n_files=len(record.files),
+        n_problems=len(record.problems),
+    )

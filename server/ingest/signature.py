@@ -1,0 +1,37 @@
+"""Whether a request was signed with an agent's key."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Mapping
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+from agent.records.wire import SIGNATURE_HEADER, signing_bytes
+from server.errors import RefusedError
+
+
+def is_signed_by(public_key: bytes, method: str, path: str, headers: Mapping[str, str], body: bytes) -> bool:
+    """Return whether the request carries a valid Ed25519 signature of that raw public key."""
+    try:
+        signature = base64.b64decode(headers.get(SIGNATURE_HEADER, ""), validate=True)
+        key = Ed25519PublicKey.from_public_bytes(public_key)
+        key.verify(signature, signing_bytes(method, path, headers, body))
+    except (InvalidSignature, binascii.Error, ValueError):
+        return False
+    return True
+
+
+def check_signature(
+    public_key: bytes, method: str, path: str, headers: Mapping[str, str], body: bytes
+) -> None:
+    """Refuse with 401 ``bad_signature`` what was not signed with that key."""
+    if not is_signed_by(public_key, method, path, headers, body):
+        raise RefusedError(
+            401,
+            "bad_signature",
+            f"{SIGNATURE_HEADER} does not fit the request and the agent's key. If a proxy rewrites paths, headers or "
+            "bodies, let it pass them untouched.",
+        )

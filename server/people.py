@@ -1,0 +1,112 @@
+"""Who is asking: sessions, API tokens and one-time links to a person with a role."""
+
+from __future__ import annotations
+
+import hmac
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from server.collector import Collector
+from server.errors import NotSignedInError, RefusedError
+from server.secrets import form_token, hash_of, is_password, new_secret
+from server.store.base import Job, Reads, Writes
+from server.store.rows import Grant, GrantPurpose, Role, User
+
+LINK_LIFE = timedelta(minutes=10)
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """Someone signed in; `form_token` is empty for an API token, which cannot send forms."""
+
+    name: str
+    role: Role
+    form_token: str = ""
+
+    def must_be_admin(self) -> None:
+        """Refuse viewers with 403."""
+        if self.role != "admin":
+            raise RefusedError(403, "admins_only", "Only an administrator may do this; ask one.")
+
+    def must_have_sent(self, token: str) -> None:
+        """Refuse a form that did not come from one of our pages."""
+        if not self.form_token or not hmac.compare_digest(self.form_token.encode(), token.encode()):
+            raise RefusedError(
+                403, "foreign_form", "This form did not come from this session's page; reload the page."
+            )
+
+
+def person_of(reads: Reads, secret: str, purpose: GrantPurpose, now: datetime) -> Person:
+    """Return whom a session or token stands for, or raise `NotSignedInError`."""
+    grant = reads.grant(hash_of(secret))
+    if (
+        grant is None
+        or grant.purpose != purpose
+        or (grant.expires_at is not None and grant.expires_at <= now)
+    ):
+        raise NotSignedInError
+    if purpose == "token":
+        return Person(grant.name, grant.role)
+    user = reads.user(grant.name)
+    if user is None:
+        raise NotSignedInError
+    return Person(user.name, user.role, form_token(secret))
+
+
+def sign_in(collector: Collector, name: str, password: str, address: str) -> str:
+    """Return the secret of a new session, or refuse alike for a wrong name and a wrong password."""
+    collector.attempts.check(address)
+    with collector.store.reading() as reads:
+        user = reads.user(name)
+    if not is_password(password, user.password if user else None):
+        if collector.attempts.failed(address):
+            collector.note(name[:64], "sign-in", "wrong name or password", address=address, refused=True)
+        raise RefusedError(401, "wrong_password", "Name or password is wrong.")
+    return collector.writer.do(lambda writes: _start_session(collector, writes, name))
+
+
+def sign_in_by_link(collector: Collector, secret: str, address: str) -> str:
+    """Return the secret of a new session in exchange for a one-time link."""
+    collector.attempts.check(address)
+    now = collector.now()
+
+    def exchange(writes: Writes) -> str:
+        grant = writes.grant(hash_of(secret))
+        if grant is None or grant.purpose != "link" or grant.expires_at is None or grant.expires_at <= now:
+            raise RefusedError(
+                401,
+                "bad_link",
+                "This sign-in link was used or has expired; make another with `sign-in-link`.",
+            )
+        writes.remove_grant(grant.secret_sha256)
+        return _start_session(collector, writes, grant.name)
+
+    try:
+        return collector.writer.do(exchange)
+    except RefusedError:
+        collector.attempts.failed(address)
+        raise
+
+
+def sign_out(collector: Collector, secret: str) -> None:
+    """End a session."""
+    collector.writer.do(lambda writes: writes.remove_grant(hash_of(secret)))
+
+
+def _start_session(collector: Collector, writes: Writes, name: str) -> str:
+    secret = new_secret()
+    now = collector.now()
+    life = timedelta(hours=collector.settings.sessions.hours)
+    writes.add_grant(Grant(hash_of(secret), "session", name, "viewer", now, now + life))
+    return secret
+
+
+def link_job(secret: str, name: str, role: Role, now: datetime) -> Job:
+    """Return the job that makes a one-time sign-in link, and its user when there is none of that name."""
+
+    def make(writes: Writes) -> None:
+        if writes.user(name) is None:
+            writes.put_user(User(name=name, role=role, password=None, added_at=now))
+        writes.add_grant(Grant(hash_of(secret), "link", name, role, now, now + LINK_LIFE))
+
+    return make

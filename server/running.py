@@ -1,0 +1,127 @@
+"""A collector on a socket: what `scopestamp-server run` does."""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import logging
+import signal
+import socket
+from pathlib import Path
+from types import FrameType
+
+import uvicorn
+
+from server.app import create_app
+from server.collector import Collector
+from server.errors import SettingsError
+from server.settings import ListenSettings, Settings
+from server.store import SqliteStore
+
+URL_FILE = "url.json"
+_log = logging.getLogger(__name__)
+
+
+def run(data: Path, settings: Settings, *, as_json: bool) -> None:
+    """Serve until asked to stop by Ctrl-C or SIGTERM."""
+    check_listen(settings.listen)
+    listening = _listen(settings.listen)
+    collector = Collector.on(SqliteStore(data), settings)
+    url = _url_of(settings.listen, listening)
+    try:
+        _Server(_uvicorn_config(collector), url, data, as_json).run(sockets=[listening])
+    finally:
+        collector.close()
+        (data / URL_FILE).unlink(missing_ok=True)
+
+
+def check_listen(listen: ListenSettings) -> None:
+    """Refuse to send passwords and join codes over a network in the clear."""
+    if bool(listen.tls_certificate) != bool(listen.tls_key):
+        raise SettingsError("tls_certificate and tls_key belong together; set both or neither.")
+    for path in filter(None, (listen.tls_certificate, listen.tls_key)):
+        if not Path(path).is_file():
+            raise SettingsError(f"There is no file {path}; set tls_certificate and tls_key to PEM files.")
+    if not (listen.tls_certificate or listen.tls_ends_at_proxy or _is_loopback(listen.host)):
+        raise SettingsError(
+            f"Refusing to listen on {listen.host} without TLS. Set tls_certificate and tls_key, or say with "
+            "--tls-ends-at-proxy that a reverse proxy in front terminates TLS, or listen on 127.0.0.1."
+        )
+
+
+def running_url(data: Path) -> str | None:
+    """Return the address of the collector that runs on this data folder, None when none runs."""
+    try:
+        return str(json.loads((data / URL_FILE).read_text(encoding="utf-8"))["url"])
+    except (OSError, ValueError, KeyError):
+        return None
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _listen(listen: ListenSettings) -> socket.socket:
+    family = socket.AF_INET6 if ":" in listen.host else socket.AF_INET
+    try:
+        return socket.create_server((listen.host, listen.port), family=family, backlog=512)
+    except OSError as error:
+        raise SettingsError(
+            f"Cannot listen on {listen.host} port {listen.port}: {error.strerror}. Choose another with --port."
+        ) from error
+
+
+def _url_of(listen: ListenSettings, listening: socket.socket) -> str:
+    scheme = "https" if listen.tls_certificate else "http"
+    host = f"[{listen.host}]" if ":" in listen.host else listen.host
+    return f"{scheme}://{host}:{listening.getsockname()[1]}"
+
+
+def _uvicorn_config(collector: Collector) -> uvicorn.Config:
+    listen = collector.settings.listen
+    return uvicorn.Config(
+        create_app(collector),
+        ssl_certfile=listen.tls_certificate or None,
+        ssl_keyfile=listen.tls_key or None,
+        forwarded_allow_ips=listen.trusted_proxies,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=10,
+        lifespan="off",
+    )
+
+
+class _Server(uvicorn.Server):
+    """uvicorn that says when it is ready and treats being asked to stop as success."""
+
+    def __init__(self, config: uvicorn.Config, url: str, data: Path, as_json: bool) -> None:
+        super().__init__(config)
+        self._url = url
+        self._data = data
+        self._as_json = as_json
+
+    def run(self, sockets: list[socket.socket] | None = None) -> None:
+        # uvicorn raises the signal again after its shutdown; without a handler that would be the end of us, with code 143.
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, _already_stopping)
+        super().run(sockets=sockets)
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets=sockets)
+        if self.started:
+            (self._data / URL_FILE).write_text(json.dumps({"url": self._url}), encoding="utf-8")
+            self._announce()
+
+    def _announce(self) -> None:
+        ready = json.dumps({"event": "ready", "url": self._url}, separators=(",", ":"))
+        print(ready if self._as_json else f"Collector ready at {self._url} (Ctrl-C stops it).", flush=True)
+
+
+def _already_stopping(number: int, frame: FrameType | None) -> None:
+    _log.info("Stopped by %s.", signal.Signals(number).name)

@@ -1,0 +1,158 @@
+"""What can be set, in one TOML file. Every key has a default that is safe on one machine."""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from pathlib import Path
+
+import tomlkit
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from agent.records.wire import MAX_BODY_BYTES, MAX_EXPANDED_BYTES
+from server.errors import SettingsError
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ListenSettings(_Section):
+    """Where the collector listens."""
+
+    host: str = Field(
+        default="127.0.0.1", description="Address to listen on. Any other than loopback needs TLS."
+    )
+    port: int = Field(default=8765, ge=0, le=65535, description="Port; 0 takes a free one.")
+    tls_certificate: str = Field(
+        default="", description="PEM file with the certificate chain; empty for none."
+    )
+    tls_key: str = Field(default="", description="PEM file with its private key.")
+    tls_ends_at_proxy: bool = Field(
+        default=False,
+        description="A reverse proxy in front of this collector terminates TLS. Without it or a certificate, the "
+        "collector refuses to listen beyond loopback.",
+    )
+    trusted_proxies: str = Field(
+        default="127.0.0.1",
+        description="Addresses whose X-Forwarded-For and X-Forwarded-Proto are believed, separated by commas.",
+    )
+
+
+class CollectorSettings(_Section):
+    """What the collector is called."""
+
+    name: str = Field(
+        default="Scopestamp collector", min_length=1, description="Shown to agents and on every page."
+    )
+
+
+class LimitSettings(_Section):
+    """How much one request may take."""
+
+    max_body_bytes: int = Field(
+        default=MAX_BODY_BYTES, ge=1024, le=64 << 20, description="Largest batch as transmitted."
+    )
+    max_expanded_bytes: int = Field(
+        default=MAX_EXPANDED_BYTES, ge=1024, le=512 << 20, description="Largest batch after decompression."
+    )
+    max_waiting: int = Field(
+        default=64,
+        ge=1,
+        le=10_000,
+        description="Requests that may wait for the disk; further ones are answered 503.",
+    )
+    attempts_per_minute: int = Field(
+        default=10, ge=1, description="Failed sign-ins or join codes an address may try in a minute."
+    )
+
+
+class HealthSettings(_Section):
+    """When an instrument counts as silent."""
+
+    heartbeat_s: float = Field(default=60.0, gt=0, description="How often agents report.")
+    missed_heartbeats: int = Field(default=3, ge=1, description="Silent after that many have not come.")
+
+
+class SessionSettings(_Section):
+    """How long people stay signed in."""
+
+    hours: float = Field(default=12.0, gt=0, description="Hours until a session ends.")
+
+
+class Settings(_Section):
+    """All settings of a collector."""
+
+    collector: CollectorSettings = CollectorSettings()
+    listen: ListenSettings = ListenSettings()
+    limits: LimitSettings = LimitSettings()
+    health: HealthSettings = HealthSettings()
+    sessions: SessionSettings = SessionSettings()
+
+
+def load_settings(path: Path | None) -> Settings:
+    """Return the settings in a TOML file, or the defaults without one."""
+    if path is None:
+        return Settings()
+    try:
+        return Settings.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+    except OSError as error:
+        raise SettingsError(
+            f"Cannot read {path}: {error.strerror}. `print-config` writes a file to start from."
+        ) from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{path} is not TOML: {error}.") from error
+    except ValidationError as error:
+        raise SettingsError(f"{path}: {_in_words(error)}") from error
+
+
+def to_toml(settings: Settings) -> str:
+    """Return the settings as commented TOML; reading it back gives the same settings."""
+    document = tomlkit.document()
+    document.add(
+        tomlkit.comment("Settings of the Scopestamp collector. `scopestamp-server print-config` wrote this.")
+    )
+    for name, section in settings:
+        table = tomlkit.table()
+        table.comment(_first_line(section))
+        for key, value in section:
+            for line in _wrapped(type(section).model_fields[key].description or ""):
+                table.add(tomlkit.comment(line))
+            table.add(key, value)
+        table.add(tomlkit.nl())
+        document.add(tomlkit.nl()) if name == "collector" else None
+        document.add(name, table)
+    return tomlkit.dumps(document).rstrip() + "\n"
+
+
+def _first_line(section: BaseModel) -> str:
+    return (type(section).__doc__ or "").partition("\n")[0]
+
+
+def _wrapped(text: str, width: int = 96) -> list[str]:
+    lines = [""]
+    for word in text.split():
+        if len(lines[-1]) + len(word) >= width:
+            lines.append("")
+        lines[-1] = f"{lines[-1]} {word}".strip()
+    return lines
+
+
+def _in_words(error: ValidationError) -> str:
+    first = error.errors(include_url=False, include_input=True)[0]
+    where = ".".join(str(part) for part in first["loc"])
+    if first["type"] != "extra_forbidden":
+        return f"{where} = {first['input']!r}: {first['msg']}."
+    known = list(_keys())
+    near = difflib.get_close_matches(where, known, n=1, cutoff=0.4)
+    return f"unknown key {where}. " + (
+        f"Did you mean {near[0]}?" if near else f"Known keys: {', '.join(known)}."
+    )
+
+
+def _keys() -> list[str]:
+    sections = {name: field.annotation for name, field in Settings.model_fields.items()}
+    return [
+        *sections,
+        *(f"{name}.{key}" for name, section in sections.items() for key in section.model_fields),
+    ]

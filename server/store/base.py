@@ -1,0 +1,188 @@
+"""The contract of a store.
+
+A store is read through `Reads` and changed through `Writes`, and `Writes` exists only inside a transaction. Jobs of many
+requests are committed together (`Store.write`), because a disk that must flush a hundred times is a hundred times
+slower than one that must flush once.
+
+What every store must keep, whatever engine is beneath, is held by ``tests/server/test_store_contract.py``.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from server.store import rows
+
+
+class Reads(ABC):
+    """Questions to a store. None of them blocks a writer; each answers from committed data (inside a job: also from
+    what the job itself has written). Lists are newest first unless said otherwise."""
+
+    @abstractmethod
+    def instrument(self, instrument_id: str) -> rows.Instrument | None: ...
+    @abstractmethod
+    def instruments(self) -> list[rows.Instrument]:
+        """All instruments by name."""
+
+    @abstractmethod
+    def agent(self, agent_id: str) -> rows.Agent | None: ...
+    @abstractmethod
+    def agents(self) -> list[rows.Agent]: ...
+    @abstractmethod
+    def join_code(self, code_sha256: str) -> rows.JoinCode | None: ...
+    @abstractmethod
+    def join_codes(self) -> list[rows.JoinCode]: ...
+    @abstractmethod
+    def user(self, name: str) -> rows.User | None: ...
+    @abstractmethod
+    def users(self) -> list[rows.User]: ...
+    @abstractmethod
+    def grant(self, secret_sha256: str) -> rows.Grant | None:
+        """The grant with that hash, expired or not: whether it still counts is the caller's question."""
+
+    @abstractmethod
+    def audit(self, limit: int = 100) -> list[rows.AuditEntry]: ...
+
+    @abstractmethod
+    def spool(self, agent_id: str, spool_id: str) -> rows.Spool | None: ...
+    @abstractmethod
+    def spools(self) -> list[rows.Spool]: ...
+    @abstractmethod
+    def chain_at(self, agent_id: str, spool_id: str, seq: int) -> str | None:
+        """Chain value after `seq`, or None where none is known (never received, or inside a skipped range)."""
+
+    @abstractmethod
+    def record(self, record_id: str) -> rows.RecordRow | None: ...
+    @abstractmethod
+    def records(
+        self, instrument_id: str | None = None, kind: str | None = None, after: int = 0, limit: int = 100
+    ) -> list[rows.RecordRow]:
+        """Records in order of arrival, those with a `position` beyond `after`: a tail that never misses one."""
+
+    @abstractmethod
+    def recent(self, instrument_id: str, kind: str, limit: int = 20) -> list[rows.RecordRow]:
+        """The last records of one kind to arrive."""
+
+    @abstractmethod
+    def batch(self, batch_id: int) -> rows.StoredBatch | None: ...
+    @abstractmethod
+    def latest(self, instrument_id: str) -> dict[str, rows.LatestRecord]:
+        """Kind to the newest record of it.
+
+        Newest: within one ``boot_id`` by monotonic time; otherwise by wall time, where a time in the future counts as
+        the time of receipt, so that a wrong clock cannot hold its place for ever.
+        """
+
+    @abstractmethod
+    def changes(
+        self, instrument_id: str, before: rows.Place | None = None, limit: int = 50, device: str | None = None
+    ) -> list[rows.ChangeRow]: ...
+    @abstractmethod
+    def acquisition(self, acquisition_id: str) -> rows.AcquisitionRow | None: ...
+    @abstractmethod
+    def acquisitions(
+        self, instrument_id: str, before: rows.Place | None = None, limit: int = 50
+    ) -> list[rows.AcquisitionRow]: ...
+    @abstractmethod
+    def ledgers(self, acquisition_id: str) -> list[rows.LedgerRow]:
+        """Ledger records of an acquisition by first frame."""
+
+    @abstractmethod
+    def quarantine(self, before: int | None = None, limit: int = 50) -> list[rows.QuarantineRow]: ...
+    @abstractmethod
+    def quarantined(self, position: int) -> rows.QuarantineRow | None: ...
+    @abstractmethod
+    def n_quarantined(self) -> int: ...
+
+
+class Writes(Reads):
+    """What a job may change. Runs on the writer's thread inside a transaction; must not block on anything else."""
+
+    @abstractmethod
+    def append(self, batch: rows.Batch) -> rows.Appended:
+        """Add the part of a verified batch that is new, and move the spool's mark and chain with it.
+
+        A batch at or below the mark adds nothing. A record whose `record_id` is already filed is kept with its batch
+        but not filed again. Flagged lines are kept and listed in quarantine.
+
+        Raises
+        ------
+        RefusedError
+            409 ``gap`` or ``fork``, as `server.store.joining.join` decides.
+        """
+
+    @abstractmethod
+    def put_instrument(self, instrument: rows.Instrument) -> None:
+        """Add it, or rename the one there is; `added_at` stays."""
+
+    @abstractmethod
+    def put_agent(self, agent: rows.Agent) -> None:
+        """Add it, or update what it says of itself and to which instrument it is bound."""
+
+    @abstractmethod
+    def revoke_agent(self, agent_id: str, at: datetime) -> None: ...
+    @abstractmethod
+    def add_join_code(self, code: rows.JoinCode) -> None: ...
+    @abstractmethod
+    def use_join_code(self, code_sha256: str, agent_id: str, at: datetime) -> None: ...
+    @abstractmethod
+    def put_user(self, user: rows.User) -> None: ...
+    @abstractmethod
+    def add_grant(self, grant: rows.Grant) -> None:
+        """Add it, and drop grants that expired before it was made."""
+
+    @abstractmethod
+    def remove_grant(self, secret_sha256: str) -> None: ...
+    @abstractmethod
+    def add_audit(self, entry: rows.AuditEntry) -> None: ...
+
+
+Job = Callable[[Writes], Any]
+"""One request's change."""
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """A job's value, now durable."""
+
+    value: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """A job's error; nothing of the job remains."""
+
+    error: Exception
+
+
+Outcome = Done | Failed
+
+
+class Store(ABC):
+    """Opens on a place, hands out `Reads`, commits jobs."""
+
+    @abstractmethod
+    def reading(self) -> AbstractContextManager[Reads]:
+        """Return something to read with, from any thread; give it back by leaving the ``with``."""
+
+    @abstractmethod
+    def write(self, jobs: Sequence[Job]) -> list[Outcome]:
+        """Run the jobs in order and commit them together.
+
+        Called on one thread at a time. Each job is undone alone when it raises, and its neighbours are not touched.
+        When this returns, everything done is on the disk.
+
+        Raises
+        ------
+        StoreError
+            The commit itself failed: no job has had any effect.
+        """
+
+    @abstractmethod
+    def close(self) -> None:
+        """Give everything back; reading or writing afterwards is a bug of the caller."""

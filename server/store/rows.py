@@ -1,0 +1,293 @@
+"""What goes into a store and comes out of it: small frozen types without a trace of SQL.
+
+All times are aware and UTC. ``…_at`` of a record is the instrument's clock, ``received_at`` the collector's.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Literal
+
+from agent.records import Change
+from agent.records.wire import Flagged
+
+FlagReason = Literal["unknown_kind", "newer_version", "malformed", "foreign_agent"]
+Role = Literal["viewer", "admin"]
+GrantPurpose = Literal["session", "token", "link"]
+
+
+@dataclass(frozen=True, slots=True)
+class Instrument:
+    """A microscope, as staff named it."""
+
+    instrument_id: str
+    name: str
+    site: str
+    added_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Agent:
+    """An enrolled agent: a public key bound to an instrument."""
+
+    agent_id: str
+    public_key: bytes
+    instrument_id: str
+    hostname: str
+    platform: str
+    version: str
+    enrolled_at: datetime
+    heard_at: datetime | None = None
+    revoked_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class JoinCode:
+    """A one-time permission to enrol; the code itself is known only to whoever was shown it."""
+
+    code_sha256: str
+    instrument_name: str
+    site: str
+    instrument_id: str | None
+    made_by: str
+    made_at: datetime
+    expires_at: datetime
+    used_by: str | None = None
+    used_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """A person who may sign in; without a password only by a one-time link."""
+
+    name: str
+    role: Role
+    password: str | None
+    added_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """A secret that stands for a person: a session, an API token or a one-time sign-in link. Only its hash is kept."""
+
+    secret_sha256: str
+    purpose: GrantPurpose
+    name: str
+    role: Role
+    made_at: datetime
+    expires_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class AuditEntry:
+    """Who did what, from where, and how it ended."""
+
+    at: datetime
+    who: str
+    action: str
+    outcome: Literal["done", "refused"]
+    detail: str = ""
+    address: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Spool:
+    """How far one spool of one agent has come."""
+
+    agent_id: str
+    spool_id: str
+    mark: int
+    chain: str
+    n_skipped: int
+    first_received_at: datetime
+    last_received_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class AcquisitionFacts:
+    """What one record adds to what is known of an acquisition; None is 'does not say'."""
+
+    acquisition_id: str
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    reason: str | None = None
+    n_expected: int | None = None
+    n_seen: int | None = None
+    n_dropped: int | None = None
+    n_files: int | None = None
+    n_stamped: int | None = None
+    n_problems: int | None = None
+    first_frame: int | None = None
+    n_frames: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Filed:
+    """A record that was understood: under what it is filed, and what it adds to the tables."""
+
+    record_id: str
+    kind: str
+    schema_version: str
+    instrument_id: str
+    captured_at: datetime
+    boot_id: str
+    monotonic_ns: int
+    acquisition_id: str | None = None
+    changes: tuple[Change, ...] = ()
+    facts: AcquisitionFacts | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line of a batch: its bytes, the chain value after it, and either where it is filed or why it is not."""
+
+    seq: int
+    raw: bytes
+    chain: str
+    filed: Filed | None = None
+    flag: Flagged | None = None
+    kind: str | None = None
+    record_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """A verified batch, ready to be appended."""
+
+    agent_id: str
+    spool_id: str
+    first_seq: int
+    prev: str
+    skipped_from: int | None
+    lines: tuple[Line, ...]
+    path: str
+    headers: dict[str, str]
+    body: bytes = field(repr=False)
+    received_at: datetime
+
+    @property
+    def last_seq(self) -> int:
+        """Sequence number of the last line."""
+        return self.first_seq + len(self.lines) - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Appended:
+    """What appending a batch did."""
+
+    acked: int
+    n_added: int
+
+
+@dataclass(frozen=True, slots=True)
+class StoredBatch:
+    """A batch as it was received, with all that is needed to check its signature again."""
+
+    batch_id: int
+    agent_id: str
+    spool_id: str
+    first_seq: int
+    n_lines: int
+    path: str
+    headers: dict[str, str]
+    body: bytes = field(repr=False)
+    received_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class RecordRow:
+    """Under what a record is filed, and where its bytes are."""
+
+    position: int
+    record_id: str
+    kind: str
+    schema_version: str
+    instrument_id: str
+    acquisition_id: str | None
+    captured_at: datetime
+    received_at: datetime
+    agent_id: str
+    spool_id: str
+    seq: int
+    batch_id: int
+    line: int
+
+
+@dataclass(frozen=True, slots=True)
+class LatestRecord:
+    """The newest record of one kind of one instrument, with its bytes."""
+
+    kind: str
+    record_id: str
+    captured_at: datetime
+    received_at: datetime
+    raw: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeRow:
+    """One entry of the flattened change log."""
+
+    position: int
+    record_id: str
+    instrument_id: str
+    acquisition_id: str | None
+    change: Change
+
+
+@dataclass(frozen=True, slots=True)
+class AcquisitionRow:
+    """An acquisition, joined from all records that speak of it."""
+
+    position: int
+    acquisition_id: str
+    instrument_id: str
+    began_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+    reason: str | None
+    n_expected: int | None
+    n_seen: int | None
+    n_dropped: int | None
+    n_in_ledger: int
+    n_files: int | None
+    n_stamped: int | None
+    n_problems: int | None
+    started_record_id: str | None
+    finished_record_id: str | None
+    stamp_record_id: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerRow:
+    """One ledger record of an acquisition: which frames it stamps."""
+
+    record_id: str
+    first_frame: int
+    n_frames: int
+
+
+@dataclass(frozen=True, slots=True)
+class QuarantineRow:
+    """A line that was kept and acknowledged but not filed, and why."""
+
+    position: int
+    agent_id: str
+    spool_id: str
+    seq: int
+    batch_id: int
+    line: int
+    reason: FlagReason
+    message: str
+    kind: str | None
+    record_id: str | None
+    received_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a page of a time-ordered list ended; the next page starts strictly before it."""
+
+    at: datetime
+    position: int

@@ -1,0 +1,68 @@
+"""One acquisition: what was asked for, what came, what was written, what went wrong."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request, Response
+
+from agent.records import (
+    AcquisitionFinished,
+    AcquisitionStarted,
+    DatasetStamp,
+    Record,
+    RecordError,
+    decode_tolerant,
+)
+from server.dependencies import TheCollector, ThePerson, found
+from server.ingest.evidence import raw_line
+from server.store.base import Reads
+from server.web.frames import HEIGHT, PAGE, WIDTH, frames_from, intervals_of
+from server.web.render import render
+
+router = APIRouter(include_in_schema=False)
+
+
+@router.get("/acquisitions/{acquisition_id}")
+def acquisition(
+    request: Request,
+    acquisition_id: str,
+    collector: TheCollector,
+    person: ThePerson,
+    first: Annotated[int, Query(ge=0, le=2**40, alias="from")] = 0,
+) -> Response:
+    """Show one acquisition and a page of its frames."""
+    with collector.store.reading() as reads:
+        row = found(reads.acquisition(acquisition_id.lower()), "acquisition")
+        started = _record(reads, row.started_record_id)
+        finished = _record(reads, row.finished_record_id)
+        stamp = _record(reads, row.stamp_record_id)
+        ledgers = reads.ledgers(row.acquisition_id)
+        frames = frames_from(reads, ledgers, first)
+        instrument = reads.instrument(row.instrument_id)
+    n_frames = max((ledger.first_frame + ledger.n_frames for ledger in ledgers), default=0)
+    return render(
+        request,
+        "acquisition.html",
+        person,
+        acquisition=row,
+        instrument=instrument,
+        started=started if isinstance(started, AcquisitionStarted) else None,
+        finished=finished if isinstance(finished, AcquisitionFinished) else None,
+        stamp=stamp if isinstance(stamp, DatasetStamp) else None,
+        ledgers=ledgers,
+        frames=frames,
+        intervals=intervals_of(frames),
+        plot={"width": WIDTH, "height": HEIGHT},
+        first=first,
+        previous=max(first - PAGE, 0) if first else None,
+        following=first + PAGE if first + PAGE < n_frames else None,
+    )
+
+
+def _record(reads: Reads, record_id: str | None) -> Record | None:
+    row = reads.record(record_id) if record_id else None
+    try:
+        return decode_tolerant(raw_line(reads, row)) if row else None
+    except RecordError:  # a schema that has changed since; its raw bytes remain
+        return None

@@ -1,0 +1,45 @@
+"""Templates to responses."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import Request
+from fastapi.responses import HTMLResponse
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from server.people import Person
+from server.web import words
+
+_TEMPLATES = Environment(
+    loader=PackageLoader("server.web"),
+    autoescape=True,
+    trim_blocks=True,
+    lstrip_blocks=True,
+    undefined=StrictUndefined,
+)
+_TEMPLATES.filters.update(
+    when=words.when,
+    when_ms=words.when_ms,
+    ago=words.ago,
+    duration=words.duration,
+    size=words.size,
+    number=words.number,
+    words=words.words,
+)
+
+
+def render(
+    request: Request, template: str, person: Person | None, status_code: int = 200, **values: Any
+) -> HTMLResponse:
+    """Return a page. Everything in `values` is escaped by the template, whoever wrote it."""
+    collector = request.app.state.collector
+    page = _TEMPLATES.get_template(template).render(
+        person=person,
+        collector_name=collector.settings.collector.name,
+        version=request.app.version,
+        path=request.url.path,
+        now=collector.now(),
+        **values,
+    )
+    return HTMLResponse(page, status_code=status_code)

@@ -1,0 +1,88 @@
+"""Signing in and out."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Form, Request, Response
+from fastapi.responses import RedirectResponse
+
+from server.collector import Collector
+from server.dependencies import SESSION_COOKIE, TheAddress, TheCollector, ThePerson, from_our_pages
+from server.errors import RefusedError
+from server.people import sign_in, sign_in_by_link, sign_out
+from server.web.render import render
+
+router = APIRouter(include_in_schema=False)
+
+
+@router.get("/login")
+def login_page(request: Request, next: str = "/") -> Response:
+    """Ask for name and password."""
+    return render(request, "login.html", None, target=_own_path(next), refusal=None, name="")
+
+
+@router.post("/login", dependencies=[Depends(from_our_pages)])
+def login(
+    request: Request,
+    collector: TheCollector,
+    address: TheAddress,
+    name: Annotated[str, Form()] = "",
+    password: Annotated[str, Form()] = "",
+    next: Annotated[str, Form()] = "/",
+) -> Response:
+    """Start a session, or say why not."""
+    target = _own_path(next)
+    try:
+        secret = sign_in(collector, name, password, address)
+    except RefusedError as refused:
+        return render(
+            request,
+            "login.html",
+            None,
+            refused.status,
+            target=target,
+            refusal=refused.refusal,
+            name=name,
+        )
+    collector.note(name, "sign-in", "with password", address=address)
+    return _with_session(request, collector, secret, target)
+
+
+@router.get("/sign-in/{secret}")
+def login_by_link(request: Request, secret: str, collector: TheCollector, address: TheAddress) -> Response:
+    """Start a session with a one-time link."""
+    session = sign_in_by_link(collector, secret, address)
+    collector.note("link", "sign-in", "with one-time link", address=address)
+    return _with_session(request, collector, session, "/")
+
+
+@router.post("/logout")
+def logout(
+    request: Request, collector: TheCollector, person: ThePerson, form_token: Annotated[str, Form()] = ""
+) -> Response:
+    """End the session."""
+    person.must_have_sent(form_token)
+    sign_out(collector, request.cookies.get(SESSION_COOKIE, ""))
+    response = RedirectResponse("/login", status_code=303)
+    response.delete_cookie(SESSION_COOKIE)
+    return response
+
+
+def _with_session(request: Request, collector: Collector, secret: str, target: str) -> Response:
+    response = RedirectResponse(target, status_code=303)
+    response.set_cookie(
+        SESSION_COOKIE,
+        secret,
+        max_age=int(collector.settings.sessions.hours * 3600),
+        httponly=True,
+        samesite="lax",
+        secure=request.url.scheme == "https",
+    )
+    return response
+
+
+def _own_path(target: str) -> str:
+    """Return the path when it is one of ours; anything a browser could take for another site becomes the start page."""
+    is_ours = target.startswith("/") and not target.startswith("//") and "\\" not in target
+    return target if is_ours and target.isprintable() else "/"

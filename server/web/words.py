@@ -1,0 +1,86 @@
+"""Values as people read them. Times are UTC and say so."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from markupsafe import Markup
+
+
+def when(moment: datetime | None, *, ms: bool = False) -> Markup:
+    """Return a time as a ``<time>`` element, or a dash.
+
+    >>> str(when(datetime(2026, 5, 4, 3, 2, 1, tzinfo=UTC)))
+    '<time datetime="2026-05-04T03:02:01+00:00">2026-05-04 03:02:01 UTC</time>'
+    """
+    if moment is None:
+        return Markup('<span class="none">–</span>')
+    utc = moment.astimezone(UTC)
+    shown = f"{utc:%Y-%m-%d %H:%M:%S}" + (f".{utc.microsecond // 1000:03d}" if ms else "")
+    return Markup('<time datetime="{}">{} UTC</time>').format(utc.isoformat(), shown)
+
+
+def when_ms(moment: datetime | None) -> Markup:
+    """Return a time with milliseconds."""
+    return when(moment, ms=True)
+
+
+def ago(moment: datetime, now: datetime) -> str:
+    """Return how long ago a time was, in its largest unit.
+
+    >>> ago(datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 1, 1, 2, 5, tzinfo=UTC))
+    '2 h ago'
+    """
+    elapsed = now - moment
+    if elapsed < timedelta(0):
+        return "in the future by this collector's clock"
+    return f"{duration(elapsed.total_seconds())} ago"
+
+
+def duration(seconds: float) -> str:
+    """Return a duration in its largest unit.
+
+    >>> [duration(s) for s in (0.25, 42, 3600, 200000)]
+    ['0.2 s', '42 s', '60 min', '2 days']
+    """
+    for size, unit in ((172_800, "days"), (7200, "h"), (120, "min")):
+        if seconds >= size:
+            return f"{seconds // {'days': 86_400, 'h': 3600, 'min': 60}[unit]:.0f} {unit}"
+    return f"{seconds:.0f} s" if seconds >= 10 else f"{seconds:.1f} s"
+
+
+def size(n_bytes: int | None) -> str:
+    """Return a size in decimal units.
+
+    >>> size(2_147_483_648)
+    '2.15 GB'
+    """
+    if n_bytes is None:
+        return "–"
+    if n_bytes < 1000:
+        return f"{n_bytes} B"
+    amount, units = float(n_bytes), ["B", "kB", "MB", "GB", "TB", "PB"]
+    while amount >= 1000 and len(units) > 1:
+        amount, units = amount / 1000, units[1:]
+    return f"{amount:.3g} {units[0]}"
+
+
+def number(value: Any) -> str:
+    """Return a number short enough to read, anything else as text, None as a dash.
+
+    >>> number(1.23456789), number(None), number("Cy5")
+    ('1.23457', '–', 'Cy5')
+    """
+    if value is None:
+        return "–"
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
+def words(name: str) -> str:
+    """Return a name of our own as words.
+
+    >>> words("acquisition_started")
+    'acquisition started'
+    """
+    return name.replace("_", " ")
