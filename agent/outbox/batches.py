@@ -47,12 +47,11 @@ def headers_of(spool_id: str, position: Position, run: Sequence[Stored]) -> dict
 def after(position: Position, run: Sequence[Stored], acked: int) -> Position:
     """Return where the spool stands once the records of `run` up to `acked` are acknowledged."""
     chain = _chain_before(position, run[0].seq)
-    last = run[0]
-    for last in run:
-        if last.seq > acked:
+    for stored in run:
+        if stored.seq > acked:
             break
-        chain = chain_next(chain, last.record)
-        position = Position(last.seq, chain, last.seq + 1, last.segment, last.end)
+        chain = chain_next(chain, stored.record)
+        position = Position(stored.seq, chain, stored.seq + 1, stored.segment, stored.end)
     return position
 
 
