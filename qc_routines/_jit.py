@@ -24,8 +24,12 @@ def kernel(function: Callable[..., Any]) -> Any:
     at every start. Division by zero gives inf or NaN as in numpy (`error_model`), which spares a check in every
     loop. The global interpreter lock is released (`nogil`), so a measurement never holds up an acquisition.
     """
-    options = {"error_model": "numpy", "nogil": True, "fastmath": FASTMATH}
     try:
-        return numba.njit(cache=True, **options)(function)
+        return _compiled(function, cache=True)
     except RuntimeError:  # numba found no folder it may write to, as under a locked-down service account
-        return numba.njit(**options)(function)
+        return _compiled(function, cache=False)
+
+
+def _compiled(function: Callable[..., Any], cache: bool) -> Any:
+    # A cached kernel is looked up by its own file alone: after a change here, delete the *.nbi in __pycache__.
+    return numba.njit(cache=cache, error_model="numpy", nogil=True, fastmath=FASTMATH)(function)

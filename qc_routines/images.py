@@ -132,17 +132,17 @@ def _bits_used(pixels: NDArray[np.generic]) -> int | None:
 
 
 @kernel
-def _scan(pixels, full_scale_adu):
+def _scan(pixels: NDArray[np.generic], full_scale_adu: float) -> tuple[int, int, int, float, float, float]:
     """Return n_finite, n_saturated, n_at_minimum, minimum, maximum and sum in one pass."""
     n_finite, n_saturated, n_at_minimum = 0, 0, 0
     minimum, maximum, total = np.inf, -np.inf, 0.0
     for i in range(pixels.size):
-        value = np.float64(pixels[i])
+        value = float(pixels[i])
         if not np.isfinite(value):
             continue
         n_finite += 1
-        n_saturated += value >= full_scale_adu
-        n_at_minimum += value <= 0.0
+        n_saturated += int(value >= full_scale_adu)
+        n_at_minimum += int(value <= 0.0)
         minimum = min(minimum, value)
         maximum = max(maximum, value)
         total += value

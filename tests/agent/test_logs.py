@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import re
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -35,6 +36,18 @@ def test_file_holds_one_line_per_record_with_utc_time_and_role(tmp_path: Path) -
         r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z INFO daemon scopestamp\.capture\.test: camera Cam µ is ready",
         line,
     )
+
+
+@pytest.mark.skipif(not hasattr(time, "tzset"), reason="the time zone of a process cannot be set on Windows")
+def test_time_is_utc_wherever_the_instrument_stands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    record = logging.makeLogRecord({"name": "scopestamp", "msg": "hello", "created": 0.0})
+    with monkeypatch.context() as patch:
+        patch.setenv("TZ", "Asia/Tokyo")
+        time.tzset()
+        start_logging(LogSettings(), tmp_path, "daemon").handle(record)
+    time.tzset()
+    (line,) = lines_of(tmp_path / "logs" / "daemon.log")
+    assert line.startswith("1970-01-01T00:00:00.000Z ")
 
 
 @pytest.mark.parametrize(

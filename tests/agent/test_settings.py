@@ -74,6 +74,10 @@ def test_absolute_paths_and_home_stay(load: Callable[[str], AgentSettings], tmp_
     assert load("data_dir = '~/scope'").data_path == Path.home() / "scope"
 
 
+def test_collector_address_has_no_slash_at_its_end(load: Callable[[str], AgentSettings]) -> None:
+    assert load('[collector]\nurl = "https://c.example/scope/"').collector.url == "https://c.example/scope"
+
+
 def test_demo_is_no_path(load: Callable[[str], AgentSettings]) -> None:
     assert load('[hardware]\nconfig_file = "demo"').hardware.config_file == "demo"
 

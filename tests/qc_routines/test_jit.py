@@ -32,7 +32,7 @@ def test_kernel_divides_by_zero_as_numpy_does() -> None:
 def test_kernel_works_where_no_cache_can_be_written(monkeypatch: pytest.MonkeyPatch) -> None:
     asked = []
 
-    def njit(cache: bool = False, **options: Any) -> Any:
+    def njit(cache: bool, **options: Any) -> Any:
         asked.append(cache)
         if cache:
             raise RuntimeError("cannot cache function: no locator available")

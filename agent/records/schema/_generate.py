@@ -50,7 +50,9 @@ def file_name(kind: str) -> str:
 
 def load_schema(kind: str) -> dict[str, Any]:
     """Return the released schema of a kind, as it came with this package."""
-    return json.loads((files("agent.records.schema") / file_name(kind)).read_text("utf-8"))
+    text = (files("agent.records.schema") / file_name(kind)).read_text("utf-8")
+    schema: dict[str, Any] = json.loads(text)
+    return schema
 
 
 def render(schema: dict[str, Any]) -> str:
@@ -88,7 +90,7 @@ def _refuse_silent_change(path: Path, schema: dict[str, Any]) -> None:
 
 
 def _version_of(kind: str) -> str:
-    return KINDS[kind].model_fields["schema_version"].default
+    return str(KINDS[kind].model_fields["schema_version"].default)
 
 
 def _without_words(node: Any) -> Any:
