@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from agent.clock import Clock
+from agent.errors import SettingsError
 from agent.mint import Mint
-from agent.outbox import DiskBudget, Identity, Outbox
+from agent.outbox import DiskBudget, Identity, Outbox, Survey, enrolment
 from agent.settings import AgentSettings
 
 
@@ -38,5 +40,26 @@ class Local:
             min_free_bytes=settings.spool.min_free_bytes,
             floor_bytes=settings.spool.floor_bytes,
         )
-        outbox = Outbox.open(folder, budget=budget, clock=clock)
+        outbox = Outbox.open(folder, budget=budget, clock=clock, identity=identity)
         return cls(folder, clock, identity, outbox, Mint(identity.instrument_id, identity.agent_id, clock))
+
+
+def look(data_dir: Path) -> dict[str, Any]:
+    """Return who the agent of a data folder is and what waits there, without starting anything."""
+    if not (data_dir / "identity.json").is_file():
+        raise SettingsError(
+            f"There is no agent in {data_dir} yet. Start one with 'scopestamp run', or name its folder with --data."
+        )
+    identity = Identity.load_or_create(data_dir)
+    place = enrolment(data_dir)
+    backlog = Survey(data_dir).take()
+    return {
+        "agent_id": identity.agent_id,
+        "instrument_id": identity.instrument_id,
+        "enrolled_at": place.url if place else None,
+        "records_waiting": backlog.n_waiting,
+        "oldest_waiting": backlog.oldest_waiting_at.isoformat() if backlog.oldest_waiting_at else None,
+        "bytes_on_disk": backlog.bytes_on_disk,
+        "records_set_aside": backlog.n_poisoned,
+        "data_folder": str(data_dir),
+    }

@@ -151,7 +151,7 @@ class JournalSession:
     def __init__(self, data_dir: Path) -> None:
         self._folder = data_dir / "open" / uuid4().hex
         self._folder.mkdir(parents=True)
-        self._lock = FileLock(self._folder / "lock")
+        self._lock = FileLock(self._folder / "lock", thread_local=False)
         self._lock.acquire(timeout=0)
 
     def open(self, acquisition_id: UUID, started: AcquisitionStarted) -> Journal:

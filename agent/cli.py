@@ -1,0 +1,194 @@
+"""The command line of the agent. Exit codes: 0 done, 1 it failed (the message says why), 2 wrong use."""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.metadata import version
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from agent.errors import ScopestampError
+
+app = typer.Typer(
+    name="scopestamp",
+    help="Captures what a microscope is and does at every acquisition, and streams it to a collector.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+Config = Annotated[
+    Path | None,
+    typer.Option(
+        "--config", help="Settings file (TOML); print-config shows all keys. Default: the defaults."
+    ),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Machine-readable output.")]
+Data = Annotated[Path | None, typer.Option("--data", help="Data folder; overrides the settings.")]
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"scopestamp {version('scopestamp')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    pass
+
+
+@app.command()
+def demo(
+    data: Annotated[
+        Path | None, typer.Option("--data", help="Keep everything in this folder. Default: a temporary one.")
+    ] = None,
+    once: Annotated[
+        bool, typer.Option("--once", help="End after the summary instead of staying up.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Run everything on this computer: a collector, an agent, and a simulated microscope that takes images."""
+    from agent.demo import run_demo
+
+    raise typer.Exit(run_demo(data, once=once, as_json=as_json))
+
+
+@app.command()
+def run(config: Config = None, data: Data = None) -> None:
+    """Run the agent: own the hardware, capture, and send, until Ctrl-C or the service manager ends it."""
+    from agent.logs import start_logging
+    from agent.service import Daemon
+    from agent.settings import load_settings
+
+    settings = load_settings(config)
+    daemon = Daemon(settings, data)
+    start_logging(settings.log, daemon.data_dir, "daemon")
+    typer.echo(f"Agent {daemon.local.identity.agent_id} on {daemon.data_dir}; Ctrl-C ends it.")
+    with ended_by_signal() as ended:
+        daemon.start()
+        ended.wait()
+    raise typer.Exit(0 if daemon.stop() else 1)
+
+
+@app.command()
+def enrol(
+    url: Annotated[str, typer.Option("--url", help="Address of the collector, https://…")],
+    config: Config = None,
+    data: Data = None,
+    code_file: Annotated[
+        Path | None, typer.Option("--code-file", help="File with the join code. Default: it is asked for.")
+    ] = None,
+    ca_file: Annotated[Path | None, typer.Option("--ca-file", help="Certificate authority to trust.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Bind this agent to its instrument at a collector, with a one-time join code."""
+    from agent.outbox import Identity
+    from agent.outbox import enrol as enrol_at
+    from agent.settings import load_settings
+
+    settings = load_settings(config)
+    identity = Identity.load_or_create(data or settings.data_path, settings.instrument.id or None)
+    reply = enrol_at(
+        identity,
+        url,
+        _join_code(code_file),
+        instrument_name=settings.instrument.name or identity.instrument_id,
+        verify=ca_file or settings.collector.ca_file or True,
+    )
+    if as_json:
+        typer.echo(reply.model_dump_json())
+    else:
+        typer.echo(f"Enrolled at {reply.collector} as {reply.agent_id} for instrument {reply.instrument_id}.")
+        typer.echo(f'Set [collector] url = "{url}" in the settings, then start the agent.')
+
+
+def _join_code(code_file: Path | None) -> str:
+    """Return the join code; never from the command line, where other users would see it."""
+    if code_file is None:
+        return (
+            typer.prompt("Join code", hide_input=True) if sys.stdin.isatty() else sys.stdin.readline().strip()
+        )
+    try:
+        return code_file.read_text(encoding="utf-8").strip()
+    except OSError as error:
+        raise ScopestampError(f"The join code file {code_file} cannot be read: {error.strerror}.") from error
+
+
+@app.command()
+def status(config: Config = None, data: Data = None, as_json: AsJson = False) -> None:
+    """Show who this agent is, where it is enrolled, and what waits on its disk."""
+    from agent.local import look
+    from agent.settings import load_settings
+
+    settings = load_settings(config)
+    facts = look(data or settings.data_path)
+    if as_json:
+        typer.echo(json.dumps(facts))
+        return
+    from rich.table import Table
+
+    table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
+    for name, value in facts.items():
+        table.add_row(name.replace("_", " "), "–" if value is None else str(value))
+    Console().print(table)
+
+
+@app.command()
+def snapshot(config: Config = None, as_json: AsJson = False) -> None:
+    """Load the hardware, read every property once, and show it; nothing is recorded or sent."""
+    from agent.settings import load_settings
+    from agent.snapshot import read_hardware, snapshot_table
+
+    readings = read_hardware(load_settings(config))
+    if as_json:
+        typer.echo(json.dumps(readings))
+    else:
+        Console().print(snapshot_table(readings))
+
+
+@app.command("print-config")
+def print_config(config: Config = None) -> None:
+    """Print the effective settings, with every key explained; the output is a settings file."""
+    from agent.settings import load_settings, print_settings
+
+    typer.echo(print_settings(load_settings(config)), nl=False)
+
+
+@contextmanager
+def ended_by_signal() -> Iterator[threading.Event]:
+    """Give an event that Ctrl-C or a service manager sets."""
+    ended = threading.Event()
+
+    def end(*_: Any) -> None:
+        ended.set()
+
+    before = {number: signal.signal(number, end) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield ended
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def main() -> None:
+    """Run the command line."""
+    from agent.packages import refuse_foreign_packages
+
+    try:
+        refuse_foreign_packages()
+        app()
+    except ScopestampError as error:
+        Console(stderr=True).print(f"[bold red]Error:[/] {error}", highlight=False, soft_wrap=True)
+        sys.exit(1)

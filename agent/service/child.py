@@ -1,0 +1,217 @@
+"""The hardware process: owns the hardware and captures it, so that a device that crashes takes only this with it.
+
+The daemon starts it as ``python -m agent.service.child`` and talks to it in lines of JSON on its standard input and
+output; the first line is a `ChildOrder`. Whatever Micro-Manager or an adapter prints goes to the log file. When
+its standard input ends, because the daemon is gone, it lets go of the hardware and ends.
+"""
+
+from __future__ import annotations
+
+import faulthandler
+import json
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from agent.capture import Capture
+from agent.capture.setup import options_of, profile_of
+from agent.errors import ScopestampError
+from agent.local import Local
+from agent.logs import start_logging
+from agent.outbox import Outbox
+from agent.records import SnapshotReason
+from agent.service.child_order import ChildOrder
+from agent.supervise import shielded
+from drivers import DriverError, How, Key, OwningDriver, Status
+from drivers.registry import open_driver
+
+EXIT_NOT_LOADED = 3
+_SETTLE_S = 30.0
+_CLOSE_S = 10.0
+
+
+class Channel:
+    """Lines of JSON to the daemon; any thread may write."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
+        self._lock = threading.Lock()
+
+    def send(self, message: Mapping[str, Any]) -> None:
+        """Send one message; a daemon that is gone is noticed by the reading side."""
+        line = json.dumps(message, separators=(",", ":")).encode() + b"\n"
+        with self._lock:
+            try:
+                self._stream.write(line)
+                self._stream.flush()
+            except OSError:
+                return
+
+
+class HardwareChild:
+    """Answers the daemon's calls."""
+
+    def __init__(self, driver: OwningDriver, capture: Capture, outbox: Outbox, channel: Channel) -> None:
+        self._driver, self._capture, self._outbox, self._channel = driver, capture, outbox, channel
+        self._call: tuple[str, float] | None = None
+        self._calls: dict[str, Callable[..., Any]] = {
+            "snapshot": self._snapshot,
+            "read_all": self._read_all,
+            "set_property": self._set_property,
+            "set_preset": lambda group, preset: self._driver.set_preset(group, preset),
+            "acquire": self._acquire,
+            "spools": self._spools,
+            "settle": lambda timeout_s=_SETTLE_S: self._capture.settle(timeout_s),
+        }
+
+    def serve(self, lines: BinaryIO) -> None:
+        """Answer until told to shut down or until the daemon is gone."""
+        for line in lines:
+            order = json.loads(line)
+            name = order["call"]
+            if name == "shutdown":
+                self._channel.send({"id": order["id"], "result": None})
+                return
+            if name == "ping":
+                self._channel.send({"id": order["id"], "result": self.status()})
+            elif name == "cancel":
+                self._driver.cancel()
+                self._channel.send({"id": order["id"], "result": None})
+            else:
+                threading.Thread(target=self._answer, args=(order,), name=f"call-{name}", daemon=True).start()
+
+    def status(self) -> dict[str, Any]:
+        """Return how capture fares; touches no hardware."""
+        at = self._capture.last_capture_at
+        return {
+            "is_acquiring": self._capture.is_acquiring,
+            "is_live": self._capture.is_live,
+            "n_frames": self._capture.n_frames,
+            "n_overflow": self._capture.queue.n_lost + self._capture.publisher.n_given_up,
+            "n_held": self._capture.publisher.n_held,
+            "spool_error": self._capture.publisher.last_error,
+            "last_capture_at": at.isoformat() if at else None,
+            "hung": self._longest_call(),
+        }
+
+    def _longest_call(self) -> dict[str, Any] | None:
+        """Return the hardware call that has been under way for longest."""
+        now_ns = time.monotonic_ns()
+        calls = []
+        if polled := self._capture.poller.call:
+            calls.append((list(polled.key), (now_ns - polled.since_monotonic_ns) / 1e9))
+        if ordered := self._call:
+            calls.append(([ordered[0], ""], time.monotonic() - ordered[1]))
+        if not calls:
+            return None
+        key, for_s = max(calls, key=lambda call: call[1])
+        return {"key": key, "for_s": for_s}
+
+    def _answer(self, order: Mapping[str, Any]) -> None:
+        reply: dict[str, Any] = {
+            "id": order["id"],
+            "error": "The hardware process failed inside; see its log.",
+        }
+
+        def work() -> None:
+            try:
+                reply["result"] = self._calls[order["call"]](**order.get("args", {}))
+                del reply["error"]
+            except (DriverError, ScopestampError) as error:
+                reply["error"] = str(error)
+
+        shielded(work, f"the call {order['call']}")
+        self._channel.send(reply)
+
+    def _snapshot(self) -> bool:
+        self._capture.snapshot(SnapshotReason.REQUESTED)
+        return self._capture.settle(_SETTLE_S)
+
+    def _read_all(self) -> list[dict[str, Any]]:
+        """Return every reading, from hardware, for a person to look at."""
+        readings = [self._driver.read(key, How.HARDWARE) for key in self._driver.keys()]  # noqa: SIM118
+        return [
+            {
+                "device": reading.key.device,
+                "property": reading.key.property,
+                "status": reading.status,
+                "value": reading.value if reading.status is Status.OK else None,
+                "unit": reading.unit,
+                "error": reading.error,
+            }
+            for reading in readings
+        ]
+
+    def _spools(self) -> dict[str, int]:
+        """Return how far each spool of this process reaches: spool id to last sequence number."""
+        last = self._outbox.last_seq()
+        return {spool_id: last[lane] for lane, spool_id in self._outbox.spool_ids().items()}
+
+    def _set_property(self, device: str, property: str, value: str) -> None:
+        self._call = (f"{device}-{property}", time.monotonic())
+        try:
+            self._driver.set_property(Key(device, property), value)
+        finally:
+            self._call = None
+
+    def _acquire(self, sequence: dict[str, Any], output: str | None = None) -> None:
+        self._driver.acquire(sequence, Path(output) if output else None)
+
+
+def main() -> int:
+    """Run the hardware process; the exit code is 0, or `EXIT_NOT_LOADED` when the hardware could not be loaded."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the daemon, which tells us
+    lines = sys.stdin.buffer
+    channel = Channel(os.fdopen(os.dup(1), "wb", closefd=True))
+    order = ChildOrder.model_validate_json(lines.readline())
+    _send_output_to(order.log_file)
+    try:
+        local, driver, capture = _open(order)
+    except (DriverError, ScopestampError) as error:
+        channel.send({"event": "not_loaded", "message": str(error)})
+        return EXIT_NOT_LOADED
+    channel.send({"event": "ready", "n_devices": len({key.device for key in driver.keys()})})  # noqa: SIM118
+    HardwareChild(driver, capture, local.outbox, channel).serve(lines)
+    driver.cancel()
+    capture.stop(_CLOSE_S)
+    local.outbox.close()
+    driver.close()
+    return 0
+
+
+def _open(order: ChildOrder) -> tuple[Local, OwningDriver, Capture]:
+    settings = order.settings
+    start_logging(settings.log, order.data_dir, "hardware")
+    hardware = settings.hardware
+    driver = open_driver(
+        hardware.driver, hardware.config_file, hardware.adapter_paths, order.log_file.with_name("mmcore.log")
+    )
+    local = Local.open(settings, order.data_dir)
+    capture = Capture(
+        driver,
+        local.outbox,
+        local.mint,
+        local.data_dir,
+        options_of(settings, frozenset(Key(*key) for key in order.left_alone)),
+        profile_of(settings.instrument, local.clock.wall_at()),
+    )
+    capture.start()
+    return local, driver, capture
+
+
+def _send_output_to(log_file: Path) -> None:
+    """Send what C++ libraries and a crashing interpreter print to a file of our own."""
+    log_file.parent.mkdir(parents=True, exist_ok=True)
+    log = log_file.open("ab")
+    os.dup2(log.fileno(), 1)
+    os.dup2(log.fileno(), 2)
+    faulthandler.enable(log)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,214 @@
+"""The daemon: owns the hardware process, drains every spool, and says that it lives."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from agent.errors import CollectorError, SettingsError, SpoolError
+from agent.local import Local
+from agent.outbox import Sender, enrolment
+from agent.records import AgentEvent, Heartbeat, Severity, SpoolHealth
+from agent.service.child_order import ChildOrder
+from agent.service.health import Usage, free_bytes, versions
+from agent.service.supervisor import Supervisor
+from agent.settings import AgentSettings
+from agent.supervise import shielded
+
+_log = logging.getLogger("scopestamp.daemon")
+_LEVELS = {Severity.INFO: logging.INFO, Severity.WARNING: logging.WARNING, Severity.ERROR: logging.ERROR}
+_STOP_S = 20.0
+_LAST_SEND_S = 5.0
+_AGAIN_S = 5.0
+
+
+class Daemon:
+    """The agent of one PC.
+
+    Parameters
+    ----------
+    settings : AgentSettings
+        What to do.
+    data_dir : Path, optional
+        Overrides the folder of the settings.
+
+    Raises
+    ------
+    SettingsError
+        Another daemon works on the same folder.
+    IdentityError, SpoolError
+        The folder cannot be used.
+    """
+
+    def __init__(self, settings: AgentSettings, data_dir: Path | None = None) -> None:
+        self.settings = settings
+        self.data_dir = data_dir or settings.data_path
+        self._lock = _only_one(self.data_dir)
+        self.local = Local.open(settings, self.data_dir)
+        self.sender = self._sender()
+        self.supervisor = self._supervisor()
+        self._usage = Usage()
+        self._began = time.monotonic()
+        self._stop = threading.Event()
+        self._threads: list[threading.Thread] = []
+
+    def _sender(self) -> Sender | None:
+        section = self.settings.collector
+        place = enrolment(self.data_dir)
+        url = section.url or (place.url if place else "")
+        if not url:
+            return None
+        return Sender(
+            self.data_dir,
+            self.local.identity,
+            url,
+            outbox=self.local.outbox,
+            clock=self.local.clock,
+            verify=section.ca_file or True,
+        )
+
+    def _supervisor(self) -> Supervisor | None:
+        section = self.settings.hardware
+        if not section.config_file:
+            return None
+        return Supervisor(
+            ChildOrder(settings=self.settings, data_dir=self.data_dir),
+            self.report,
+            call_deadline_s=section.call_deadline_s,
+            start_deadline_s=section.start_deadline_s,
+            backoff_s=section.restart_backoff_s,
+            backoff_max_s=section.restart_backoff_max_s,
+        )
+
+    def start(self) -> None:
+        """Start everything; returns at once."""
+        self.report(Severity.INFO, "agent_started", "The agent has started.")
+        if self.sender is not None:
+            sender = self.sender
+            self._keep("scopestamp-sender", lambda: sender.run(self._stop))
+        else:
+            _log.warning("No collector is set: records stay on this disk, in %s.", self.data_dir)
+        if self.supervisor is not None:
+            self.supervisor.start()
+        else:
+            _log.warning("No hardware is set: only programs that attach themselves are captured.")
+        self._keep("scopestamp-heartbeat", self._beat)
+
+    def stop(self) -> bool:
+        """Stop everything, give the last records a chance to be sent, and return whether all ended in time."""
+        is_hardware_done = self.supervisor.stop(_STOP_S) if self.supervisor else True
+        self.report(Severity.INFO, "agent_stopped", "The agent was stopped.")
+        self._stop.set()
+        if self.sender is not None:
+            self.sender.wake()
+        for thread in self._threads:
+            thread.join(_STOP_S)
+        if self.sender is not None:
+            self._send_the_rest(self.sender)
+        self.local.outbox.close()
+        self._lock.release()
+        return is_hardware_done and not any(thread.is_alive() for thread in self._threads)
+
+    def report(self, severity: Severity, event: str, message: str, **details: Any) -> None:
+        """Say something of ourselves, in the log and as a record."""
+        _log.log(_LEVELS[severity], "%s: %s", event, message)
+        record = self.local.mint.make(
+            AgentEvent, severity=severity, event=event, message=message, details=details
+        )
+        try:
+            self.local.outbox.put(record)
+        except SpoolError as error:
+            _log.error("The event could not be recorded: %s", error)
+
+    def heartbeat(self) -> Heartbeat:
+        """Return how we are now."""
+        percent, memory = self._usage.look()
+        sent = self.sender.status() if self.sender else None
+        status = (self.supervisor.status if self.supervisor else None) or {}
+        return self.local.mint.make(
+            Heartbeat,
+            uptime_s=time.monotonic() - self._began,
+            spool=SpoolHealth(
+                n_waiting=sent.n_waiting if sent else 0,
+                bytes_on_disk=sent.bytes_on_disk if sent else 0,
+                oldest_waiting_at=sent.oldest_waiting_at if sent else None,
+                n_poisoned=sent.n_poisoned if sent else 0,
+                n_thinned=self.local.outbox.n_thinned,
+            ),
+            hardware=self._hardware_state(status),
+            last_capture_at=datetime.fromisoformat(status["last_capture_at"])
+            if status.get("last_capture_at")
+            else None,
+            n_restarts=self.supervisor.n_restarts if self.supervisor else 0,
+            n_overflow=status.get("n_overflow", 0),
+            disk_free_bytes=free_bytes(self.data_dir),
+            clock_offset_s=sent.clock_offset_s if sent else None,
+            cpu_percent=percent,
+            memory_bytes=memory,
+            versions=versions(),
+        )
+
+    def _hardware_state(self, status: dict[str, Any]) -> str:
+        if self.supervisor is None:
+            return "none"
+        if not status:
+            return "starting" if self.supervisor.is_starting or not self.supervisor.last_error else "down"
+        if status["is_acquiring"]:
+            return "acquiring"
+        return "busy" if status["is_live"] else "idle"
+
+    def _beat(self) -> None:
+        while not self._stop.is_set():
+            self.local.outbox.put(self.heartbeat())
+            self._stop.wait(self.settings.collector.heartbeat_interval_s)
+
+    def _keep(self, name: str, work: Callable[[], None]) -> None:
+        """Do work that ends only with us on a thread; what it raises costs it a pause, not its life."""
+
+        def again_and_again() -> None:
+            while not self._stop.is_set():
+                shielded(work, name)
+                self._stop.wait(_AGAIN_S)
+
+        thread = threading.Thread(target=again_and_again, name=name, daemon=True)
+        thread.start()
+        self._threads.append(thread)
+
+    def _send_the_rest(self, sender: Sender) -> None:
+        """Send what is left, for a moment at most: all of it is on disk and goes at the next start otherwise."""
+        enough = threading.Event()
+        timer = threading.Timer(_LAST_SEND_S, enough.set)
+        timer.start()
+        try:
+            sender.drain_once(enough)
+        except (CollectorError, SpoolError) as error:
+            _log.info("The last records go at the next start: %s", error)
+        finally:
+            timer.cancel()
+            timer.join()
+            sender.close()
+
+
+def _only_one(data_dir: Path) -> FileLock:
+    """Return the lock that says: this data folder has its daemon."""
+    try:
+        data_dir.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(data_dir / "daemon.lock", thread_local=False)
+        lock.acquire(timeout=0)
+    except Timeout as error:
+        raise SettingsError(
+            f"Another agent is running on {data_dir}. Stop it first, or give this one a data_dir of its own."
+        ) from error
+    except OSError as error:
+        raise SettingsError(
+            f"The data folder {data_dir} cannot be used: {error.strerror}. Set data_dir to a folder that the agent "
+            "may write."
+        ) from error
+    return lock

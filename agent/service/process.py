@@ -1,0 +1,179 @@
+"""The daemon's side of the hardware process: starts it, calls it with a deadline, and ends it."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import json
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeout
+from pathlib import Path
+from typing import Any
+
+from agent.errors import HardwareError
+from agent.service.child_order import ChildOrder
+
+_KILL_WAIT_S = 5.0
+
+
+class HardwareProcess:
+    """One life of the hardware process.
+
+    Parameters
+    ----------
+    order : ChildOrder
+        What it is to load.
+    on_event : callable, optional
+        Called on the reading thread with every message that answers no call.
+    """
+
+    def __init__(self, order: ChildOrder, on_event: Callable[[dict[str, Any]], None] | None = None) -> None:
+        self._order = order
+        self._on_event = on_event or (lambda event: None)
+        self._numbers = itertools.count(1)
+        self._waiting: dict[int, Future[Any]] = {}
+        self._lock = threading.Lock()
+        self._ready: Future[dict[str, Any]] = Future()
+
+    def start(self, deadline_s: float) -> dict[str, Any]:
+        """Start it and wait until the hardware is loaded; return what it says of itself.
+
+        Raises
+        ------
+        HardwareError
+            The configuration does not load, or not in time; the process is gone then.
+        """
+        hidden = getattr(subprocess, "CREATE_NO_WINDOW", 0)
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "agent.service.child"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            creationflags=hidden,
+        )
+        self._reader = threading.Thread(target=self._read, name="scopestamp-hardware", daemon=True)
+        self._reader.start()
+        try:
+            self._write(self._order.model_dump_json().encode())
+            ready = self._ready.result(deadline_s)
+        except FutureTimeout as error:
+            self.kill()
+            raise HardwareError(
+                f"The hardware was not loaded within {deadline_s:g} s. Is everything switched on? Raise "
+                "hardware.start_deadline_s if it needs longer."
+            ) from error
+        except HardwareError:
+            self.kill()
+            raise
+        return ready
+
+    def call(self, name: str, deadline_s: float, **args: Any) -> Any:
+        """Call the hardware process and return its answer.
+
+        Raises
+        ------
+        HardwareError
+            It could not do what was asked, did not answer in time (it may still do it), or is gone.
+        """
+        number = next(self._numbers)
+        answer: Future[Any] = Future()
+        with self._lock:
+            self._waiting[number] = answer
+        try:
+            self._write(json.dumps({"id": number, "call": name, "args": args}).encode())
+            return answer.result(deadline_s)
+        except FutureTimeout as error:
+            raise HardwareError(
+                f"The hardware process did not answer '{name}' within {deadline_s:g} s."
+            ) from error
+        finally:
+            with self._lock:
+                self._waiting.pop(number, None)
+
+    def stop(self, deadline_s: float) -> int:
+        """Ask it to let go of the hardware and end; kill it when it does not. Return its exit code."""
+        if self.is_alive:
+            try:
+                self.call("shutdown", deadline_s)
+                self._process.wait(deadline_s)
+            except (HardwareError, subprocess.TimeoutExpired):
+                self.kill()
+        self._tidy()
+        return self._process.returncode
+
+    def kill(self) -> None:
+        """End it at once."""
+        self._process.kill()
+        self._process.wait(_KILL_WAIT_S)
+        self._tidy()
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether it runs."""
+        return self._process.poll() is None
+
+    @property
+    def exit_code(self) -> int | None:
+        """Its exit code; negative is the signal that ended it, None while it runs."""
+        return self._process.poll()
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        return self._process.pid
+
+    @property
+    def log_file(self) -> Path:
+        """Where it prints."""
+        return self._order.log_file
+
+    def _write(self, line: bytes) -> None:
+        assert self._process.stdin is not None
+        try:
+            with self._lock:
+                self._process.stdin.write(line + b"\n")
+                self._process.stdin.flush()
+        except (OSError, ValueError) as error:  # ValueError: closed by `_tidy` meanwhile
+            raise HardwareError("The hardware process is gone.") from error
+
+    def _read(self) -> None:
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            self._take(json.loads(line))
+        self._give_up_waiting()
+
+    def _take(self, message: dict[str, Any]) -> None:
+        if message.get("event") == "ready":
+            self._ready.set_result(message)
+        elif message.get("event") == "not_loaded":
+            self._ready.set_exception(HardwareError(message["message"]))
+        elif "id" not in message:
+            self._on_event(message)
+        else:
+            with self._lock:
+                answer = self._waiting.get(message["id"])
+            if answer is None:
+                return  # given up on its deadline
+            if "error" in message:
+                answer.set_exception(HardwareError(message["error"]))
+            else:
+                answer.set_result(message["result"])
+
+    def _give_up_waiting(self) -> None:
+        gone = HardwareError(f"The hardware process ended; its last words are in {self._order.log_file}.")
+        with self._lock:
+            waiting = list(self._waiting.values())
+        for answer in (self._ready, *waiting):
+            if not answer.done():
+                answer.set_exception(gone)
+
+    def _tidy(self) -> None:
+        assert self._process.stdin is not None and self._process.stdout is not None
+        with contextlib.suppress(OSError):  # what could not be sent to a process that is gone
+            self._process.stdin.close()
+        self._reader.join(_KILL_WAIT_S)
+        self._process.stdout.close()

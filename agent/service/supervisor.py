@@ -1,0 +1,175 @@
+"""Keeps the hardware process alive: notices when it crashes or hangs, says so, and starts it again."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from agent.errors import HardwareError
+from agent.records import Severity
+from agent.service.child_order import ChildOrder
+from agent.service.process import HardwareProcess
+
+PING_S = 2.0
+STABLE_S = 600.0  # a process that lived this long starts over with the shortest pause
+_log = logging.getLogger("scopestamp.supervisor")
+
+
+class Report(Protocol):
+    """Takes what is to be said of the hardware process."""
+
+    def __call__(self, severity: Severity, event: str, message: str, **details: Any) -> None:
+        """Say it, in the log and as a record."""
+
+
+@dataclass
+class Supervisor:
+    """Keeps one hardware process alive on a thread of its own.
+
+    Attributes
+    ----------
+    order : ChildOrder
+        What the process is to load.
+    report : Report
+        Takes what happens.
+    call_deadline_s, start_deadline_s : float
+        A hardware call, or loading the configuration, that takes longer counts as hung.
+    backoff_s, backoff_max_s : float
+        The pause before a new start doubles from the one to the other.
+    status : dict or None
+        The process's last answer to a ping; None while it is not up.
+    n_restarts : int
+        How often it was started again.
+    """
+
+    order: ChildOrder
+    report: Report
+    call_deadline_s: float
+    start_deadline_s: float
+    backoff_s: float
+    backoff_max_s: float
+    ping_s: float = PING_S
+    make_process: Callable[[ChildOrder], HardwareProcess] = HardwareProcess
+    n_restarts: int = 0
+    status: dict[str, Any] | None = None
+    is_starting: bool = True
+    last_error: str | None = None
+    _process: HardwareProcess | None = None
+    _stop: threading.Event = field(default_factory=threading.Event)
+    _up: threading.Event = field(default_factory=threading.Event)
+    _started: threading.Event = field(default_factory=threading.Event)
+
+    def start(self) -> None:
+        """Start the thread."""
+        self._thread = threading.Thread(target=self._run, name="scopestamp-supervisor", daemon=True)
+        self._thread.start()
+
+    def stop(self, timeout_s: float) -> bool:
+        """Let the process go of the hardware and end; return whether all ended in time."""
+        self._stop.set()
+        self._thread.join(timeout_s)
+        return not self._thread.is_alive()
+
+    def wait_until_up(self, timeout_s: float) -> bool:
+        """Wait until the hardware is loaded."""
+        return self._up.wait(timeout_s)
+
+    def wait_for_first_start(self, timeout_s: float) -> bool:
+        """Wait until the first start has ended, well or not."""
+        return self._started.wait(timeout_s)
+
+    def call(self, name: str, deadline_s: float, **args: Any) -> Any:
+        """Call the hardware process; raise `HardwareError` when it cannot, or is not up."""
+        process = self._process
+        if process is None or not self._up.is_set():
+            raise HardwareError(f"The hardware is not up: {self.last_error or 'it is being loaded'}.")
+        return process.call(name, deadline_s, **args)
+
+    @property
+    def pid(self) -> int | None:
+        """Process id of the hardware process."""
+        return self._process.pid if self._process and self._process.is_alive else None
+
+    # -- the supervisor's thread
+
+    def _run(self) -> None:
+        pause_s = self.backoff_s
+        while not self._stop.is_set():
+            began = time.monotonic()
+            self._live_once()
+            self._up.clear()
+            self.status = None
+            if self._stop.is_set():
+                return
+            if time.monotonic() - began > STABLE_S:
+                pause_s = self.backoff_s
+            self._stop.wait(pause_s)
+            pause_s = min(pause_s * 2, self.backoff_max_s)
+            self.n_restarts += 1
+
+    def _live_once(self) -> None:
+        """Start the process and follow it to its end."""
+        self.is_starting = True
+        process = self._process = self.make_process(self.order)
+        try:
+            ready = process.start(self.start_deadline_s)
+        except HardwareError as error:
+            self._fail("hardware_not_loaded", str(error))
+            return
+        finally:
+            self.is_starting = False
+            self._started.set()
+        self.last_error = None
+        self._up.set()
+        self.report(
+            Severity.INFO, "hardware_loaded", f"The hardware is loaded: {ready['n_devices']} devices."
+        )
+        why = self._follow(process)
+        if why is None:
+            process.stop(self.call_deadline_s)
+        else:
+            process.kill()
+            self._fail(*why)
+
+    def _follow(self, process: HardwareProcess) -> tuple[str, str] | None:
+        """Ping until told to stop (None) or until something is wrong (event and message)."""
+        while not self._stop.wait(self.ping_s):
+            try:
+                self.status = process.call("ping", self.call_deadline_s)
+            except HardwareError:
+                return self._cause_of_death(process)
+            if (hung := self.status["hung"]) and hung["for_s"] > self.call_deadline_s:
+                return self._leave_alone(hung)
+        return None
+
+    def _cause_of_death(self, process: HardwareProcess) -> tuple[str, str]:
+        if process.is_alive:
+            return (
+                "hardware_process_hung",
+                f"The hardware process did not answer within {self.call_deadline_s:g} s and was ended.",
+            )
+        return (
+            "hardware_process_crashed",
+            f"The hardware process ended by itself with exit code {process.exit_code}; a device adapter may have "
+            f"crashed. Its last words are in {process.log_file}.",
+        )
+
+    def _leave_alone(self, hung: dict[str, Any]) -> tuple[str, str]:
+        device, name = hung["key"]
+        if name:
+            self.order = self.order.model_copy(
+                update={"left_alone": [*self.order.left_alone, (device, name)]}
+            )
+        return (
+            "hardware_call_hung",
+            f"{device} {name} did not answer within {hung['for_s']:.0f} s. The hardware process was ended; the "
+            "property is left alone until the agent is started again. Check the device's cable and power.",
+        )
+
+    def _fail(self, event: str, message: str) -> None:
+        self.last_error = message
+        self.report(Severity.ERROR, event, message, n_restarts=self.n_restarts)

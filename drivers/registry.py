@@ -1,0 +1,42 @@
+"""Drivers by name."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from drivers.base import OwningDriver
+from drivers.errors import ConfigurationError
+
+
+def open_driver(
+    name: str,
+    configuration: str | Path,
+    adapter_paths: Sequence[str | Path] = (),
+    log_file: Path | None = None,
+) -> OwningDriver:
+    """Load hardware and return its driver.
+
+    Parameters
+    ----------
+    name : {"mmcore"}
+        Which back end.
+    configuration : str or Path
+        What the back end loads.
+    adapter_paths : sequence of path
+        Where it finds device adapters.
+    log_file : Path, optional
+        Where the back end itself logs.
+
+    Raises
+    ------
+    ConfigurationError
+        There is no such back end, or the configuration does not load.
+    """
+    if name != "mmcore":
+        raise ConfigurationError(f"There is no driver '{name}'; there is: mmcore.")
+    from drivers.mmcore import OwningMMCoreDriver, load_core, release_callback_at_exit
+
+    core = load_core(configuration, adapter_paths, log_file)
+    release_callback_at_exit(core)
+    return OwningMMCoreDriver(core)
