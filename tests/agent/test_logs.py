@@ -40,7 +40,7 @@ def test_file_holds_one_line_per_record_with_utc_time_and_role(tmp_path: Path) -
 
 @pytest.mark.skipif(not hasattr(time, "tzset"), reason="the time zone of a process cannot be set on Windows")
 def test_time_is_utc_wherever_the_instrument_stands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    record = logging.makeLogRecord({"name": "scopestamp", "msg": "hello", "created": 0.0})
+    record = logging.makeLogRecord({"msg": "hello", "levelno": logging.ERROR, "created": 0.0})
     with monkeypatch.context() as patch:
         patch.setenv("TZ", "Asia/Tokyo")
         time.tzset()
