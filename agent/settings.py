@@ -281,7 +281,7 @@ def _read_toml(path: Path) -> dict[str, Any]:
     except OSError as error:
         raise SettingsError(
             f"expected a settings file at {path}, but it cannot be read: {error.strerror}. "
-            "Check the path, or name no file to start with the defaults."
+            "Check the path; `scopestamp print-config` writes a file with the defaults."
         ) from error
     except UnicodeDecodeError as error:
         raise SettingsError(
