@@ -185,7 +185,17 @@ class SqliteWrites(SqliteReads, Writes):
         said = {
             name: getattr(facts, name)
             for name in (
-                ["started_at", "finished_at", "reason", "n_expected", "n_seen", "n_dropped", "n_files", "n_stamped", "n_problems"]
+                [
+                    "started_at",
+                    "finished_at",
+                    "reason",
+                    "n_expected",
+                    "n_seen",
+                    "n_dropped",
+                    "n_files",
+                    "n_stamped",
+                    "n_problems",
+                ]
             )
             if getattr(facts, name) is not None
         }

@@ -26,6 +26,8 @@ _TEMPLATES.filters.update(
     size=words.size,
     number=words.number,
     words=words.words,
+    unit=words.unit,
+    axes=words.axes,
 )
 
 

@@ -35,7 +35,8 @@ def ago(moment: datetime, now: datetime) -> str:
     elapsed = now - moment
     if elapsed < timedelta(0):
         return "in the future by this collector's clock"
-    return f"{duration(elapsed.total_seconds())} ago"
+    seconds = elapsed.total_seconds()
+    return "moments ago" if seconds < 10 else f"{duration(seconds)} ago"
 
 
 def duration(seconds: float) -> str:
@@ -54,16 +55,16 @@ def size(n_bytes: int | None) -> str:
     """Return a size in decimal units.
 
     >>> size(2_147_483_648)
-    '2.15 GB'
+    '2.15\xa0GB'
     """
     if n_bytes is None:
         return "–"
     if n_bytes < 1000:
-        return f"{n_bytes} B"
+        return f"{n_bytes}\xa0B"
     amount, units = float(n_bytes), ["B", "kB", "MB", "GB", "TB", "PB"]
     while amount >= 1000 and len(units) > 1:
         amount, units = amount / 1000, units[1:]
-    return f"{amount:.3g} {units[0]}"
+    return f"{amount:.3g}\xa0{units[0]}"
 
 
 def number(value: Any) -> str:
@@ -84,3 +85,26 @@ def words(name: str) -> str:
     'acquisition started'
     """
     return name.replace("_", " ")
+
+
+_UNITS = {"um": "µm", "Cel": "°C", "deg": "°", "us": "µs", "uW": "µW"}
+_AXES = "tpgcz"
+
+
+def unit(ucum: str) -> str:
+    """Return a UCUM code as people write the unit.
+
+    >>> unit("um"), unit("mW")
+    ('µm', 'mW')
+    """
+    return _UNITS.get(ucum, ucum)
+
+
+def axes(lengths: dict[str, int]) -> str:
+    """Return planned axes in the order they are nested, whatever order the record has them in.
+
+    >>> axes({"c": 2, "t": 10})
+    't 10 × c 2'
+    """
+    known = sorted(lengths, key=lambda axis: (_AXES.find(axis) % len(_AXES + "?"), axis))
+    return " × ".join(f"{axis} {lengths[axis]}" for axis in known) or "–"

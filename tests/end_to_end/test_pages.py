@@ -1,0 +1,217 @@
+"""Every page in a real Chromium, over a real collector process that really ingested what it shows.
+
+Screenshots are left in ``artefacts/screenshots/``: desktop and phone, light and dark.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+
+import httpx
+import pytest
+from selenium import webdriver
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
+
+ROOT = Path(__file__).parents[2]
+SCREENSHOTS = ROOT / "artefacts" / "screenshots"
+CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
+CHROMEDRIVER = shutil.which("chromedriver")
+SIZES = {"desktop": (1280, 900), "phone": (390, 844)}
+NASTY = "<script>document.title='owned'</script><img src=x onerror=alert(1)>"
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(not (CHROMIUM and CHROMEDRIVER), reason="needs chromium and chromedriver on the PATH"),
+]
+
+
+def _sender_module() -> ModuleType:
+    path = ROOT / "tests" / "server" / "sender.py"
+    spec = importlib.util.spec_from_file_location("scopestamp_test_sender", path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def _command(data: Path, *words: str) -> dict[str, str]:
+    done = subprocess.run(
+        [sys.executable, "-m", "server", *words, "--data", str(data), "--json"],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    return json.loads(done.stdout)
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SimpleNamespace]:
+    data = tmp_path_factory.mktemp("collector")
+    run = [sys.executable, "-m", "server", "run", "--data", str(data), "--port", "0", "--json"]
+    with (
+        (data / "log").open("w") as log,
+        subprocess.Popen(run, stdout=subprocess.PIPE, stderr=log, text=True) as process,
+    ):
+        assert process.stdout is not None
+        url = json.loads(process.stdout.readline())["url"]
+        try:
+            with httpx.Client(base_url=url, timeout=30) as client:
+                yield SimpleNamespace(url=url, data=data, **_seed(data, client))
+        finally:
+            process.terminate()
+            process.wait(timeout=30)
+
+
+def _seed(data: Path, client: httpx.Client) -> dict[str, str]:
+    tools = _sender_module()
+    acquisition_id = record_id = ""
+    for instrument_id, name in (
+        ("sd-2", "Spinning disk 2"),
+        ("lsm-1", "Confocal, east wing"),
+        ("new-1", "Light sheet"),
+    ):
+        code = _command(data, "join-code", "new", "--instrument", name, "--site", "Basel, Biozentrum")
+        sender = tools.Sender(client, instrument_id)
+        sender.enrol(code["join_code"]).raise_for_status()
+        if instrument_id == "new-1":
+            continue
+        scope = tools.Scope(sender, start_at=datetime.now(UTC) - timedelta(minutes=8))
+        lines = [scope.description(name), scope.snapshot(), scope.event()]
+        scope.later(42)
+        lines += scope.acquisition(n_frames=130)
+        acquisition_id, record_id = str(lines[3].acquisition_id), str(lines[1].record_id)
+        scope.later(20)
+        lines.append(scope.change("Objective", "Label", scope.read("Plan Fluor 10x")))
+        lines.append(scope.change("Camera", NASTY, scope.read(NASTY)))
+        hardware = "idle" if instrument_id == "sd-2" else "down"
+        lines.append(
+            scope.heartbeat(hardware=hardware, clock_offset_s=-0.3, cpu_percent=2.1, memory_bytes=61_000_000)
+        )
+        lines += [b"not json", b'{"record_id":"x","kind":"weather","schema_version":"1.0"}']
+        sender.send(lines).raise_for_status()
+    return {"acquisition_id": acquisition_id, "record_id": record_id}
+
+
+@pytest.fixture(scope="module", params=["light", "dark"])
+def browser(request: pytest.FixtureRequest, site: SimpleNamespace) -> Iterator[webdriver.Chrome]:
+    options = webdriver.ChromeOptions()
+    options.binary_location = CHROMIUM
+    for argument in (
+        "--headless=new",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--disable-dev-shm-usage",
+        "--disable-background-networking",
+        "--disable-component-update",
+        "--no-first-run",
+        "--hide-scrollbars",
+    ):
+        options.add_argument(argument)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(CHROMEDRIVER))
+    driver.scheme = request.param
+    media = {"features": [{"name": "prefers-color-scheme", "value": request.param}]}
+    driver.execute_cdp_cmd("Emulation.setEmulatedMedia", media)
+    try:
+        driver.get(site.url)
+        _keep_screenshots(driver, "login")
+        driver.get(_command(site.data, "sign-in-link")["url"])
+        yield driver
+    finally:
+        driver.quit()
+
+
+PAGES = {
+    "instruments": "/",
+    "instrument": "/instruments/sd-2",
+    "changes": "/instruments/sd-2/changes",
+    "acquisitions": "/instruments/sd-2/acquisitions",
+    "acquisition": "/acquisitions/{acquisition_id}",
+    "record": "/records/{record_id}",
+    "quarantine": "/quarantine",
+    "admin": "/admin",
+    "reference": "/docs",
+    "not-found": "/nothing-here",
+}
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_page_shows_without_complaint_and_fits_every_width(browser, site, name):
+    browser.get_log("browser")
+    browser.get(site.url + PAGES[name].format(**vars(site)))
+
+    assert browser.find_element(By.TAG_NAME, "h1").is_displayed()
+    assert "owned" not in browser.title
+    for size in SIZES.values():
+        _resize(browser, size)
+        overhang = "return document.documentElement.scrollWidth - document.documentElement.clientWidth"
+        assert browser.execute_script(overhang) <= 0, f"the page is wider than {size[0]} px"
+    _keep_screenshots(browser, name)
+    complaints = [
+        entry["message"] for entry in browser.get_log("browser") if "/nothing-here" not in entry["message"]
+    ]
+    assert complaints == []
+
+
+def test_pages_load_nothing_from_elsewhere(browser, site):
+    requested = [
+        message["params"]["request"]["url"]
+        for entry in browser.get_log("performance")
+        if (message := json.loads(entry["message"])["message"])["method"] == "Network.requestWillBeSent"
+    ]
+    assert requested
+    assert [url for url in requested if not url.startswith((site.url, "data:", "chrome:"))] == []
+
+
+def test_making_a_join_code_by_form_shows_it_once(browser, site):
+    browser.get(site.url + "/admin")
+    browser.find_element(By.NAME, "instrument").send_keys("Widefield 3")
+    browser.find_element(By.NAME, "site").send_keys("Basel")
+    browser.find_element(By.XPATH, "//button[text()='Make a join code']").click()
+
+    code = browser.find_element(By.CLASS_NAME, "code").text
+    assert [len(group) for group in code.split("-")] == [4] * 5
+    _keep_screenshots(browser, "join-code")
+    browser.get(site.url + "/admin")
+    assert code not in browser.page_source
+
+
+def test_keyboard_reaches_the_content_first(browser, site):
+    browser.get(site.url)
+    browser.find_element(By.TAG_NAME, "body").send_keys(Keys.TAB)
+    assert browser.switch_to.active_element.text == "Skip to content"
+
+
+def test_signing_out_ends_the_session(browser, site):
+    browser.get(site.url)
+    browser.find_element(By.XPATH, "//button[text()='Sign out']").click()
+    browser.get(site.url + "/admin")
+
+    assert browser.find_element(By.TAG_NAME, "h1").text == "Sign in"
+
+
+def _resize(browser: webdriver.Chrome, size: tuple[int, int]) -> None:
+    width, height = size
+    metrics = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 500}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+
+
+def _keep_screenshots(browser: webdriver.Chrome, name: str) -> None:
+    SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+    for size_name, (width, height) in SIZES.items():
+        _resize(browser, (width, height))
+        whole = min(browser.execute_script("return document.documentElement.scrollHeight"), 2600)
+        _resize(browser, (width, max(whole, height)))
+        browser.save_screenshot(SCREENSHOTS / f"{name}-{size_name}-{browser.scheme}.png")
+        _resize(browser, (width, height))
