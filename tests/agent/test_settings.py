@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-import agent.settings
 from agent.errors import SettingsError
 from agent.settings import (
     AgentSettings,
     InstrumentSettings,
     Section,
     StatedFact,
+    _models,
     load_settings,
     print_settings,
 )
@@ -104,9 +104,9 @@ def test_environment_overrides_data_dir(
 def test_data_dir_is_shared_on_windows_and_the_users_elsewhere(
     monkeypatch: pytest.MonkeyPatch, platform: str, where: str
 ) -> None:
-    monkeypatch.setattr(agent.settings.sys, "platform", platform)
+    monkeypatch.setattr(_models.sys, "platform", platform)
     for name in ("site_data_path", "user_data_path"):
-        monkeypatch.setattr(agent.settings.platformdirs, name, lambda *_, name=name, **__: Path(name))
+        monkeypatch.setattr(_models.platformdirs, name, lambda *_, name=name, **__: Path(name))
     assert AgentSettings().data_path == Path(where)
 
 

@@ -1,35 +1,27 @@
-"""The agent's settings: what may stand in its TOML file, with units, defaults and reasons.
+"""What may stand in the settings file: sections, keys, units, defaults and reasons.
 
-Every key has a default, so an empty file is a valid one. `load_settings` reads a file and says in plain words
-what is wrong with it; `print_settings` writes settings out with a comment above every key.
+Every key has a default, so an empty file is a valid one.
 """
 
 from __future__ import annotations
 
-import difflib
 import os
 import sys
-import textwrap
-import tomllib
 from math import isfinite
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import platformdirs
-import tomlkit
 from pydantic import (
     AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
     Field,
-    ValidationError,
     ValidationInfo,
     model_validator,
 )
-from tomlkit.items import AbstractTable, InlineTable, Table
 
-from agent.errors import SettingsError
 from agent.records import Scalar
 
 DATA_DIR_VARIABLE = "SCOPESTAMP_DATA_DIR"
@@ -247,148 +239,3 @@ def default_data_path() -> Path:
     if sys.platform == "win32":
         return platformdirs.site_data_path("scopestamp", appauthor=False)
     return platformdirs.user_data_path("scopestamp", appauthor=False)
-
-
-# ---- reading
-
-
-def load_settings(path: Path | None = None) -> AgentSettings:
-    """Return the settings in a TOML file, or the defaults without one.
-
-    Parameters
-    ----------
-    path : Path, optional
-        The file. Relative paths in it are seen from its folder.
-
-    Raises
-    ------
-    SettingsError
-        The file is missing, is no TOML, or holds a key or value we do not know; the message names every one.
-    """
-    table = _read_toml(path) if path else {}
-    if folder := os.environ.get(DATA_DIR_VARIABLE):
-        table["data_dir"] = str(Path(folder).expanduser().absolute())
-    try:
-        return AgentSettings.model_validate(table, context={"folder": path.parent if path else Path()})
-    except ValidationError as error:
-        raise SettingsError(_in_words(error, path)) from error
-
-
-def _read_toml(path: Path) -> dict[str, Any]:
-    try:
-        text = path.read_text("utf-8-sig")  # Windows editors put a byte order mark in front
-        return tomllib.loads(text)
-    except OSError as error:
-        raise SettingsError(
-            f"expected a settings file at {path}, but it cannot be read: {error.strerror}. "
-            "Check the path; `scopestamp print-config` writes a file with the defaults."
-        ) from error
-    except UnicodeDecodeError as error:
-        raise SettingsError(
-            f"{path}: expected UTF-8 text; byte {error.start} is none. Save it as UTF-8."
-        ) from error
-    except tomllib.TOMLDecodeError as error:
-        hint = " Write Windows paths in 'single quotes' or with /." if "\\" in text else ""
-        raise SettingsError(f"{path} is not valid TOML: {error}.{hint}") from error
-
-
-_TOML_WORDS = {
-    "model_type": "a table",
-    "dict_type": "a table",
-    "tuple_type": "a list",
-    "missing": "this key to be there",
-    "string_type": "a text in quotes",
-    "bool_type": "true or false",
-    "int_type": "a whole number",
-    "float_type": "a number",
-    "finite_number": "a finite number",
-    "string_pattern_mismatch": "letters, digits, '.', '_' and '-' only",
-}
-"""pydantic speaks Python; the reader wrote TOML."""
-
-
-def _in_words(error: ValidationError, path: Path | None) -> str:
-    lines = [_problem(details) for details in error.errors(include_url=False)]
-    return f"{path or 'settings'}: " + "; ".join(lines)
-
-
-def _problem(details: Any) -> str:
-    """Return one problem as a phrase: the key, what was expected, what came."""
-    loc = [str(part) for part in details["loc"]]
-    if details["type"] == "extra_forbidden":
-        return f"unknown key {_place(loc)}{_nearest(loc[-1])}"
-    message = _TOML_WORDS.get(details["type"], details["msg"])
-    expected = message.removeprefix("Value error, ").removeprefix("Input should be ")
-    came = "" if isinstance(details["input"], BaseModel) else f", came {details['input']!r}"
-    return f"{_place(loc)}: expected {expected}{came}"
-
-
-def _place(loc: list[str]) -> str:
-    """Return a key the way it is written in the file: `[section] key`."""
-    return f"[{'.'.join(loc[:-1])}] {loc[-1]}" if len(loc) > 1 else loc[0]
-
-
-def _nearest(key: str) -> str:
-    known = {name: name for name in AgentSettings.model_fields}
-    for section, field in AgentSettings.model_fields.items():
-        if isinstance(field.annotation, type) and issubclass(field.annotation, Section):
-            known |= {name: f"[{section}] {name}" for name in field.annotation.model_fields}
-    match = difflib.get_close_matches(key, known, n=1)
-    return f" (did you mean {known[match[0]]}?)" if match else ""
-
-
-# ---- printing
-
-
-def print_settings(settings: AgentSettings) -> str:
-    """Return settings as TOML with a comment above every key; reading it gives the same settings."""
-    document = tomlkit.document()
-    _fill(document, settings)
-    return tomlkit.dumps(document).rstrip() + "\n"
-
-
-def _fill(table: Any, section: Section) -> None:
-    """Write one section into a table: its own description, then key by key, sub-sections last."""
-    _comment(table, type(section).__doc__ or "")
-    for name, field in type(section).model_fields.items():
-        value = getattr(section, name)
-        if not isinstance(value, Section):
-            table.add(tomlkit.nl())
-            _comment(table, field.description or "")
-        if isinstance(value, Section):
-            table.add(tomlkit.nl())
-            table.add(name, _section(value))
-        elif isinstance(value, dict):
-            _fill_devices(table, name, value)
-        else:
-            table.add(name, list(value) if isinstance(value, tuple) else value)
-
-
-def _section(section: Section) -> Table:
-    table = tomlkit.table()
-    _fill(table, section)
-    return table
-
-
-def _fill_devices(table: AbstractTable, name: str, devices: dict[str, dict[str, StatedFact]]) -> None:
-    if not devices:
-        return  # the comment shows how to write one
-    facts = tomlkit.table(is_super_table=True)
-    for label, stated in devices.items():
-        device = tomlkit.table()
-        for key, fact in stated.items():
-            device.add(key, fact.value if fact.unit is None else _inline(fact))
-        facts.add(label, device)
-    table.add(name, facts)
-
-
-def _inline(fact: StatedFact) -> InlineTable:
-    inline = tomlkit.inline_table()
-    inline.update(fact.model_dump())
-    return inline
-
-
-def _comment(table: Any, text: str) -> None:
-    for paragraph in text.splitlines():
-        for line in textwrap.wrap(paragraph, width=96):
-            table.add(tomlkit.comment(line))
