@@ -71,7 +71,7 @@ class Drain:
         self._ballast = Ballast(data_dir)
         self._max_body_bytes = MAX_BODY_BYTES
         self._max_records = MAX_BATCH_RECORDS
-        self._has_moved = False
+        self._has_more = False
         self._unsaved: dict[str, Position] = {}
         self._n_rewinds: dict[str, int] = {}
         self._acked_once: dict[str, int] = {}
@@ -90,13 +90,14 @@ class Drain:
         """
         self.refused.clear()
         self._n_rewinds.clear()
-        self._has_moved = True
-        while self._has_moved and not stop.is_set():
-            self._has_moved = False
+        self._has_more = True
+        while self._has_more and not stop.is_set():
+            self._has_more = False
             self._reports.pay()
             for spool, is_live in self._in_order():
                 if not stop.is_set() and spool.spool_id not in self.refused:
                     self._one(spool, is_live, stop)
+            self._has_more |= self._reports.has_told()
         remove_empty_sessions(self._data_dir)
 
     def is_aside(self, spool: SpoolFolder) -> bool:
@@ -132,6 +133,7 @@ class Drain:
         while position and (run := feed.take(self._max_records, MAX_EXPANDED_BYTES)):
             self._report_damage(spool, reader, is_at_end=False)
             if stop.is_set() or (spool.lane is not Lane.CRITICAL and n_batches >= _BATCHES_A_TURN):
+                self._has_more = True
                 return
             if run[0].seq > position.next_seq and not self._is_truly_missing(spool, position, run[0].seq - 1):
                 return
@@ -208,6 +210,7 @@ class Drain:
         if asked.acked < position.acked:
             self._reports.collector_lost(spool, position.acked, asked.acked)
             self._acked_once[spool.spool_id] = max(position.acked, self._acked_once.get(spool.spool_id, 0))
+        self._has_more = True
         self._save(spool, asked)
 
     def _position(self, spool: SpoolFolder) -> Position:
@@ -219,7 +222,6 @@ class Drain:
         return Position(reply.acked, reply.chain, reply.acked + 1)
 
     def _save(self, spool: SpoolFolder, position: Position, *, sync: bool = False) -> None:
-        self._has_moved = True
         for _ in range(2):
             try:
                 Cursor(spool.path).save(position, sync=sync)

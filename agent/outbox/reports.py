@@ -31,6 +31,12 @@ class Reports:
         self._outbox = outbox
         self._told: set[tuple[object, ...]] = set()
         self._owed: list[Callable[[], None]] = []
+        self._is_fresh = False
+
+    def has_told(self) -> bool:
+        """Return whether anything was put since the last time this was asked."""
+        is_fresh, self._is_fresh = self._is_fresh, False
+        return is_fresh
 
     def pay(self) -> None:
         """Put what is owed."""
@@ -116,6 +122,7 @@ class Reports:
     def _try(self, put: Callable[[], None]) -> None:
         try:
             put()
+            self._is_fresh = True
         except SpoolError as error:
             _log.warning("A report could not be recorded and is kept for later: %s", error)
             self._owed.append(put)
