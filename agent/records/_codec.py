@@ -76,10 +76,20 @@ def encode(record: Record) -> bytes:
 
 
 def canonical_json(value: Any) -> bytes:
-    """Return `value` as JSON with sorted keys and no white space; NaN is refused with ValueError."""
-    return json.dumps(
-        value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
-    ).encode()
+    r"""Return `value` as JSON with sorted keys and no white space; NaN is refused with ValueError.
+
+    Device adapters speak the code page of their vendor: a degree sign that is not UTF-8 reaches us as half a
+    surrogate pair, which UTF-8 cannot hold. It becomes U+FFFD, as pydantic does in keys, so that a label still
+    joins with itself and never costs a record.
+
+    >>> canonical_json({"unit": b"\xb0C".decode("utf-8", "surrogateescape")}).count("\ufffd".encode())
+    3
+    """
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    try:
+        return text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-8", "surrogatepass").decode("utf-8", "replace").encode()
 
 
 def sha256_of(record: Record) -> str:

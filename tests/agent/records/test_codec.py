@@ -119,6 +119,15 @@ def test_canonical_json_sorts_keys_and_leaves_no_space() -> None:
     )
 
 
+def test_text_that_is_no_utf8_never_costs_a_record() -> None:
+    latin = b"20 \xb0C".decode("utf-8", "surrogateescape")  # as MMCore hands over an adapter's Latin-1
+    record = started(outputs=(latin, "µ"), plan=AcquisitionPlan(axes={latin: 1}))
+    read = decode(encode(record))
+    assert read.outputs == ("20 \ufffd\ufffd\ufffdC", "µ")
+    assert set(read.plan.axes) == {read.outputs[0]}, "a label still joins with itself"
+    assert encode(read) == encode(record)
+
+
 def test_absent_fields_are_left_out_and_come_back() -> None:
     record = started(plan=AcquisitionPlan(axes={"t": 1}, sequence={"metadata": None}))
     assert b"z_step" not in encode(record)
