@@ -141,7 +141,7 @@ class InstrumentWatch:
         """Take in that a value changed; return which devices moved by whom."""
         device = event.reading.key.device
         cause = Cause.COMMANDED if event.is_commanded else Cause.NOTIFIED
-        self.state.unsettle(device, cause)
+        self.state.unsettle(device, cause, event.reading.moment)
         self._observe(event.reading, cause)
         return {device: cause}
 
@@ -151,7 +151,7 @@ class InstrumentWatch:
         moved = {}
         for key, value in preset.settings.items() if preset else ():
             moved[key.device] = Cause.COMMANDED
-            self.state.unsettle(key.device, Cause.COMMANDED)
+            self.state.unsettle(key.device, Cause.COMMANDED, event.moment)
             typed = _as_declared(self.hardware, key, value)
             self._observe(
                 PropertyReading(key, Status.OK, How.COMMANDED, event.moment, typed), Cause.COMMANDED
@@ -166,7 +166,7 @@ class InstrumentWatch:
         if isinstance(read.request, Settle):
             self._is_settling = False
             if read.is_complete:
-                self.state.settle(read.request.devices)
+                self.state.settle(read.request.devices, read.moment)
         if isinstance(read.request, Snapshot):
             state = state_of(read.readings, self._mint.instant(read.moment), read.duration_ms)
             self._publisher.publish(self._mint.make(StateSnapshot, reason=read.request.reason, state=state))
@@ -177,7 +177,7 @@ class InstrumentWatch:
             if reading.how is not How.CACHE:
                 self.state.observe(reading)
         if read.is_complete:
-            self.state.settle(self.state.unsettled)
+            self.state.settle(self.state.unsettled, read.moment)
 
     def tick(self, now_ns: int) -> None:
         """Publish changes that have waited, and have devices that were moved read again."""
@@ -204,9 +204,9 @@ class InstrumentWatch:
         self._poller.ask(Settle(devices), keys)
 
     def _observe(self, reading: PropertyReading, cause: Cause) -> None:
-        before = self.state.observe(reading)
-        if before is not None and not self._is_acquiring():
-            self._changes.add(before, reading, cause)
+        change = self.state.observe(reading)
+        if change is not None and not self._is_acquiring():
+            self._changes.add(*change, cause)
 
     def _cause_of(self, key: Key) -> Cause:
         """Return who moved what `key` reads; the core's presets and pixel size follow the devices in them."""

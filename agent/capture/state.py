@@ -36,28 +36,45 @@ class StateOfRecord:
 
     def __init__(self) -> None:
         self._readings: dict[Key, PropertyReading] = {}
-        self._unsettled: dict[str, Cause] = {}
+        self._without_before: set[Key] = set()  # known since a moment ago, and from an event
+        self._unsettled: dict[str, tuple[Cause, int]] = {}  # by whom, and when (monotonic, ns)
 
     def forget(self) -> None:
         """Start anew: other devices may be loaded."""
         self._readings.clear()
+        self._without_before.clear()
         self._unsettled.clear()
 
-    def observe(self, reading: PropertyReading) -> PropertyReading | None:
-        """Take in a reading; return the one before when it said something else."""
-        before = self._readings.get(reading.key)
+    def observe(self, reading: PropertyReading) -> tuple[PropertyReading, PropertyReading] | None:
+        """Take in a reading; return (before, after) when it tells of a change.
+
+        A read may be overtaken by an event that happened after it. Then the event stands, and the late reading
+        only tells what was before it, in case nobody knew.
+        """
+        known = self._readings.get(reading.key)
+        if known is not None and reading.moment.monotonic_ns < known.moment.monotonic_ns:
+            is_news = reading.key in self._without_before and differs(reading, known)
+            self._without_before.discard(reading.key)
+            return (reading, known) if is_news else None
         self._readings[reading.key] = reading
-        return before if before is not None and differs(before, reading) else None
+        if known is None:
+            self._without_before.add(reading.key)
+            return None
+        self._without_before.discard(reading.key)
+        return (known, reading) if differs(known, reading) else None
 
-    def unsettle(self, device: str, cause: Cause) -> None:
+    def unsettle(self, device: str, cause: Cause, moment: Moment) -> None:
         """Note that a device was moved: what of it was not read since is doubtful."""
-        if self._unsettled.get(device) is not Cause.COMMANDED:
-            self._unsettled[device] = cause
+        earlier = self._unsettled.get(device)
+        if earlier is not None and earlier[0] is Cause.COMMANDED:
+            cause = Cause.COMMANDED
+        self._unsettled[device] = (cause, moment.monotonic_ns)
 
-    def settle(self, devices: Iterable[str]) -> None:
-        """Note that devices were read from hardware after they were moved."""
+    def settle(self, devices: Iterable[str], read: Moment) -> None:
+        """Note that devices were read from hardware, beginning at `read`; a later move stays doubtful."""
         for device in devices:
-            self._unsettled.pop(device, None)
+            if device in self._unsettled and self._unsettled[device][1] <= read.monotonic_ns:
+                del self._unsettled[device]
 
     @property
     def unsettled(self) -> frozenset[str]:
@@ -66,7 +83,7 @@ class StateOfRecord:
 
     def cause_of(self, device: str) -> Cause:
         """Return who moved a device since it was last read; nobody means it drifted by itself."""
-        return self._unsettled.get(device, Cause.DRIFTED)
+        return self._unsettled[device][0] if device in self._unsettled else Cause.DRIFTED
 
     def known(self) -> dict[Key, PropertyReading]:
         """Return everything known."""
