@@ -166,7 +166,7 @@ def _send(
     deadline = time.monotonic() + _SEND_S
     while time.monotonic() < deadline:
         daemon.sender.wake()
-        held = {spool["spool_id"]: spool["mark"] for spool in collector.get("/v1/spools")["spools"]}
+        held = {spool["spool_id"]: spool["mark"] for spool in collector.get("/v1/spools")}
         n_held = sum(min(held.get(spool, 0), last) for spool, last in marks.items())
         on_sent(n_held)
         if n_held == sum(marks.values()):

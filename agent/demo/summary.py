@@ -49,7 +49,7 @@ class Summary:
 
 def summarise(collector: LocalCollector, instrument_id: str, marks: dict[str, int]) -> Summary:
     """Compare what was spooled (spool id to last number) with what the collector holds."""
-    held = {spool["spool_id"]: spool["mark"] for spool in collector.get("/v1/spools")["spools"]}
+    held = {spool["spool_id"]: spool["mark"] for spool in collector.get("/v1/spools")}
     missing = [
         f"{last - held.get(spool, 0)} records of spool {spool}"
         for spool, last in marks.items()
@@ -61,7 +61,7 @@ def summarise(collector: LocalCollector, instrument_id: str, marks: dict[str, in
         n_collected=sum(min(held.get(spool, 0), last) for spool, last in marks.items()),
         records=_count_kinds(collector, instrument_id),
         acquisitions=[_with_record(collector, found) for found in reversed(acquisitions)],
-        quarantined=len(collector.get("/v1/quarantine")["records"]),
+        quarantined=len(collector.get("/v1/quarantine")["quarantine"]),
         missing=missing,
     )
 

@@ -63,15 +63,18 @@ class Supervisor:
     _up: threading.Event = field(default_factory=threading.Event)
     _started: threading.Event = field(default_factory=threading.Event)
 
+    def __post_init__(self) -> None:
+        self._thread = threading.Thread(target=self._run, name="scopestamp-supervisor", daemon=True)
+
     def start(self) -> None:
         """Start the thread."""
-        self._thread = threading.Thread(target=self._run, name="scopestamp-supervisor", daemon=True)
         self._thread.start()
 
     def stop(self, timeout_s: float) -> bool:
         """Let the process go of the hardware and end; return whether all ended in time."""
         self._stop.set()
-        self._thread.join(timeout_s)
+        if self._thread.ident is not None:
+            self._thread.join(timeout_s)
         return not self._thread.is_alive()
 
     def wait_until_up(self, timeout_s: float) -> bool:
@@ -88,6 +91,10 @@ class Supervisor:
         if process is None or not self._up.is_set():
             raise HardwareError(f"The hardware is not up: {self.last_error or 'it is being loaded'}.")
         return process.call(name, deadline_s, **args)
+
+    def refresh(self) -> None:
+        """Ask the process how it fares now, instead of at the next ping."""
+        self.status = self.call("ping", self.call_deadline_s)
 
     @property
     def pid(self) -> int | None:

@@ -1,0 +1,68 @@
+"""The daemon on its real parts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from agent.errors import ScopestampError, SettingsError
+from agent.service import Daemon
+from agent.settings import AgentSettings
+
+WAIT_S = 60.0
+
+
+def _settings(**sections) -> AgentSettings:
+    return AgentSettings.model_validate({"hardware": {"config_file": "demo"}, **sections})
+
+
+def test_daemon_refuses_a_folder_that_has_its_daemon(tmp_path):
+    first = Daemon(_settings(), tmp_path / "data")
+    try:
+        with pytest.raises(SettingsError, match="Another agent is running on"):
+            Daemon(_settings(), tmp_path / "data")
+    finally:
+        first.stop()
+
+
+def test_daemon_says_what_is_wrong_with_its_folder(tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(ScopestampError, match=r"cannot be used|cannot be written"):
+        Daemon(_settings(), tmp_path / "file" / "data")
+
+
+def test_daemon_keeps_records_on_disk_while_the_collector_is_away(tmp_path, spooled):
+    daemon = Daemon(_settings(collector={"url": "http://127.0.0.1:9"}), tmp_path / "data")
+    daemon.start()
+    assert daemon.supervisor.wait_until_up(WAIT_S)
+    daemon.supervisor.call("settle", WAIT_S)
+    assert daemon.stop()
+    kinds = [record.kind for record in spooled()]
+    assert {"instrument", "state_snapshot", "heartbeat", "agent_event"} <= set(kinds)
+    events = [record.event for record in spooled() if record.kind == "agent_event"]
+    assert events == ["agent_started", "hardware_loaded", "agent_stopped"]
+
+
+def test_daemon_heartbeat_tells_how_it_is(tmp_path):
+    daemon = Daemon(_settings(), tmp_path / "data")
+    daemon.start()
+    assert daemon.supervisor.wait_until_up(WAIT_S)
+    daemon.supervisor.call("snapshot", WAIT_S)
+    daemon.supervisor.refresh()
+    beat = daemon.heartbeat()
+    assert daemon.stop()
+    assert beat.hardware == "idle"
+    assert beat.last_capture_at is not None
+    assert beat.memory_bytes > 50e6
+    assert beat.disk_free_bytes > 0
+    assert beat.versions["scopestamp"]
+
+
+def test_daemon_without_hardware_only_sends(tmp_path):
+    daemon = Daemon(AgentSettings(), tmp_path / "data")
+    daemon.start()
+    beat = daemon.heartbeat()
+    assert daemon.stop()
+    assert beat.hardware == "none"
+    assert Path(tmp_path / "data" / "agent.key").is_file()
