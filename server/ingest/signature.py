@@ -15,8 +15,9 @@ from server.errors import RefusedError
 
 def is_signed_by(public_key: bytes, method: str, path: str, headers: Mapping[str, str], body: bytes) -> bool:
     """Return whether the request carries a valid Ed25519 signature of that raw public key."""
+    sent = {name.lower(): value for name, value in headers.items()}
     try:
-        signature = base64.b64decode(headers.get(SIGNATURE_HEADER, ""), validate=True)
+        signature = base64.b64decode(sent.get(SIGNATURE_HEADER.lower(), ""), validate=True)
         key = Ed25519PublicKey.from_public_bytes(public_key)
         key.verify(signature, signing_bytes(method, path, headers, body))
     except (InvalidSignature, binascii.Error, ValueError):

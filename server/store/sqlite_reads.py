@@ -115,7 +115,7 @@ class SqliteReads(Reads):
         if seq == spool.mark:
             return spool.chain
         sql = """
-            SELECT chain FROM skips JOIN spools USING (spool_key) WHERE agent_id = ?1 AND spool_id = ?2 AND last_seq = ?3
+            SELECT k.chain FROM skips k JOIN spools USING (spool_key) WHERE agent_id = ?1 AND spool_id = ?2 AND last_seq = ?3
             UNION ALL
             SELECT lower(hex(l.chain)) FROM lines l JOIN spools USING (spool_key)
             WHERE agent_id = ?1 AND spool_id = ?2 AND seq = ?3"""

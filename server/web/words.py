@@ -106,5 +106,6 @@ def axes(lengths: dict[str, int]) -> str:
     >>> axes({"c": 2, "t": 10})
     't 10 × c 2'
     """
-    known = sorted(lengths, key=lambda axis: (_AXES.find(axis) % len(_AXES + "?"), axis))
-    return " × ".join(f"{axis} {lengths[axis]}" for axis in known) or "–"
+    known = [axis for axis in _AXES if axis in lengths]
+    others = [axis for axis in lengths if axis not in _AXES]
+    return " × ".join(f"{axis} {lengths[axis]}" for axis in known + others) or "–"
