@@ -78,22 +78,27 @@ def _count_kinds(collector: LocalCollector, instrument_id: str) -> dict[str, int
 
 
 def _with_record(collector: LocalCollector, found: dict[str, Any]) -> dict[str, Any]:
-    record = (
-        collector.get(f"/v1/records/{found['finished_record_id']}")["record"]
-        if found["finished_record_id"]
-        else {}
-    )
+    record = _record(collector, found["finished_record_id"])
+    stamp = _record(collector, found["stamp_record_id"])
     return {
         **found,
         "files": [
             {key: file[key] for key in ("path", "format", "size_bytes", "sha256")}
             for file in record.get("files", ())
         ],
+        "stamped": stamp.get("files", []),
         "changed": [
             f"{change['device']} {change['property']}: {_shown(change.get('before'))} → {_shown(change['after'])}"
             for change in record.get("changed", ())
         ],
     }
+
+
+def _record(collector: LocalCollector, record_id: str | None) -> dict[str, Any]:
+    if record_id is None:
+        return {}
+    record: dict[str, Any] = collector.get(f"/v1/records/{record_id}")["record"]
+    return record
 
 
 def _shown(reading: dict[str, Any] | None) -> str:
