@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
 from datetime import datetime, timedelta
 
 from agent.records.wire import EnrolRequest, agent_id_of
@@ -12,11 +13,15 @@ from server.secrets import hash_of_join_code
 from server.store.base import Job, Writes
 from server.store.rows import Agent, Instrument, JoinCode
 
+INSTRUMENT_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,99}")
+
 
 def join_code_row(
     code: str, name: str, site: str, instrument_id: str | None, made_by: str, now: datetime, hours: float
 ) -> JoinCode:
     """Return what is kept of a new join code."""
+    if instrument_id:
+        check_instrument_id(instrument_id)
     return JoinCode(
         code_sha256=hash_of_join_code(code),
         instrument_name=name,
@@ -37,6 +42,16 @@ def public_key_of(request: EnrolRequest) -> bytes:
     if len(key) != 32:
         raise RefusedError(400, "bad_public_key", "public_key must be a raw Ed25519 key, 32 bytes in base64.")
     return key
+
+
+def check_instrument_id(instrument_id: str) -> None:
+    """Refuse an id that could not stand in a path of ours."""
+    if not INSTRUMENT_ID.fullmatch(instrument_id):
+        raise RefusedError(
+            400,
+            "malformed_request",
+            "instrument_id must be 1 to 100 letters, digits, dots, dashes or underscores and begin with a letter or digit.",
+        )
 
 
 def enrol_job(request: EnrolRequest, public_key: bytes, now: datetime) -> Job:

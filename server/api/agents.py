@@ -23,7 +23,7 @@ from agent.records.wire import (
 )
 from server.collector import Collector
 from server.dependencies import TheAddress, TheCollector
-from server.enrolment import enrol_job, public_key_of
+from server.enrolment import check_instrument_id, enrol_job, public_key_of
 from server.errors import RefusedError
 from server.ingest import check_signature, expand, file_lines, parse_headers
 from server.ingest.headers import SPOOL_ID
@@ -151,6 +151,7 @@ def _enrol(collector: Collector, request: Request, body: bytes, address: str) ->
         first = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(str(part) for part in first["loc"])
         raise RefusedError(400, "malformed_request", f"{where or 'body'}: {first['msg']}.") from error
+    check_instrument_id(wanted.instrument_id)
     public_key = public_key_of(wanted)
     check_signature(public_key, request.method, _signed_path(request), request.headers, body)
     try:
