@@ -16,7 +16,7 @@ from agent.outbox.batches import after, compressed, headers_of
 from agent.outbox.collector import Collector
 from agent.outbox.cursor import Cursor, Position
 from agent.outbox.disk import Ballast, is_disk_full
-from agent.outbox.folders import SpoolFolder, all_spools, has_writer
+from agent.outbox.folders import SpoolFolder, all_spools, may_grow
 from agent.outbox.lanes import Lane
 from agent.outbox.limit import last_seq_in
 from agent.outbox.outbox import Outbox
@@ -106,10 +106,11 @@ class Drain:
 
     def _in_order(self) -> Iterator[tuple[SpoolFolder, bool]]:
         spools = [spool for spool in all_spools(self._data_dir) if not self.is_aside(spool)]
-        # Asked before anything is read: what a dead writer wrote is complete.
-        is_live = {session: has_writer(session) for session in {spool.session for spool in spools}}
         for lane in Lane:
-            yield from ((spool, is_live[spool.session]) for spool in spools if spool.lane is lane)
+            for spool in spools:
+                if spool.lane is lane:
+                    # Asked before anything is read: what cannot grow any more is complete.
+                    yield spool, may_grow(spool)
 
     def _one(self, spool: SpoolFolder, is_live: bool, stop: threading.Event) -> None:
         """Drain one spool; what is wrong with it does not stop the others."""

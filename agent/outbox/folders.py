@@ -5,6 +5,7 @@
     <data>/spool/<session>.lock                              held while the session's writer lives
     <data>/spool/<session>/<lane>-<spool_id>/<first_seq>.seg
     <data>/spool/<session>/<lane>-<spool_id>/cursor          how far the collector has acknowledged
+    <data>/spool/<session>/<lane>-<spool_id>/open            there while the writer may still append
     <data>/poison/                                           records that can never be sent, with the reason
     <data>/bad/                                              damaged segments, for a person to look at
 
@@ -84,6 +85,11 @@ class SpoolFolder:
         """Folder of the session that writes it."""
         return self.path.parent
 
+    @property
+    def open_mark(self) -> Path:
+        """File that the writer removes when it is done with the spool; removing needs no space on a full disk."""
+        return self.path / "open"
+
     def segments(self) -> list[tuple[int, Path]]:
         """Return (first sequence number, file) of every segment, in order."""
         try:
@@ -120,6 +126,11 @@ def spools(session: Path) -> list[SpoolFolder]:
 def all_spools(data_dir: Path) -> list[SpoolFolder]:
     """Return every spool, oldest session first."""
     return [spool for session in sessions(data_dir) for spool in spools(session)]
+
+
+def may_grow(spool: SpoolFolder) -> bool:
+    """Return whether a spool may still be appended to; once False it stays False."""
+    return spool.open_mark.exists() and has_writer(spool.session)
 
 
 def lock_path(session: Path) -> Path:

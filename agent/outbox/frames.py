@@ -64,6 +64,25 @@ class FrameWriter:
         return frame_bytes(seq, 0, record)
 
 
+class FrameReader:
+    """Unpacks records; one for each pass over a spool, for the same reason."""
+
+    def __init__(self) -> None:
+        self._decompressor = zstandard.ZstdDecompressor()
+
+    def record(self, frame: Frame) -> bytes:
+        """Return the record in a frame.
+
+        Raises
+        ------
+        zstandard.ZstdError
+            The payload is no zstd frame; as its CRC is right, that is the writer's mistake.
+        """
+        if not frame.flags & ZSTD:
+            return frame.payload
+        return self._decompressor.decompress(frame.payload, max_output_size=MAX_RECORD_BYTES)
+
+
 def frame_bytes(seq: int, flags: int, payload: bytes) -> bytes:
     """Return one frame as it is written."""
     crc = _crc(len(payload), seq, flags, payload)
@@ -82,19 +101,6 @@ def scan(data: bytes) -> Iterator[Frame | Damage]:
             yield Damage(at, frame.start, is_tail=False)
         yield frame
         at = frame.end
-
-
-def record_of(frame: Frame) -> bytes:
-    """Return the record in a frame.
-
-    Raises
-    ------
-    zstandard.ZstdError
-        When the payload is no zstd frame; a valid CRC makes that the writer's mistake.
-    """
-    if not frame.flags & ZSTD:
-        return frame.payload
-    return zstandard.ZstdDecompressor().decompress(frame.payload, max_output_size=MAX_RECORD_BYTES)
 
 
 def _frame_at(data: bytes, at: int) -> Frame | None:

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from agent.outbox.frames import HEADER, Damage, Frame, record_of, scan
+from agent.outbox.frames import HEADER, Damage, Frame, FrameReader, scan
 
 
 def lines(path: Path) -> Iterator[dict[str, Any]]:
@@ -47,7 +47,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _shown(frame: Frame) -> Any:
-    record = record_of(frame)
+    record = FrameReader().record(frame)
     try:
         return json.loads(record)
     except ValueError:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from agent.outbox.cursor import Cursor
 from agent.outbox.disk import remove_file
-from agent.outbox.folders import SpoolFolder, all_spools, has_writer, spool_root
+from agent.outbox.folders import SpoolFolder, all_spools, may_grow, spool_root
 from agent.outbox.frames import HEADER, Frame, scan
 from agent.outbox.lanes import Lane
 
@@ -96,7 +96,7 @@ def _sealed(data_dir: Path) -> Iterator[tuple[SpoolFolder, Path, int, int]]:
             segments = spool.segments()
             for (first, path), (following, _) in pairwise(segments):
                 yield spool, path, first, following - 1
-            if segments and not has_writer(spool.session):
+            if segments and not may_grow(spool):
                 first, path = segments[-1]
                 yield spool, path, first, last_seq_in(path)
 

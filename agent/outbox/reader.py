@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from agent.outbox.cursor import Position
 from agent.outbox.folders import SpoolFolder
-from agent.outbox.frames import HEADER, Damage, Frame, record_of, scan
+from agent.outbox.frames import HEADER, Damage, Frame, FrameReader, scan
 
 
 class Stored(NamedTuple):
@@ -75,11 +75,12 @@ class SpoolReader:
         # The list is taken before anything is read: a segment with a successor in it is complete.
         segments = self._spool.segments()
         newest = segments[-1][0] if segments else 0
+        unpack = FrameReader()
         for first, path in _from(segments, self._position.next_seq):
             may_grow = self._is_live and first == newest
             for frame in self._frames(first, path, may_grow=may_grow):
                 if frame.seq >= self._position.next_seq and not frame.flags & HEADER:
-                    yield Stored(frame.seq, record_of(frame), first, frame.end)
+                    yield Stored(frame.seq, unpack.record(frame), first, frame.end)
 
     def _frames(self, first: int, path: Path, *, may_grow: bool) -> Iterator[Frame]:
         hint = self._position.offset if self._position.segment == first else 0

@@ -53,6 +53,7 @@ class Spool:
         self._folder.path.mkdir()
         try:
             Cursor(self._folder.path).create()
+            self._folder.open_mark.touch()
             self._open_segment(created_at)
             sync_folder(session)
         except OSError:
@@ -99,8 +100,10 @@ class Spool:
         return (self._folder.path / ASIDE_NAME).exists()
 
     def close(self) -> None:
-        """Close the file; everything in it is on the disk already."""
+        """End the spool; everything in it is on the disk already."""
         self._close_segment()
+        with suppress(OSError):
+            remove_file(self._folder.open_mark)
 
     def _roll(self, at: datetime) -> None:
         self._close_segment()
@@ -143,4 +146,5 @@ class Spool:
         with suppress(OSError):
             remove_file(self._folder.segment(1))
             remove_file(self._folder.path / CURSOR_NAME)
+            remove_file(self._folder.open_mark)
             self._folder.path.rmdir()

@@ -32,7 +32,7 @@ def remove_segment(data_dir: Path, spool: SpoolFolder, path: Path, *, is_damaged
 
 
 def remove_spool(data_dir: Path, spool: SpoolFolder, damaged: set[Path]) -> None:
-    """Delete a spool whose writer is gone and whose every record was sent."""
+    """Delete a spool that cannot grow any more and whose every record was sent."""
     for _, path in spool.segments():
         remove_segment(data_dir, spool, path, is_damaged=path in damaged)
     if spool.segments():

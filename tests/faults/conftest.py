@@ -128,7 +128,7 @@ def _mounted(folder: Path, mebibytes: int) -> Iterator[Volume]:
 
 @pytest.fixture
 def volume(tmp_path: Path) -> Iterator[Volume]:
-    with _mounted(tmp_path, 64) as mounted:
+    with _mounted(tmp_path, 32) as mounted:
         yield mounted
 
 

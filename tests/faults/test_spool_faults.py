@@ -68,14 +68,14 @@ def test_on_a_full_disk_reading_deleting_and_recording_go_on(volume, collector, 
     bench = bench_in(data_dir, budget=_ANY_SPACE)
     noise = random.Random(1)
     n_put = 0
-    for _ in range(400):
+    for _ in range(100):
         bench.outbox.put(*[bench.event(n_put + n, noise.randbytes(400).hex()) for n in range(64)])
         n_put += 64
     volume.fill()
     n_before = n_put
     with pytest.raises(SpoolFullError):
         for _ in range(100_000):
-            bench.outbox.put(bench.event(n_put, noise.randbytes(2000).hex()))
+            bench.outbox.put(bench.event(n_put, noise.randbytes(20_000).hex()))
             n_put += 1
     assert n_put > n_before, "the ballast should have taken some records"
     assert not (data_dir / "ballast").exists()
@@ -115,8 +115,8 @@ def test_a_flipped_bit_is_noticed_costs_at_most_one_record_and_is_reported(
 
 def test_two_writers_and_one_drainer_at_the_same_time(tmp_path, collector, bench_in, start_writer):
     bench = bench_in(tmp_path, budget=_ANY_SPACE)
-    with start_writer(tmp_path, 5) as first, start_writer(tmp_path, 16) as second:
-        for _ in range(30):
+    with start_writer(tmp_path, 1) as first, start_writer(tmp_path, 3) as second:
+        for _ in range(8):
             first.read_until(3)
             second.read_until(3)
             bench.sender.drain_once()

@@ -6,9 +6,11 @@ import struct
 import google_crc32c
 import pytest
 
-from agent.outbox.frames import MAGIC, ZSTD, Damage, Frame, FrameWriter, record_of, scan
+from agent.outbox.frames import MAGIC, ZSTD, Damage, Frame, FrameReader, FrameWriter, scan
 
 RECORDS = [f'{{"n":{n},"text":"{"abc" * (n % 7) * 40}"}}'.encode() for n in range(60)]
+
+record_of = FrameReader().record
 
 
 def packed() -> bytes:

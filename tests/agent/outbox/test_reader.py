@@ -60,7 +60,7 @@ def test_damage_in_the_middle_is_damage_even_while_the_writer_lives(spool, is_li
     data[len(data) // 2] ^= 4
     path.write_bytes(data)
     seqs, (damage,) = read(spool, is_live=is_live)
-    assert len(seqs) == 29 and not damage.is_tail and damage.after_seq >= first
+    assert len(seqs) == 29 and not damage.is_tail and damage.after_seq >= first - 1
 
 
 def test_a_segment_that_is_gone_shows_by_its_numbers(spool):

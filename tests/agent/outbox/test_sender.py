@@ -418,3 +418,11 @@ def test_a_stolen_identity_cannot_sign_for_another(tmp_path, outbox, collector, 
     with pytest.raises(CollectorRefusedError):
         sender.drain_once()
     sender.close()
+
+
+def test_a_spool_that_was_ended_is_deleted_while_its_process_lives(outbox, sender, collector, make, data_dir):
+    outbox.put(make.event(1))
+    (spool,) = all_spools(data_dir)
+    spool.open_mark.unlink()  # as the writer does after an append that failed
+    sender.drain_once()
+    assert not spool.path.exists() and numbers(collector) == [1]
