@@ -102,7 +102,11 @@ def _record(collector: LocalCollector, record_id: str | None) -> dict[str, Any]:
 
 
 def _shown(reading: dict[str, Any] | None) -> str:
-    return "?" if reading is None else str(reading.get("value", reading["status"]))
+    if reading is None:
+        return "?"
+    value = reading.get("value", reading["status"])
+    text = f"{value + 0.0:.6g}" if isinstance(value, float) else str(value)
+    return f"{text} {reading['unit']}" if reading.get("unit") else text or "none"
 
 
 KIND_WORDS = {
