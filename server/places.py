@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from server.errors import RefusedError
 from server.store.rows import AcquisitionRow, ChangeRow, Place
@@ -17,8 +17,7 @@ def to_cursor(place: Place) -> str:
     >>> to_cursor(Place(datetime(1970, 1, 1, 0, 0, 1, tzinfo=UTC), 7))
     '1000000-7'
     """
-    elapsed = place.at - _EPOCH
-    return f"{(elapsed.days * 86_400 + elapsed.seconds) * 1_000_000 + elapsed.microseconds}-{place.position}"
+    return f"{(place.at - _EPOCH) // timedelta(microseconds=1)}-{place.position}"
 
 
 def from_cursor(cursor: str | None) -> Place | None:
@@ -28,10 +27,7 @@ def from_cursor(cursor: str | None) -> Place | None:
     micros, _, position = cursor.partition("-")
     if not (micros.isdecimal() and position.isdecimal() and len(micros) < 18 and len(position) < 19):
         raise RefusedError(400, "bad_cursor", "`before` must be what the page before gave out.")
-    return Place(
-        datetime.fromtimestamp(int(micros) // 1_000_000, UTC).replace(microsecond=int(micros) % 1_000_000),
-        int(position),
-    )
+    return Place(_EPOCH + timedelta(microseconds=int(micros)), int(position))
 
 
 def place_of(row: AcquisitionRow | ChangeRow) -> Place:

@@ -6,6 +6,7 @@ import importlib.util
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import ModuleType
@@ -90,13 +91,14 @@ class Running:
         self.collector.writer.do(lambda writes: writes.add_grant(grant))
         return {"Authorization": f"Bearer {secret}"}
 
-    def browser(self, name: str = "ada", role: str = "admin") -> httpx.Client:
-        """Return a client that is signed in, as a browser would be; close it."""
+    @contextmanager
+    def browser(self, name: str = "ada", role: str = "admin") -> Iterator[httpx.Client]:
+        """Give a client that is signed in, as a browser would be."""
         secret = new_secret()
         self.collector.writer.do(link_job(secret, name, role, self.clock()))
-        client = httpx.Client(base_url=self.url, follow_redirects=True, timeout=30)
-        assert client.get(f"/sign-in/{secret}").status_code == 200
-        return client
+        with httpx.Client(base_url=self.url, follow_redirects=True, timeout=30) as client:
+            assert client.get(f"/sign-in/{secret}").status_code == 200
+            yield client
 
     def get(self, path: str) -> httpx.Response:
         return self.client.get(path, headers=self.token())
