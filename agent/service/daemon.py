@@ -57,6 +57,7 @@ class Daemon:
         self._usage = Usage()
         self._began = time.monotonic()
         self._stop = threading.Event()
+        self._beat_now = threading.Event()
         self._threads: list[threading.Thread] = []
 
     def _sender(self) -> Sender | None:
@@ -106,6 +107,7 @@ class Daemon:
         is_hardware_done = self.supervisor.stop(_STOP_S) if self.supervisor else True
         self.report(Severity.INFO, "agent_stopped", "The agent was stopped.")
         self._stop.set()
+        self._beat_now.set()
         if self.sender is not None:
             self.sender.wake()
         for thread in self._threads:
@@ -126,6 +128,7 @@ class Daemon:
             self.local.outbox.put(record)
         except SpoolError as error:
             _log.error("The event could not be recorded: %s", error)
+        self._beat_now.set()
 
     def heartbeat(self) -> Heartbeat:
         """Return how we are now."""
@@ -165,9 +168,11 @@ class Daemon:
         return "busy" if status["is_live"] else "idle"
 
     def _beat(self) -> None:
+        """Put a heartbeat every interval, and at once when something has happened."""
         while not self._stop.is_set():
+            self._beat_now.clear()
             self.local.outbox.put(self.heartbeat())
-            self._stop.wait(self.settings.collector.heartbeat_interval_s)
+            self._beat_now.wait(self.settings.collector.heartbeat_interval_s)
 
     def _keep(self, name: str, work: Callable[[], None]) -> None:
         """Do work that ends only with us on a thread; what it raises costs it a pause, not its life."""

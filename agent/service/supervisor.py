@@ -61,7 +61,7 @@ class Supervisor:
     _process: HardwareProcess | None = None
     _stop: threading.Event = field(default_factory=threading.Event)
     _up: threading.Event = field(default_factory=threading.Event)
-    _started: threading.Event = field(default_factory=threading.Event)
+    _changed: threading.Condition = field(default_factory=threading.Condition)
 
     def __post_init__(self) -> None:
         self._thread = threading.Thread(target=self._run, name="scopestamp-supervisor", daemon=True)
@@ -81,9 +81,12 @@ class Supervisor:
         """Wait until the hardware is loaded."""
         return self._up.wait(timeout_s)
 
-    def wait_for_first_start(self, timeout_s: float) -> bool:
-        """Wait until the first start has ended, well or not."""
-        return self._started.wait(timeout_s)
+    def wait_for_restart(self, n_restarts: int, timeout_s: float) -> bool:
+        """Wait until the hardware is loaded again after at least so many restarts."""
+        with self._changed:
+            return self._changed.wait_for(
+                lambda: self.n_restarts >= n_restarts and self._up.is_set(), timeout_s
+            )
 
     def call(self, name: str, deadline_s: float, **args: Any) -> Any:
         """Call the hardware process; raise `HardwareError` when it cannot, or is not up."""
@@ -129,9 +132,10 @@ class Supervisor:
             return
         finally:
             self.is_starting = False
-            self._started.set()
         self.last_error = None
         self._up.set()
+        with self._changed:
+            self._changed.notify_all()
         self.report(
             Severity.INFO, "hardware_loaded", f"The hardware is loaded: {ready['n_devices']} devices."
         )
@@ -144,14 +148,15 @@ class Supervisor:
 
     def _follow(self, process: HardwareProcess) -> tuple[str, str] | None:
         """Ping until told to stop (None) or until something is wrong (event and message)."""
-        while not self._stop.wait(self.ping_s):
+        while True:
             try:
                 self.status = process.call("ping", self.call_deadline_s)
             except HardwareError:
                 return self._cause_of_death(process)
             if (hung := self.status["hung"]) and hung["for_s"] > self.call_deadline_s:
                 return self._leave_alone(hung)
-        return None
+            if self._stop.wait(self.ping_s):
+                return None
 
     def _cause_of_death(self, process: HardwareProcess) -> tuple[str, str]:
         if process.is_alive:
