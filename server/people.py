@@ -65,12 +65,12 @@ def sign_in(collector: Collector, name: str, password: str, address: str) -> str
     return collector.writer.do(lambda writes: _start_session(collector, writes, name))
 
 
-def sign_in_by_link(collector: Collector, secret: str, address: str) -> str:
-    """Return the secret of a new session in exchange for a one-time link."""
+def sign_in_by_link(collector: Collector, secret: str, address: str) -> tuple[str, str]:
+    """Return name and secret of a new session in exchange for a one-time link."""
     collector.attempts.check(address)
     now = collector.now()
 
-    def exchange(writes: Writes) -> str:
+    def exchange(writes: Writes) -> tuple[str, str]:
         grant = writes.grant(hash_of(secret))
         if grant is None or grant.purpose != "link" or grant.expires_at is None or grant.expires_at <= now:
             raise RefusedError(
@@ -79,7 +79,7 @@ def sign_in_by_link(collector: Collector, secret: str, address: str) -> str:
                 "This sign-in link was used or has expired; make another with `sign-in-link`.",
             )
         writes.remove_grant(grant.secret_sha256)
-        return _start_session(collector, writes, grant.name)
+        return grant.name, _start_session(collector, writes, grant.name)
 
     try:
         return collector.writer.do(exchange)

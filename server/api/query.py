@@ -21,9 +21,11 @@ router = APIRouter(
     responses={status: {"model": Refusal} for status in (401, 403, 404)},
 )
 
-Limit = Annotated[int, Query(ge=1, le=500)]
+Limit = Annotated[int, Query(ge=1, le=500, description="How many at most.")]
+InstrumentId = Annotated[str, Path(description="As the agent was enrolled with.")]
+RecordId = Annotated[str, Path(description="As minted by the agent.")]
 Before = Annotated[str | None, Query(description="The cursor that the page before gave out.")]
-Position = Annotated[int, Path(ge=1, le=2**62)]
+Position = Annotated[int, Path(ge=1, le=2**62, description="As listed in the quarantine.")]
 
 
 @router.get("/instruments")
@@ -38,7 +40,7 @@ def instruments(collector: TheCollector) -> list[models.InstrumentAnswer]:
 
 
 @router.get("/instruments/{instrument_id}")
-def instrument(instrument_id: str, collector: TheCollector) -> models.InstrumentDetail:
+def instrument(instrument_id: InstrumentId, collector: TheCollector) -> models.InstrumentDetail:
     """One instrument with its newest record of each kind."""
     with collector.store.reading() as reads:
         row = found(reads.instrument(instrument_id), "instrument")
@@ -52,11 +54,11 @@ def instrument(instrument_id: str, collector: TheCollector) -> models.Instrument
 
 @router.get("/instruments/{instrument_id}/changes")
 def changes(
-    instrument_id: str,
+    instrument_id: InstrumentId,
     collector: TheCollector,
     before: Before = None,
     limit: Limit = 100,
-    device: str | None = None,
+    device: Annotated[str | None, Query(description="Only this device label.")] = None,
 ) -> models.ChangesAnswer:
     """The change log, newest first."""
     with collector.store.reading() as reads:
@@ -68,7 +70,7 @@ def changes(
 
 @router.get("/instruments/{instrument_id}/acquisitions")
 def acquisitions(
-    instrument_id: str, collector: TheCollector, before: Before = None, limit: Limit = 100
+    instrument_id: InstrumentId, collector: TheCollector, before: Before = None, limit: Limit = 100
 ) -> models.AcquisitionsAnswer:
     """Acquisitions, newest first."""
     with collector.store.reading() as reads:
@@ -79,7 +81,9 @@ def acquisitions(
 
 
 @router.get("/acquisitions/{acquisition_id}")
-def acquisition(acquisition_id: str, collector: TheCollector) -> models.AcquisitionDetail:
+def acquisition(
+    acquisition_id: Annotated[str, Path(description="As minted by the agent.")], collector: TheCollector
+) -> models.AcquisitionDetail:
     """One acquisition and the records that hold it."""
     with collector.store.reading() as reads:
         row = found(reads.acquisition(acquisition_id.lower()), "acquisition")
@@ -91,9 +95,11 @@ def acquisition(acquisition_id: str, collector: TheCollector) -> models.Acquisit
 @router.get("/records")
 def records(
     collector: TheCollector,
-    instrument: str | None = None,
-    kind: str | None = None,
-    after: Annotated[int, Query(ge=0, le=2**62)] = 0,
+    instrument: Annotated[str | None, Query(description="Only this instrument.")] = None,
+    kind: Annotated[str | None, Query(description="Only this kind.")] = None,
+    after: Annotated[
+        int, Query(ge=0, le=2**62, description="The position that the page before gave out.")
+    ] = 0,
     limit: Limit = 100,
 ) -> models.RecordsAnswer:
     """Records in order of arrival; ask again with `after` to follow along without missing one."""
@@ -104,7 +110,7 @@ def records(
 
 
 @router.get("/records/{record_id}")
-def record(record_id: str, collector: TheCollector) -> models.RecordAnswer:
+def record(record_id: RecordId, collector: TheCollector) -> models.RecordAnswer:
     """One record, parsed, and where it came from."""
     with collector.store.reading() as reads:
         row = found(reads.record(record_id.lower()), "record")
@@ -116,7 +122,7 @@ def record(record_id: str, collector: TheCollector) -> models.RecordAnswer:
 
 
 @router.get("/records/{record_id}/raw", response_class=Response)
-def raw_record(record_id: str, collector: TheCollector) -> Response:
+def raw_record(record_id: RecordId, collector: TheCollector) -> Response:
     """The exact bytes in which one record was received."""
     with collector.store.reading() as reads:
         row = found(reads.record(record_id.lower()), "record")
@@ -140,7 +146,9 @@ def agents(collector: TheCollector) -> list[models.AgentAnswer]:
 @router.get("/quarantine")
 def quarantine(
     collector: TheCollector,
-    before: Annotated[int | None, Query(ge=1, le=2**62)] = None,
+    before: Annotated[
+        int | None, Query(ge=1, le=2**62, description="The position that the page before gave out.")
+    ] = None,
     limit: Limit = 100,
 ) -> models.QuarantineAnswer:
     """Lines that were kept and acknowledged but not filed, newest first."""

@@ -37,7 +37,7 @@ def _operations(described: dict[str, Any]) -> list[dict[str, Any]]:
         {
             "method": method.upper(),
             "path": path,
-            "text": operation.get("description") or operation.get("summary", ""),
+            "text": operation.get("description", "").replace("`", ""),
             "parameters": operation.get("parameters", []),
             "answer": _answer(operation),
         }

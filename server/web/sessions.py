@@ -52,8 +52,8 @@ def login(
 @router.get("/sign-in/{secret}")
 def login_by_link(request: Request, secret: str, collector: TheCollector, address: TheAddress) -> Response:
     """Start a session with a one-time link."""
-    session = sign_in_by_link(collector, secret, address)
-    collector.note("link", "sign-in", "with one-time link", address=address)
+    name, session = sign_in_by_link(collector, secret, address)
+    collector.note(name, "sign-in", "with one-time link", address=address)
     return _with_session(request, collector, session, "/")
 
 
