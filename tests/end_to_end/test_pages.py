@@ -20,6 +20,8 @@ import pytest
 from selenium import webdriver
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.remote.webelement import WebElement
+from selenium.webdriver.support.ui import WebDriverWait
 
 ROOT = Path(__file__).parents[2]
 SCREENSHOTS = ROOT / "artefacts" / "screenshots"
@@ -180,7 +182,7 @@ def test_making_a_join_code_by_form_shows_it_once(browser, site):
     browser.find_element(By.NAME, "site").send_keys("Basel")
     browser.find_element(By.XPATH, "//button[text()='Make a join code']").click()
 
-    code = browser.find_element(By.CLASS_NAME, "code").text
+    code = awaited(browser, By.CLASS_NAME, "code").text
     assert [len(group) for group in code.split("-")] == [4] * 5
     _keep_screenshots(browser, "join-code")
     browser.get(site.url + "/admin")
@@ -196,9 +198,15 @@ def test_keyboard_reaches_the_content_first(browser, site):
 def test_signing_out_ends_the_session(browser, site):
     browser.get(site.url)
     browser.find_element(By.XPATH, "//button[text()='Sign out']").click()
+    awaited(browser, By.NAME, "password")
     browser.get(site.url + "/admin")
 
     assert browser.find_element(By.TAG_NAME, "h1").text == "Sign in"
+
+
+def awaited(browser: webdriver.Chrome, by: str, what: str) -> WebElement:
+    """Return an element of the page that a click leads to, when it is there."""
+    return WebDriverWait(browser, 30).until(lambda driver: driver.find_element(by, what))
 
 
 def _resize(browser: webdriver.Chrome, size: tuple[int, int]) -> None:
