@@ -11,6 +11,7 @@ import os
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -18,6 +19,7 @@ import psutil
 BALLAST_BYTES = 2 << 20
 _SHARING_VIOLATIONS = (5, 32, 33)  # ERROR_ACCESS_DENIED, ERROR_SHARING_VIOLATION, ERROR_LOCK_VIOLATION
 _RETRY_S = (0.01, 0.02, 0.05, 0.1, 0.2, 0.4)
+_sync = getattr(os, "fdatasync", os.fsync)  # spares Linux the time stamp; a new length is synced all the same
 _DISK_FULL = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC))
 _WINDOWS_DISK_FULL = (39, 112)  # ERROR_HANDLE_DISK_FULL, ERROR_DISK_FULL
 
@@ -27,10 +29,11 @@ def sync_file(descriptor: int) -> None:
     if sys.platform == "darwin":
         import fcntl
 
-        # On macOS fsync stops at the drive's cache.
-        fcntl.fcntl(descriptor, fcntl.F_FULLFSYNC)
-    else:
-        os.fsync(descriptor)
+        # On macOS fsync stops at the drive's cache; not every volume can do more.
+        with suppress(OSError):
+            fcntl.fcntl(descriptor, fcntl.F_FULLFSYNC)
+            return
+    _sync(descriptor)
 
 
 def sync_folder(folder: Path) -> None:
@@ -49,10 +52,15 @@ def write_atomically(path: Path, data: bytes, mode: int = 0o644) -> None:
     new = path.with_name(f"{path.name}.{os.getpid()}.new")
     new.unlink(missing_ok=True)
     descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), mode)
-    with os.fdopen(descriptor, "wb", buffering=0) as file:
-        write_all(file.fileno(), data)
-        sync_file(file.fileno())
-    _retrying(lambda: new.replace(path))
+    try:
+        with os.fdopen(descriptor, "wb", buffering=0) as file:
+            write_all(file.fileno(), data)
+            sync_file(file.fileno())
+        move_file(new, path)
+    except OSError:
+        with suppress(OSError):
+            remove_file(new)
+        raise
     sync_folder(path.parent)
 
 

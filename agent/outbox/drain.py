@@ -18,7 +18,7 @@ from agent.outbox.cursor import Cursor, Position
 from agent.outbox.disk import Ballast, is_disk_full
 from agent.outbox.folders import SpoolFolder, all_spools, may_grow
 from agent.outbox.lanes import Lane
-from agent.outbox.limit import last_seq_in
+from agent.outbox.limit import last_seq_of
 from agent.outbox.outbox import Outbox
 from agent.outbox.poison import set_aside
 from agent.outbox.reader import Feed, SpoolReader, Stored
@@ -124,7 +124,7 @@ class Drain:
             else:
                 self.refused[spool.spool_id] = error
         except OSError as error:
-            _log.warning("Spool %s cannot be read now (%s); it is tried again later.", spool.path, error)
+            _log.warning("Spool %s cannot be drained now (%s); it is tried again later.", spool.path, error)
 
     def _drain(self, spool: SpoolFolder, is_live: bool, stop: threading.Event) -> None:
         position: Position | None = self._position(spool)
@@ -268,8 +268,7 @@ def _believable(spool: SpoolFolder, run: list[Stored], reply: IngestReply) -> in
     first, last = run[0].seq, run[-1].seq
     if first <= reply.acked <= last:
         return reply.acked
-    segments = spool.segments()
-    if reply.acked > last and segments and reply.acked <= last_seq_in(segments[-1][1]):
+    if last < reply.acked <= last_seq_of(spool):
         return last  # it has more of this spool than we knew
     raise CollectorAwayError(
         f"The collector was sent records {first} to {last} and answered that it holds everything up to {reply.acked}. "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -35,7 +36,10 @@ class Loss:
 
 def bytes_on_disk(data_dir: Path) -> int:
     """Return the size of all spools, bytes."""
-    return sum(_size(path) for path in spool_root(data_dir).glob("*/*/*"))
+    # Unlike a glob, a walk does not mind folders that vanish meanwhile.
+    return sum(
+        _size(Path(folder, name)) for folder, _, names in os.walk(spool_root(data_dir)) for name in names
+    )
 
 
 def give_up_oldest(data_dir: Path, limit_bytes: int) -> list[Loss]:
@@ -80,13 +84,27 @@ def was_given_up(spool: SpoolFolder, first_seq: int, last_seq: int) -> bool:
 
 
 def last_seq_in(path: Path) -> int:
-    """Return the number of the last valid record in a segment; 0 when there is none."""
-    try:
-        data = path.read_bytes()
-    except FileNotFoundError:
-        return 0
-    seqs = [item.seq for item in scan(data) if isinstance(item, Frame) and not item.flags & HEADER]
+    """Return the number of the last valid record in a segment; 0 when there is none.
+
+    Raises
+    ------
+    OSError
+        The segment cannot be read now, or is gone.
+    """
+    seqs = [
+        item.seq for item in scan(path.read_bytes()) if isinstance(item, Frame) and not item.flags & HEADER
+    ]
     return max(seqs, default=0)
+
+
+def last_seq_of(spool: SpoolFolder) -> int:
+    """Return the number of the last record of a spool; 0 when it is empty, OSError as for `last_seq_in`."""
+    segments = spool.segments()
+    if not segments:
+        return 0
+    first, path = segments[-1]
+    # A segment without a record still tells how far the one before it went.
+    return max(last_seq_in(path), first - 1)
 
 
 def _sealed(data_dir: Path) -> Iterator[tuple[SpoolFolder, Path, int, int]]:
@@ -98,7 +116,11 @@ def _sealed(data_dir: Path) -> Iterator[tuple[SpoolFolder, Path, int, int]]:
                 yield spool, path, first, following - 1
             if segments and not may_grow(spool):
                 first, path = segments[-1]
-                yield spool, path, first, last_seq_in(path)
+                try:
+                    last_seq = last_seq_in(path)
+                except OSError:
+                    continue  # what cannot be counted now is not given up now
+                yield spool, path, first, last_seq
 
 
 def _leave_note(spool: SpoolFolder, first_seq: int, last_seq: int) -> None:

@@ -193,14 +193,17 @@ class Outbox:
 
     def _look_at_disk(self) -> None:
         had = self._thinning.room
-        room = self._thinning.look(self._free_bytes())
+        try:
+            room = self._thinning.look(self._free_bytes())
+            if self._unchecked_bytes >= _CHECK_BYTES:
+                self._unchecked_bytes = 0
+                self._keep_within_budget()
+        except OSError as error:
+            raise _not_recorded(self._data_dir, error) from error
         if room is Room.PLENTY:
             self._ballast.keep()
             if had is not Room.PLENTY:
                 self._owed += self._totals()
-        if self._unchecked_bytes >= _CHECK_BYTES:
-            self._unchecked_bytes = 0
-            self._keep_within_budget()
 
     def _beginnings(self) -> list[Gap]:
         """Return a gap record for each lane that has just begun to be thinned."""

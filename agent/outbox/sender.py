@@ -132,7 +132,7 @@ class Sender:
         self._drain = Drain(data_dir, self._collector, outbox)
         self._survey = Survey(data_dir)
         self._survey_lock = threading.Lock()
-        self._drain_lock = FileLock(data_dir / "drain.lock", thread_local=False)
+        self._data_dir = data_dir
         self._wait = wait
         self._chance = chance
         self._woken = threading.Event()
@@ -149,10 +149,12 @@ class Sender:
         CollectorRefusedError
             The collector takes nothing from this agent: enrol it.
         SpoolError
-            Another process sends from this data folder.
+            Another process sends from this data folder, or its disk cannot be read.
         """
+        # A lock object of its own for every pass, so that it also holds between two threads of this process.
+        lock = FileLock(self._data_dir / "drain.lock", timeout=0, thread_local=False)
         try:
-            with self._drain_lock.acquire(timeout=0):
+            with lock:
                 report = self._drained(stop or threading.Event())
         except Timeout as error:
             self._last_error = "Another process already sends from this data folder; only one can."
@@ -160,6 +162,9 @@ class Sender:
         except CollectorError as error:
             self._last_error = str(error)
             raise
+        except OSError as error:
+            self._last_error = f"The spool in {self._data_dir} cannot be read ({error}). Check the disk."
+            raise SpoolError(self._last_error) from error
         self._last_error = report.refused[0] if report.refused else None
         if not report.refused:
             self._last_success_at = self._clock.wall_at()
@@ -227,7 +232,7 @@ class Sender:
         except CollectorRefusedError as error:
             _log.warning("The collector refuses this agent: %s", error)
             return REFUSED_S, True
-        except (SpoolError, OSError) as error:
+        except SpoolError as error:
             _log.warning("Nothing can be sent now: %s", error)
             return REFUSED_S, True
         return (REFUSED_S if report.refused else IDLE_S), False

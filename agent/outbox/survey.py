@@ -10,7 +10,7 @@ from pathlib import Path
 
 from agent.outbox.cursor import Cursor, Position
 from agent.outbox.folders import SpoolFolder, all_spools
-from agent.outbox.limit import bytes_on_disk, last_seq_in
+from agent.outbox.limit import bytes_on_disk, last_seq_of
 from agent.outbox.poison import n_poisoned
 from agent.outbox.reader import SpoolReader
 from agent.outbox.spool import ASIDE_NAME
@@ -59,35 +59,33 @@ class Survey:
         """Return what waits now."""
         spools = all_spools(self._data_dir)
         sendable = [spool for spool in spools if not (spool.path / ASIDE_NAME).exists()]
-        n_waiting = 0
-        oldest: list[datetime] = []
-        for spool in sendable:
-            position = Cursor(spool.path).load() or Position()
-            n = max(0, self._last_seq_of(spool) + 1 - position.next_seq)
-            n_waiting += n
-            if n and (captured_at := self._captured_at(spool, position)):
-                oldest.append(captured_at)
+        waiting = [self._in(spool) for spool in sendable]
         return Backlog(
-            n_waiting,
+            sum(n for n, _ in waiting),
             bytes_on_disk(self._data_dir),
-            min(oldest, default=None),
+            min((captured_at for _, captured_at in waiting if captured_at), default=None),
             n_poisoned(self._data_dir),
             len(spools) - len(sendable),
         )
+
+    def _in(self, spool: SpoolFolder) -> tuple[int, datetime | None]:
+        """Return how many records of a spool wait, and since when."""
+        try:
+            position = Cursor(spool.path).load() or Position()
+            n = max(0, self._last_seq_of(spool) + 1 - position.next_seq)
+        except OSError:
+            return 0, None  # deleted at this moment, or held open by another program: the next count has it
+        return n, self._captured_at(spool, position) if n else None
 
     def _last_seq_of(self, spool: SpoolFolder) -> int:
         segments = spool.segments()
         if not segments:
             return 0
-        first, path = segments[-1]
-        try:
-            size = path.stat().st_size
-        except FileNotFoundError:
-            return 0
+        path = segments[-1][1]
+        size = path.stat().st_size
         known = self._last_seq.get(path)
         if known is None or known[0] != size:
-            # A segment without a record yet still tells how far the one before it went.
-            known = (size, max(last_seq_in(path), first - 1))
+            known = (size, last_seq_of(spool))
             self._last_seq[path] = known
         return known[1]
 

@@ -47,9 +47,9 @@ def remove_spool(data_dir: Path, spool: SpoolFolder, damaged: set[Path]) -> None
 def remove_empty_sessions(data_dir: Path) -> None:
     """Delete the folders and locks of writers that are gone and left nothing behind."""
     for session in sessions(data_dir):
-        if any(session.iterdir()) or has_writer(session):
-            continue
         with suppress(OSError):
+            if any(session.iterdir()) or has_writer(session):
+                continue
             session.rmdir()
             remove_file(lock_path(session))
             sync_folder(session.parent)
