@@ -10,8 +10,12 @@ from typing import Any
 from drivers.events import HardwareEvent
 from drivers.readings import Hardware, How, Key, PropertyReading
 
-Listener = Callable[[HardwareEvent], None]
-"""Called on the hardware's own threads: it must return at once and never raise."""
+Listener = Callable[[HardwareEvent], bool]
+"""Takes an event and returns whether it had room for it.
+
+Called on the hardware's own threads: it must return at once and never raise. What an event that found no room had to
+tell, such as the state of a frame, the driver tells again with the next.
+"""
 
 
 class Driver(ABC):
@@ -39,7 +43,10 @@ class Driver(ABC):
 
     @abstractmethod
     def is_busy(self) -> bool:
-        """Return whether frames are being taken now, so that reading hardware would disturb. Never blocks."""
+        """Return whether reading hardware would disturb: frames are being taken, or a configuration is loading.
+
+        Called on the agent's own threads before every read; during a planned acquisition it never blocks.
+        """
 
     @abstractmethod
     def listen(self, listener: Listener) -> None:
@@ -48,6 +55,12 @@ class Driver(ABC):
     @abstractmethod
     def stop_listening(self) -> None:
         """Send no further event. Harmless when nobody listens."""
+
+    def look_around(self) -> None:  # noqa: B027 - a driver that is told everything has nothing to do
+        """Notice what nothing announces, such as a device that was loaded by itself, and send its events.
+
+        Called on the poller's thread before each of its rounds, while nothing is busy.
+        """
 
 
 class OwningDriver(Driver):

@@ -7,6 +7,18 @@ DriverError
 
 from __future__ import annotations
 
+DEVICE_ERRORS = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    LookupError,
+    OSError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+)
+"""What a device's code raises: the core raises RuntimeError and ValueError, a device written in Python anything."""
+
 
 class DriverError(Exception):
     """A driver could not do what was asked; the message says what to do."""

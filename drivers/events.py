@@ -53,7 +53,7 @@ class SequenceStarted:
     plan: Callable[[], SequencePlan]
     images: Callable[[], tuple[Image, ...]]
     readings: Callable[[], Mapping[Key, PropertyReading]]
-    outputs: tuple[str, ...]
+    outputs: Callable[[], tuple[str, ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,11 +67,15 @@ class FrameSeen:
 
 @dataclass(frozen=True, slots=True)
 class SequenceFinished:
-    """A planned acquisition has ended and its writer has closed: completed, canceled or errored."""
+    """A planned acquisition has ended and its writer has closed: completed, canceled or errored.
+
+    `n_frames` is how many `FrameSeen` there were since it began, or since somebody listens.
+    """
 
     moment: Moment
     sequence_key: int
     reason: str
+    n_frames: int
 
 
 HardwareEvent = (

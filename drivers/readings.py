@@ -7,6 +7,7 @@ properties of the adapter but readings of the core's own calls: '@x', '@y', '@po
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -113,6 +114,28 @@ class Hardware:
     pixel_sizes_um: Mapping[str, float] = field(default_factory=dict)
     software: Mapping[str, str] = field(default_factory=dict)
     configuration_file: str | None = None
+
+    def declared(self, key: Key) -> Property | None:
+        """Return what the device declares of a property; None for what is not a property of a loaded device."""
+        device = self.devices.get(key.device)
+        return device.properties.get(key.property) if device else None
+
+    def typed(self, key: Key, raw: Any) -> Value | None:
+        """Return a value as its property declares it: C++ adapters give text for everything.
+
+        What is not finite stays text, because records are JSON; a value that is None stays None.
+        """
+        declared = self.declared(key)
+        if raw is None or declared is None or declared.value_type not in ("integer", "float"):
+            return None if raw is None else str(raw)
+        text = str(raw)
+        try:
+            number = float(text)
+        except ValueError:
+            return text
+        if declared.value_type == "integer" and number.is_integer():
+            return int(text) if text.lstrip("+-").isdecimal() else int(number)
+        return number if math.isfinite(number) else text
 
     def preset(self, group: str, name: str) -> Preset | None:
         """Return the preset, or None when there is no such one."""

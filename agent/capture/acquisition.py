@@ -23,7 +23,7 @@ from drivers import FrameSeen, Key, PropertyReading, SequenceFinished
 BATCH_EVERY_NS = 10_000_000_000
 
 
-@dataclass
+@dataclass(eq=False)
 class OpenAcquisition:
     """An acquisition and what was seen of it so far.
 
@@ -32,22 +32,24 @@ class OpenAcquisition:
     before : mapping
         The readings behind ``started.before``, to compare with those after.
     moved : dict
-        Devices that were commanded or announced a change during the run.
-    n_lost_before : int
-        Events the queue had lost when the run began.
+        Devices that were commanded or announced a change since the run began.
     batched_ns : int
         Monotonic time of the last ledger batch, or of the start.
+    problems : list of str
+        What went wrong while capturing, in words.
+    n_lost : int
+        Events of the run that found no room in the queue.
     """
 
     started: AcquisitionStarted
     journal: Journal
     before: Mapping[Key, PropertyReading]
-    n_lost_before: int
     batched_ns: int
     problems: list[str] = field(default_factory=list)
     moved: dict[str, Cause] = field(default_factory=dict)
     finished: SequenceFinished | None = None
     n_frames: int = 0
+    n_lost: int = 0
     _values: dict[Key, str] = field(default_factory=dict)
     _states: dict[int, dict[str, dict[str, str]]] = field(default_factory=dict)
     _rows: list[FrameRow] = field(default_factory=list)
@@ -56,6 +58,17 @@ class OpenAcquisition:
     def acquisition_id(self) -> UUID:
         """The id in all its records."""
         return self.started.acquisition_id
+
+    @property
+    def n_unstamped(self) -> int:
+        """Frames that the driver delivered and the queue had no room for; known at the end."""
+        return max(self.finished.n_frames - self.n_frames, 0) if self.finished else 0
+
+    def note_moved(self, moved: Mapping[str, Cause]) -> None:
+        """Note which devices were moved; a command is not forgotten over the announcement that follows it."""
+        for device, cause in moved.items():
+            if self.moved.get(device) is not Cause.COMMANDED:
+                self.moved[device] = cause
 
     def add_frame(self, frame: FrameSeen) -> None:
         """Stamp a frame into the journal."""
@@ -97,6 +110,7 @@ class OpenAcquisition:
         is_due = len(self._rows) >= BATCH_FRAMES or now_ns - self.batched_ns >= BATCH_EVERY_NS
         if not self._rows or not (is_due or is_last):
             return None
+        self.journal.end_batch(self.n_frames)
         record = ledger_record(mint, self.acquisition_id, self._rows, self._states)
         self._rows, self.batched_ns = [], now_ns
         return record

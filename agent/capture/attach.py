@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import atexit
+import sys
+import threading
 import weakref
 from collections.abc import Callable
 from pathlib import Path
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from pymmcore_plus import CMMCorePlus
 
 AT_EXIT_S = 10.0
+_attaching = threading.Lock()
 _attached: weakref.WeakKeyDictionary[object, Attachment] = weakref.WeakKeyDictionary()
 
 
@@ -51,13 +54,21 @@ def attach(
     SettingsError, IdentityError, SpoolError
         The configuration is wrong, or the data folder cannot be used.
     """
-    if not hasattr(core, "mda") or not hasattr(core, "events"):
+    if not _is_core(core):
         raise CaptureError(
-            f"attach() wants the CMMCorePlus of your program, such as CMMCorePlus.instance(); got {type(core).__name__}."
+            "attach() wants the CMMCorePlus of your program, such as CMMCorePlus.instance(); "
+            f"got {core.__name__ if isinstance(core, type) else 'a ' + type(core).__name__}."
         )
-    if (attachment := _attached.get(core)) is None:
-        attachment = _attached[core] = _attach(core, config, data_dir)
+    with _attaching:
+        if (attachment := _attached.get(core)) is None:
+            attachment = _attached[core] = _attach(core, config, data_dir)
     return attachment
+
+
+def _is_core(candidate: object) -> bool:
+    """Return whether this is a core; whoever has one has imported pymmcore-plus, so we need not."""
+    module = sys.modules.get("pymmcore_plus")
+    return module is not None and isinstance(candidate, module.CMMCorePlus)
 
 
 def _attach(core: CMMCorePlus, config: str | Path | None, data_dir: str | Path | None) -> Attachment:

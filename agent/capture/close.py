@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
+from uuid import uuid5
 
 from agent.capture.acquisition import finished_record
 from agent.capture.journal import FRAMES, keep_finished
@@ -55,25 +56,30 @@ class Ending:
 def close_acquisition(
     ending: Ending, mint: Mint, publisher: Publisher, stamping: Stamping
 ) -> AcquisitionFinished:
-    """Publish how an acquisition ended, stamp its data, and remove its journal."""
+    """Publish how an acquisition ended, stamp its data, and remove its journal.
+
+    While records still wait in memory the journal stays: the next start publishes what the journal tells again.
+    """
     record = ending.finished or _mint_finished(ending, mint, stamping)
-    publisher.publish(record)
+    is_safe = publisher.publish(record)
     ledger = ending.folder / FRAMES
     stamped = tuple(
         stamp_dataset(record, Path(path), ledger, beside=stamping.beside, inside=stamping.inside)
         for path in ending.started.outputs
     )
     if stamped:
-        publisher.publish(
+        is_safe = publisher.publish(
             mint.make(
                 DatasetStamp,
+                record_id=uuid5(record.record_id, "dataset_stamp"),
                 acquisition_id=record.acquisition_id,
                 stamped_record_id=record.record_id,
                 stamped_record_sha256=sha256_of(record),
                 files=stamped,
             )
         )
-    ending.remove()
+    if is_safe:
+        ending.remove()
     return record
 
 
@@ -90,7 +96,10 @@ def _mint_finished(ending: Ending, mint: Mint, stamping: Stamping) -> Acquisitio
         problems=tuple(problems),
         **ending.fields,
     )
-    keep_finished(ending.folder, record)
+    try:
+        keep_finished(ending.folder, record)
+    except OSError as error:  # disk full: after a crash from here on another record would be minted
+        _log.error("The record of acquisition %s cannot be kept: %s", record.acquisition_id, error)
     return record
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -25,10 +26,23 @@ from agent.records import (
     StateSnapshot,
 )
 from agent.supervise import shielded
-from drivers import Driver, Hardware, How, Key, PresetSet, PropertyMoved, PropertyReading, Status
+from drivers import (
+    Driver,
+    Hardware,
+    How,
+    Key,
+    Moment,
+    PresetSet,
+    PropertyMoved,
+    PropertyReading,
+    Status,
+)
 
 _log = logging.getLogger("scopestamp.capture")
 _CHANGE_WAIT_NS = 1_000_000_000  # a change is published this long after it was first seen
+_REST_NS = 100_000_000  # a device is read again once it was at rest for this long
+_BUSY_WAIT_NS = 1_000_000_000  # and this long after frames were in the way
+_INITIALIZE = Key("Core", "Initialize")
 
 
 @dataclass(frozen=True)
@@ -81,11 +95,19 @@ class InstrumentWatch:
         self.state = StateOfRecord()
         self._changes = ChangeLog(mint)
         self._is_settling = False
+        self._settle_from_ns = 0
+        self._is_loading = False
+        self._loaded_ns = 0
+        self._open_shutters: set[str] = set()  # of which the camera has opened one for an exposure
 
     @property
     def is_quiet(self) -> bool:
-        """Whether every change so far is published and every device that was moved was read again."""
-        return not (len(self._changes) or self.state.unsettled)
+        """Whether every change so far is published, and every device that was moved was read again, if it can be.
+
+        While frames are taken without a plan (live mode), no device can be.
+        """
+        waits_for_hardware = self._settle_from_ns > time.monotonic_ns()
+        return not (len(self._changes) or (self._doubtful() and not waits_for_hardware))
 
     # -- what it is
 
@@ -125,12 +147,18 @@ class InstrumentWatch:
                 "The loaded configuration has no camera: its state is captured, acquisitions cannot be run.",
             )
 
-    def reload(self) -> None:
-        """Begin anew after another configuration was loaded."""
-        self._changes.drop(
-            "Core"
-        )  # loading empties and fills the core's roles; the new description tells them
+    def begin_loading(self) -> None:
+        """Take in that devices are being unloaded and loaded: until `reload`, what they do is no change."""
+        self._changes.drop("Core")  # loading begins with emptying the core's roles
         self.publish_changes()
+        self._is_loading = True
+
+    def reload(self, moment: Moment) -> None:
+        """Begin anew after other devices were loaded, at `moment`."""
+        self.publish_changes()
+        self._is_loading = False
+        self._loaded_ns = moment.monotonic_ns
+        self._open_shutters.clear()
         self.state.forget()
         shielded(self.describe, "describing the hardware")
         self._poller.ask(Snapshot(SnapshotReason.CONFIGURATION_LOADED))
@@ -139,11 +167,25 @@ class InstrumentWatch:
 
     def moved(self, event: PropertyMoved) -> Mapping[str, Cause]:
         """Take in that a value changed; return which devices moved by whom."""
-        device = event.reading.key.device
+        reading = event.reading
+        device = reading.key.device
+        if reading.key == _INITIALIZE and str(reading.value) == "0":
+            self.begin_loading()
         cause = Cause.COMMANDED if event.is_commanded else Cause.NOTIFIED
-        self.state.unsettle(device, cause, event.reading.moment)
-        self._observe(event.reading, cause)
+        self.state.unsettle(device, cause, reading.moment)
+        if self._is_for_exposure(reading.key):
+            (self._open_shutters.add if reading.value in (1, "1") else self._open_shutters.discard)(device)
+        else:
+            self._observe(reading, cause)
         return {device: cause}
+
+    def _is_for_exposure(self, key: Key) -> bool:
+        """Return whether the core moves this by itself around every exposure: the shutter that it opens and closes.
+
+        A log of every snap would be spam, so only what stays is logged, once it is read again.
+        """
+        told = {name: self.state.value_of(Key("Core", name)) for name in ("AutoShutter", "Shutter")}
+        return key == (told["Shutter"], "State") and told["AutoShutter"] in (1, "1")
 
     def preset_set(self, event: PresetSet) -> Mapping[str, Cause]:
         """Take in that a preset was commanded; return which devices it moves."""
@@ -152,7 +194,7 @@ class InstrumentWatch:
         for key, value in preset.settings.items() if preset else ():
             moved[key.device] = Cause.COMMANDED
             self.state.unsettle(key.device, Cause.COMMANDED, event.moment)
-            typed = _as_declared(self.hardware, key, value)
+            typed = self.hardware.typed(key, value)
             self._observe(
                 PropertyReading(key, Status.OK, How.COMMANDED, event.moment, typed), Cause.COMMANDED
             )
@@ -160,31 +202,38 @@ class InstrumentWatch:
 
     def read(self, read: Readings) -> None:
         """Take in what the poller read: a round of its own, a snapshot, or devices that were moved."""
-        for reading in read.readings:
-            if reading.how is not How.CACHE:
-                self._observe(reading, self._cause_of(reading.key))
+        for reading in self._news(read):
+            self._observe(reading, self._cause_of(reading.key))
         if isinstance(read.request, Settle):
             self._is_settling = False
             if read.is_complete:
                 self.state.settle(read.request.devices, read.moment)
+            else:
+                self._settle_from_ns = time.monotonic_ns() + _BUSY_WAIT_NS
         if isinstance(read.request, Snapshot):
             state = state_of(read.readings, self._mint.instant(read.moment), read.duration_ms)
             self._publisher.publish(self._mint.make(StateSnapshot, reason=read.request.reason, state=state))
 
     def read_after_run(self, read: Readings) -> None:
         """Take in the state after an acquisition, without a word in the change log."""
-        for reading in read.readings:
-            if reading.how is not How.CACHE:
-                self.state.observe(reading)
+        for reading in self._news(read):
+            self.state.observe(reading)
         if read.is_complete:
             self.state.settle(self.state.unsettled, read.moment)
+
+    def _news(self, read: Readings) -> Iterator[PropertyReading]:
+        """Yield what was read from hardware, of the devices that are loaded now."""
+        if read.moment.monotonic_ns >= self._loaded_ns:
+            yield from (reading for reading in read.readings if reading.how is not How.CACHE)
 
     def tick(self, now_ns: int) -> None:
         """Publish changes that have waited, and have devices that were moved read again."""
         if self._changes.is_due(now_ns, _CHANGE_WAIT_NS):
             self.publish_changes()
-        if self.state.unsettled and not self._is_settling and not self._is_acquiring():
-            self._settle()
+        if self._is_settling or self._is_loading or self._is_acquiring() or now_ns < self._settle_from_ns:
+            return
+        if devices := self._doubtful() & self.state.at_rest_since(now_ns - _REST_NS):
+            self._settle(devices)
 
     def publish_changes(self) -> None:
         """Publish what changed so far."""
@@ -196,16 +245,18 @@ class InstrumentWatch:
         _log.log(logging.getLevelNamesMapping()[severity.upper()], message)
         self._publisher.publish(self._mint.make(AgentEvent, severity=severity, event=event, message=message))
 
-    def _settle(self) -> None:
+    def _doubtful(self) -> frozenset[str]:
+        return self.state.unsettled - self._open_shutters
+
+    def _settle(self, devices: frozenset[str]) -> None:
         """Read moved devices again: a commanded label moves a number too, and a preset is but a wish."""
         self._is_settling = True
-        devices = self.state.unsettled
         keys = [key for key in self._driver.keys() if key.device in devices or key.device == "Core"]  # noqa: SIM118
         self._poller.ask(Settle(devices), keys)
 
     def _observe(self, reading: PropertyReading, cause: Cause) -> None:
         change = self.state.observe(reading)
-        if change is not None and not self._is_acquiring():
+        if change is not None and not (self._is_acquiring() or self._is_loading):
             self._changes.add(*change, cause)
 
     def _cause_of(self, key: Key) -> Cause:
@@ -214,17 +265,6 @@ class InstrumentWatch:
             return self.state.cause_of(key.device)
         causes = {self.state.cause_of(device) for device in self.state.unsettled}
         return Cause.COMMANDED if Cause.COMMANDED in causes else Cause.NOTIFIED
-
-
-def _as_declared(hardware: Hardware, key: Key, value: str) -> str | int | float:
-    """Return a preset's text as the property's own type, so that it compares with readings."""
-    device = hardware.devices.get(key.device)
-    declared = device.properties.get(key.property) if device else None
-    types: dict[str, Callable[[str], str | int | float]] = {"integer": int, "float": float}
-    try:
-        return types.get(declared.value_type if declared else "", str)(value)
-    except ValueError:
-        return value
 
 
 def _sha256(path: str | None) -> str | None:

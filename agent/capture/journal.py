@@ -6,27 +6,34 @@
                                         finished.json    the AcquisitionFinished record, once it is minted
 
 Lines of frames.jsonl are JSON: a list is a frame (`FrameRow`), ``{"state": …}`` a change of state that holds from the
-next frame on, ``{"ended": …}`` the end. Every line is written at once, so it outlives the process; `flush` syncs
+next frame on, ``{"batch": n}`` says that frames before the n-th belong to ledger records made so far, ``{"ended": …}``
+is the end. Every line is written at once, so it outlives the process; `flush` syncs
 them to disk, so they outlive the power.
 """
 
 from __future__ import annotations
 
+import errno
 import json
+import logging
 import os
 import shutil
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from io import FileIO
 from pathlib import Path
 from typing import Any, NamedTuple
 from uuid import UUID, uuid4
 
 from filelock import FileLock, Timeout
 
-from agent.records import AcquisitionFinished, AcquisitionStarted, decode, encode
+from agent.records import AcquisitionFinished, AcquisitionStarted, RecordError, decode, encode
 
 FRAMES = "frames.jsonl"
 STARTED = "started.json"
 FINISHED = "finished.json"
+LOCK = "lock"
+_log = logging.getLogger("scopestamp.capture")
 
 
 class FrameRow(NamedTuple):
@@ -47,15 +54,21 @@ class FrameRow(NamedTuple):
 
 
 class Journal:
-    """Writes the journal of one acquisition."""
+    """Writes the journal of one acquisition.
+
+    A disk that cannot be written never stops a capture: what comes then is not in the journal, and `error` says why.
+    """
 
     def __init__(self, folder: Path, started: AcquisitionStarted) -> None:
-        folder.mkdir(parents=True)
         self.folder = folder
-        _write_synced(folder / STARTED, encode(started))
-        self._file = (folder / FRAMES).open("ab", buffering=0)
-        _sync_folder(folder)
+        self.error: str | None = None
+        self._file: FileIO | None = None
         self._is_synced = True
+        with self._noting_errors():
+            folder.mkdir(parents=True)
+            _write_synced(folder / STARTED, encode(started))
+            self._file = (folder / FRAMES).open("ab", buffering=0)
+            _sync_folder(folder)
 
     def add_state(self, number: int, values: Mapping[str, Mapping[str, str]]) -> None:
         """Note that the values hold from the next frame on."""
@@ -65,6 +78,14 @@ class Journal:
         """Note a frame."""
         self._line(row)
 
+    def end_batch(self, n_frames: int) -> None:
+        """Note, before it is published, that a ledger record holds the frames up to here.
+
+        So a batch that is made again after a crash has the same frames.
+        """
+        self._line({"batch": n_frames})
+        self.flush()
+
     def end(self, reason: str, wall_at: str, monotonic_ns: int) -> None:
         """Note how the acquisition ended."""
         self._line({"ended": reason, "wall_at": wall_at, "monotonic_ns": monotonic_ns})
@@ -72,24 +93,39 @@ class Journal:
 
     def flush(self) -> None:
         """Sync what was written to disk."""
-        if not self._is_synced:
-            os.fsync(self._file.fileno())
+        if self._file is not None and not self._is_synced:
+            with self._noting_errors():
+                os.fsync(self._file.fileno())
             self._is_synced = True
 
     def close(self) -> None:
         """Close the file; the folder stays until `remove`."""
-        if not self._file.closed:
-            self.flush()
+        self.flush()
+        if self._file is not None:
             self._file.close()
+            self._file = None
 
     def remove(self) -> None:
         """Delete the journal: all of it is in the spool."""
         self.close()
-        shutil.rmtree(self.folder)
+        shutil.rmtree(self.folder, ignore_errors=True)
 
     def _line(self, value: Any) -> None:
-        self._file.write(json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode() + b"\n")
+        if self._file is None or self.error is not None:
+            return  # a line after a torn one could not be read
+        line = json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode() + b"\n"
+        with self._noting_errors():
+            if self._file.write(line) < len(line):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         self._is_synced = False
+
+    @contextmanager
+    def _noting_errors(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            self.error = error.strerror or str(error)
+            _log.error("The journal %s cannot be written: %s", self.folder, self.error)
 
 
 def keep_finished(folder: Path, record: AcquisitionFinished) -> None:
@@ -102,8 +138,9 @@ class JournalRead(NamedTuple):
 
     started: AcquisitionStarted
     rows: list[FrameRow]
+    batch_ends: list[int]
     states: dict[int, dict[str, dict[str, str]]]
-    ended: dict[str, Any] | None
+    ended: dict[str, Any]  # empty when it did not end
     finished: AcquisitionFinished | None
 
 
@@ -116,22 +153,34 @@ def read_journal(folder: Path) -> JournalRead:
         The folder has no readable start record.
     """
     started = decode((folder / STARTED).read_bytes())
-    assert isinstance(started, AcquisitionStarted)
-    rows: list[FrameRow] = []
-    states: dict[int, dict[str, dict[str, str]]] = {}
-    ended = None
+    if not isinstance(started, AcquisitionStarted):
+        raise RecordError(f"expected the start of an acquisition in {STARTED}; got {started.kind}")
+    journal = JournalRead(started, [], [], {}, {}, _read_finished(folder / FINISHED))
     for line in _whole_lines(folder / FRAMES):
-        if isinstance(line, list):
-            rows.append(FrameRow(*line))
-        elif "state" in line:
-            states[line["state"]] = line["values"]
-        else:
-            ended = line
-    finished = folder / FINISHED
-    record = decode(finished.read_bytes()) if finished.is_file() else None
-    return JournalRead(
-        started, rows, states, ended, record if isinstance(record, AcquisitionFinished) else None
-    )
+        try:
+            _take_line(journal, line)
+        except (TypeError, ValueError, LookupError):  # whole as JSON, but not a line of ours
+            break
+    return journal
+
+
+def _take_line(journal: JournalRead, line: Any) -> None:
+    if isinstance(line, list):
+        journal.rows.append(FrameRow(*line))
+    elif "state" in line:
+        journal.states[int(line["state"])] = line["values"]
+    elif "batch" in line:
+        journal.batch_ends.append(int(line["batch"]))
+    else:
+        journal.ended.update({name: line[name] for name in ("ended", "wall_at", "monotonic_ns")})
+
+
+def _read_finished(path: Path) -> AcquisitionFinished | None:
+    try:
+        record = decode(path.read_bytes())
+    except (OSError, RecordError):
+        return None
+    return record if isinstance(record, AcquisitionFinished) else None
 
 
 def _whole_lines(path: Path) -> Iterator[Any]:
@@ -146,42 +195,77 @@ def _whole_lines(path: Path) -> Iterator[Any]:
 
 
 class JournalSession:
-    """The journals of one process, under a lock that tells others whether it lives."""
+    """The journals of one process, under a lock that tells others whether it lives.
+
+    Raises
+    ------
+    OSError
+        The folder cannot be made.
+    """
 
     def __init__(self, data_dir: Path) -> None:
-        self._folder = data_dir / "open" / uuid4().hex
-        self._folder.mkdir(parents=True)
-        self._lock = FileLock(self._folder / "lock", thread_local=False)
-        self._lock.acquire(timeout=0)
+        root = data_dir / "open"
+        root.mkdir(parents=True, exist_ok=True)
+        self._folder = root / uuid4().hex
+        self._lock = FileLock(self._folder / LOCK, thread_local=False)
+        with _gate(
+            root
+        ):  # else another process could find the folder before it is locked, and take it for a dead one's
+            self._folder.mkdir()
+            self._lock.acquire(timeout=0)
 
     def open(self, acquisition_id: UUID, started: AcquisitionStarted) -> Journal:
         """Return a new journal."""
         return Journal(self._folder / str(acquisition_id), started)
 
     def close(self) -> None:
-        """Let go of the lock; a folder without open journals is removed."""
-        self._lock.release()
-        if not any(child.is_dir() for child in self._folder.iterdir()):
-            shutil.rmtree(self._folder, ignore_errors=True)
+        """Let go of the lock, and of the folder when it holds no open journal."""
+        with _gate(self._folder.parent):
+            self._lock.release()
+            if not _journals(self._folder):
+                shutil.rmtree(self._folder, ignore_errors=True)
+
+    def keep(self) -> None:
+        """Hold the lock until the process ends, because an acquisition still runs: its data must not be touched."""
+        _kept.append(self)
+
+
+_kept: list[JournalSession] = []
 
 
 def left_journals(data_dir: Path) -> Iterator[Path]:
     """Yield the journal folders of processes that are gone, holding each session's lock meanwhile."""
     root = data_dir / "open"
-    if not root.is_dir():
-        return
-    for session in sorted(root.iterdir()):
-        lock = FileLock(session / "lock")
+    sessions = sorted(path for path in root.iterdir() if path.is_dir()) if root.is_dir() else []
+    for session in sessions:
+        lock = FileLock(session / LOCK, thread_local=False)
+        with _gate(root):
+            if not session.is_dir() or not _can_acquire(lock):
+                continue
         try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            continue
-        try:
-            yield from sorted(child for child in session.iterdir() if child.is_dir())
+            yield from _journals(session)
         finally:
-            lock.release()
-        if not any(child.is_dir() for child in session.iterdir()):
-            shutil.rmtree(session, ignore_errors=True)
+            with _gate(root):
+                lock.release()
+                if not _journals(session):
+                    shutil.rmtree(session, ignore_errors=True)
+
+
+def _gate(root: Path) -> FileLock:
+    """Return the lock under which sessions are made, taken over and removed; it is held for a moment only."""
+    return FileLock(root / "gate", thread_local=False)
+
+
+def _can_acquire(lock: FileLock) -> bool:
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        return False
+    return True
+
+
+def _journals(session: Path) -> list[Path]:
+    return sorted(child for child in session.iterdir() if child.is_dir()) if session.is_dir() else []
 
 
 def _write_synced(path: Path, data: bytes) -> None:

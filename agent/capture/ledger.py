@@ -33,10 +33,27 @@ def ledger_record(mint: Mint, acquisition_id: UUID, rows: Sequence[FrameRow], st
     )
 
 
-def batches(rows: Sequence[FrameRow], size: int = BATCH_FRAMES) -> Iterable[Sequence[FrameRow]]:
-    """Yield the rows in batches of `size`."""
-    for start in range(0, len(rows), size):
-        yield rows[start : start + size]
+def batches(rows: Sequence[FrameRow], ends: Iterable[int]) -> Iterable[Sequence[FrameRow]]:
+    """Yield the rows in batches: those that were made before, by where they ended, then new ones.
+
+    >>> [len(batch) for batch in batches([None] * 1250, [30, 200])]
+    [30, 170, 1000, 50]
+    """
+    start = 0
+    for end in _batch_ends(len(rows), ends):
+        yield rows[start:end]
+        start = end
+
+
+def _batch_ends(n_rows: int, ends: Iterable[int]) -> Iterable[int]:
+    last = 0
+    for end in ends:
+        if last < end <= n_rows:
+            yield end
+            last = end
+    while last < n_rows:
+        last = min(last + BATCH_FRAMES, n_rows)
+        yield last
 
 
 def _columns(rows: Sequence[FrameRow], number_of: Mapping[int, int]) -> FrameColumns:

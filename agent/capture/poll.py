@@ -38,7 +38,7 @@ class Call:
 
 @dataclass
 class Poller:
-    """Reads every property once an interval, property by property, and whatever is asked for in between.
+    """Reads every property once an interval, property by property, and what is asked for at once in between.
 
     Attributes
     ----------
@@ -80,43 +80,54 @@ class Poller:
     def _run(self) -> None:
         next_round_at = time.monotonic() + self.interval_s
         while not self._stop.is_set():
-            try:
-                asked = self._requests.get(timeout=max(0.0, next_round_at - time.monotonic()))
-            except Empty:
+            if not self._answer_next(next_round_at - time.monotonic()):
                 shielded(self._round, "a round of hardware polling")
                 next_round_at = time.monotonic() + self.interval_s
-                continue
-            if asked is not None:
-                shielded(lambda: self._answer(*asked), "reading hardware")  # noqa: B023 - called at once
+
+    def _answer_next(self, wait_s: float) -> bool:
+        """Answer one request; return False when none came in time."""
+        try:
+            asked = self._requests.get(timeout=max(0.0, wait_s))
+        except Empty:
+            return False
+        if asked is not None:
+            shielded(lambda: self._answer(*asked), "reading hardware")
+        return True
 
     def _round(self) -> None:
+        """Read what is due, slowly; give way to requests, and give up when frames begin to be taken."""
+        if self.driver.is_busy():
+            return
+        self.driver.look_around()
         self._cycle += 1
-        if not self.driver.is_busy():
-            due = [key for key in self.driver.keys() if self._cycle % self._period.get(key, 1) == 0]  # noqa: SIM118
-            self.deliver(self._read(None, due, may_use_cache=False))
-
-    def _answer(self, request: Any, keys: tuple[Key, ...] | None) -> None:
-        self.deliver(self._read(request, self.driver.keys() if keys is None else keys, may_use_cache=True))
-
-    def _read(self, request: Any, keys: Iterable[Key], *, may_use_cache: bool) -> Readings:
-        """Read from hardware until frames are taken; from then on from the cache, or not at all."""
-        began = Moment.now()
-        readings, is_complete = [], True
-        for key in keys:
-            if self._stop.is_set() and request is None:
+        began, readings, is_complete = Moment.now(), [], True
+        for key in self.driver.keys():  # noqa: SIM118
+            while self._answer_next(0.0):
+                pass
+            if self._stop.is_set() or self.driver.is_busy():
                 is_complete = False
                 break
+            if self._cycle % self._period.get(key, 1) == 0:
+                readings.append(self._read_one(key))
+                self._stop.wait(self.pause_s)
+        self._deliver(None, readings, began, is_complete)
+
+    def _answer(self, request: Any, keys: tuple[Key, ...] | None) -> None:
+        """Read from hardware until frames are taken; from then on from the cache."""
+        began, readings, is_complete = Moment.now(), [], True
+        for key in self.driver.keys() if keys is None else keys:
             if self.driver.is_busy():
                 is_complete = False
-                if not may_use_cache:
-                    break
                 readings.append(self.driver.read(key, How.CACHE))
-                continue
-            readings.append(self._read_one(key))
-            if request is None:
-                self._stop.wait(self.pause_s)
+            else:
+                readings.append(self._read_one(key))
+        self._deliver(request, readings, began, is_complete)
+
+    def _deliver(
+        self, request: Any, readings: list[PropertyReading], began: Moment, is_complete: bool
+    ) -> None:
         duration_ms = (time.monotonic_ns() - began.monotonic_ns) / 1e6
-        return Readings(request, tuple(readings), began, duration_ms, is_complete)
+        self.deliver(Readings(request, tuple(readings), began, duration_ms, is_complete))
 
     def _read_one(self, key: Key) -> PropertyReading:
         if key in self.left_alone:

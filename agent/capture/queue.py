@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import itertools
+import threading
+from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from typing import Any
 
@@ -11,11 +12,18 @@ from drivers import FrameSeen, HardwareEvent
 VITAL_RESERVE = 1000
 
 
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """At this place in the queue, events did not fit into it."""
+
+    n_events: int
+
+
 class EventQueue:
     """Takes events on any thread, never waits and never raises; what does not fit is counted.
 
     Frames fill the queue up to `size`. Everything else, such as the end of an acquisition, still finds room in a
-    reserve behind it.
+    reserve behind it. Where events are missing, a `Lost` stands in their place.
 
     >>> queue = EventQueue(size=1)
     >>> queue.n_lost
@@ -25,16 +33,22 @@ class EventQueue:
     def __init__(self, size: int) -> None:
         self._events: SimpleQueue[Any] = SimpleQueue()
         self._size = size
-        self._lost = itertools.count()  # its next() is atomic, where += is not
+        self._lock = threading.Lock()
+        self._n_unmarked = 0
         self._n_lost = 0
 
-    def put(self, event: HardwareEvent) -> None:
-        """Take an event; about 0.3 us."""
+    def put(self, event: HardwareEvent) -> bool:
+        """Take an event, and return whether there was room for it; about 0.3 us."""
         limit = self._size if type(event) is FrameSeen else self._size + VITAL_RESERVE
         if self._events.qsize() < limit:
+            if self._n_unmarked:
+                self._mark()
             self._events.put(event)
-        else:
-            self._n_lost = next(self._lost) + 1
+            return True
+        with self._lock:
+            self._n_unmarked += 1
+            self._n_lost += 1
+        return False
 
     def put_always(self, message: Any) -> None:
         """Take a message of our own threads, of which there are few."""
@@ -45,6 +59,7 @@ class EventQueue:
         try:
             return self._events.get(timeout=timeout_s)
         except Empty:
+            self._mark()
             return None
 
     @property
@@ -54,3 +69,9 @@ class EventQueue:
 
     def __len__(self) -> int:
         return self._events.qsize()
+
+    def _mark(self) -> None:
+        with self._lock:
+            if self._n_unmarked:
+                self._events.put(Lost(self._n_unmarked))
+                self._n_unmarked = 0

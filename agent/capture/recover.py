@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import shutil
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 from agent.capture.close import Ending, Stamping, close_acquisition
@@ -13,6 +14,7 @@ from agent.capture.ledger import batches, ledger_record
 from agent.capture.publish import Publisher
 from agent.mint import Mint
 from agent.records import AcquisitionFinished, FinishReason, Instant, RecordError
+from agent.supervise import shielded
 
 _log = logging.getLogger("scopestamp.capture")
 
@@ -32,15 +34,26 @@ def recover_open_acquisitions(
         except (OSError, RecordError) as error:
             _set_aside(data_dir, folder, str(error))
             continue
-        for rows in batches(journal.rows):
-            publisher.publish(ledger_record(mint, journal.started.acquisition_id, rows, journal.states))
-        closed.append(close_acquisition(_ending(folder, journal), mint, publisher, stamping))
+        record = shielded(
+            partial(_close, folder, journal, mint, publisher, stamping), f"closing what is left in {folder}"
+        )
+        if record is not None:
+            closed.append(record)
     return closed
+
+
+def _close(
+    folder: Path, journal: JournalRead, mint: Mint, publisher: Publisher, stamping: Stamping
+) -> AcquisitionFinished:
+    publisher.publish(journal.started)
+    for rows in batches(journal.rows, journal.batch_ends):
+        publisher.publish(ledger_record(mint, journal.started.acquisition_id, rows, journal.states))
+    return close_acquisition(_ending(folder, journal), mint, publisher, stamping)
 
 
 def _ending(folder: Path, journal: JournalRead) -> Ending:
     started, ended = journal.started, journal.ended
-    if ended is None:
+    if not ended:
         reason, problems = (
             FinishReason.INTERRUPTED,
             ["The process that captured it ended before the acquisition did."],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from typing import TypeVar
 from uuid import uuid4
 
 from agent.capture.acquisition import OpenAcquisition
@@ -15,9 +16,20 @@ from agent.capture.publish import Publisher
 from agent.capture.state import difference
 from agent.mint import Mint
 from agent.records import AcquisitionPlan, AcquisitionStarted, Cause, FinishReason
-from drivers import FrameSeen, Hardware, Key, PropertyReading, SequenceFinished, SequenceStarted
+from agent.supervise import shielded
+from drivers import (
+    FrameSeen,
+    Hardware,
+    Key,
+    Moment,
+    PropertyReading,
+    SequenceFinished,
+    SequencePlan,
+    SequenceStarted,
+)
 
 UNANNOUNCED = 0  # key of a run whose start was not seen
+Told = TypeVar("Told")
 
 
 class Runs:
@@ -29,8 +41,6 @@ class Runs:
         The capture's own.
     session : JournalSession
         Where journals are opened.
-    n_lost : callable
-        Says how many events the capture's queue has lost so far.
     after_deadline_s : float
         How long the hardware may take to tell the state after a run.
     """
@@ -42,11 +52,10 @@ class Runs:
         closer: Closer,
         poller: Poller,
         session: JournalSession,
-        n_lost: Callable[[], int],
         after_deadline_s: float,
     ) -> None:
         self._mint, self._publisher, self._closer, self._poller = mint, publisher, closer, poller
-        self._session, self._n_lost, self._after_deadline_s = session, n_lost, after_deadline_s
+        self._session, self._after_deadline_s = session, after_deadline_s
         self._running: dict[int, OpenAcquisition] = {}
         self._ending: list[OpenAcquisition] = []
         self.n_frames = 0
@@ -67,26 +76,36 @@ class Runs:
         return bool(self._running or self._ending)
 
     def note_moved(self, moved: Mapping[str, Cause]) -> None:
-        """Note which devices were moved while acquisitions ran."""
+        """Note which devices were moved since acquisitions began whose state after is not known yet."""
+        for run in (*self._running.values(), *self._ending):
+            run.note_moved(moved)
+
+    def note_lost(self, n_events: int) -> None:
+        """Note that events found no room in the queue."""
         for run in self._running.values():
-            run.moved.update(moved)
+            run.n_lost += n_events
 
     def start(
         self, event: SequenceStarted, hardware: Hardware, before: Mapping[Key, PropertyReading]
     ) -> None:
         """Open an acquisition."""
+        for left in list(self._running):
+            self._end_unseen(left, event.moment)
+        problems: list[str] = []
+        nothing = SequencePlan(axes={}, n_frames=None)
+        plan = _told(event.plan, "plan", nothing, problems)
         now = self._mint.clock.wall_at()
         moment = self._mint.instant(event.moment)
         started = self._mint.make(
             AcquisitionStarted,
             acquisition_id=uuid4(),
             started=moment,
-            plan=plan_of(event.plan(), hardware, now),
-            images=tuple(image_of(image, now) for image in event.images()),
+            plan=plan_of(plan, hardware, now),
+            images=tuple(image_of(image, now) for image in _told(event.images, "images", (), problems)),
             before=state_of(before.values(), moment, 0.0),
-            outputs=event.outputs,
+            outputs=_told(event.outputs, "outputs", (), problems),
         )
-        self._open(event.sequence_key, started, before)
+        self._open(event.sequence_key, started, before).problems += problems
 
     def add_frame(self, frame: FrameSeen, known: Callable[[], Mapping[Key, PropertyReading]]) -> None:
         """Stamp a frame; `known` tells the state when the run's start was not seen."""
@@ -140,11 +159,16 @@ class Runs:
             if batch := run.take_batch(self._mint, now_ns):
                 self._publisher.publish(batch)
 
+    def close_journals(self) -> None:
+        """Close the files of journals whose acquisition still runs; the next start finds them."""
+        for run in self._running.values():
+            run.journal.close()
+
     def _open(
         self, key: int, started: AcquisitionStarted, before: Mapping[Key, PropertyReading]
     ) -> OpenAcquisition:
         journal = self._session.open(started.acquisition_id, started)
-        run = OpenAcquisition(started, journal, before, self._n_lost(), time.monotonic_ns())
+        run = OpenAcquisition(started, journal, before, time.monotonic_ns())
         self._running[key] = run
         self._publisher.publish(started)
         return run
@@ -163,11 +187,17 @@ class Runs:
         run.problems.append("The agent came after the start: the plan and the first frames are not known.")
         return run
 
+    def _end_unseen(self, key: int, moment: Moment) -> None:
+        run = self._running[key]
+        run.problems.append("Its end was not seen; it had ended when the next acquisition began.")
+        self.end(SequenceFinished(moment, key, FinishReason.INTERRUPTED, run.n_frames))
+
     def _hand_over(self, run: OpenAcquisition, after: Readings | None) -> None:
         assert run.finished is not None
         self._ending.remove(run)
         run.journal.close()
-        n_lost = self._n_lost() - run.n_lost_before
+        if run.journal.error is not None:
+            run.problems.append(f"The journal could not be written to its end: {run.journal.error}.")
         readings = {reading.key: reading for reading in after.readings} if after else {}
         self._closer.close(
             Ending(
@@ -180,10 +210,19 @@ class Runs:
                     "after": after
                     and state_of(readings.values(), self._mint.instant(after.moment), after.duration_ms),
                     "changed": difference(run.before, readings, run.moved, self._mint),
-                    "capture_overflow": n_lost,
-                    "unstamped": n_lost,
+                    "capture_overflow": run.n_lost,
+                    "unstamped": run.n_unstamped,
                 },
                 problems=run.problems,
                 remove=run.journal.remove,
             )
         )
+
+
+def _told(tell: Callable[[], Told], what: str, nothing: Told, problems: list[str]) -> Told:
+    """Return what a driver tells of a run; a run of which it cannot tell something is captured all the same."""
+    told = shielded(tell, f"reading the {what} of an acquisition")
+    if told is None:
+        problems.append(f"The {what} could not be read.")
+        return nothing
+    return told

@@ -11,6 +11,7 @@ import hashlib
 import json
 import os
 import shutil
+import struct
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -152,8 +153,9 @@ def _write_inside(record: AcquisitionFinished, path: Path, errors: list[str]) ->
                 _stamp_ome_tiff(file, stamp)
         else:
             return False
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        errors.append(f"the stamp could not be written inside: {error}")
+    except (OSError, SyntaxError, ValueError, LookupError, TypeError, AttributeError, struct.error) as error:
+        # a file that its writer left unfinished can be wrong in any way; XML's errors are SyntaxErrors
+        errors.append(f"the stamp could not be written inside: {' '.join(str(error).split())}")
         return False
     return True
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from agent.capture.convert import reading_of
 from agent.mint import Mint
 from agent.records import Cause, Change
-from drivers import How, Key, Moment, PropertyReading, Status
+from drivers import How, Key, Moment, PropertyReading, Status, Value
 
 NOISE_UM = 0.02  # stages report their encoder: below this a position has not changed
 
@@ -80,6 +80,15 @@ class StateOfRecord:
     def unsettled(self) -> frozenset[str]:
         """Devices that were moved since they were last read."""
         return frozenset(self._unsettled)
+
+    def at_rest_since(self, ns: int) -> frozenset[str]:
+        """Return the unsettled devices that were not moved after `ns` (monotonic)."""
+        return frozenset(device for device, (_, moved_ns) in self._unsettled.items() if moved_ns <= ns)
+
+    def value_of(self, key: Key) -> Value | None:
+        """Return the last known value of one thing."""
+        reading = self._readings.get(key)
+        return reading.value if reading else None
 
     def cause_of(self, device: str) -> Cause:
         """Return who moved a device since it was last read; nobody means it drifted by itself."""
@@ -171,13 +180,23 @@ def difference(
     cause_of: Mapping[str, Cause],
     mint: Mint,
 ) -> tuple[Change, ...]:
-    """Return what differs between two states; devices that nobody moved have drifted."""
+    """Return what differs between two states; devices that nobody moved have drifted.
+
+    The core's presets and its pixel size follow the devices in them.
+    """
+    of_core = Cause.DRIFTED
+    if cause_of:
+        of_core = Cause.COMMANDED if Cause.COMMANDED in cause_of.values() else Cause.NOTIFIED
     log = ChangeLog(mint)
     for key, reading in after.items():
         earlier = before.get(key)
         is_known = reading.status is Status.OK or reading.how is How.HARDWARE  # not: absent from the cache
         if earlier is not None and is_known and differs(earlier, reading):
-            log.add(earlier, reading, cause_of.get(key.device, Cause.DRIFTED))
+            log.add(
+                earlier,
+                reading,
+                cause_of.get(key.device, of_core if key.device == "Core" else Cause.DRIFTED),
+            )
     return log.take()
 
 

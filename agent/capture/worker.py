@@ -20,7 +20,7 @@ from agent.capture.instrument import InstrumentWatch, Profile, Snapshot
 from agent.capture.journal import JournalSession
 from agent.capture.poll import Poller, Readings
 from agent.capture.publish import Publisher, Puts
-from agent.capture.queue import EventQueue
+from agent.capture.queue import EventQueue, Lost
 from agent.capture.recover import recover_open_acquisitions
 from agent.capture.runs import Runs
 from agent.mint import Mint
@@ -102,7 +102,6 @@ class Capture:
             self._closer,
             self.poller,
             self._session,
-            lambda: self.queue.n_lost,
             options.after_deadline_s,
         )
         self._watch = InstrumentWatch(
@@ -110,7 +109,8 @@ class Capture:
         )
         self._thread = threading.Thread(target=self._run, name="scopestamp-capture", daemon=True)
         self._settled = threading.Condition()
-        self._n_lost_told = 0
+        self._is_settled = False
+        self._n_lost_untold = 0
         self._key_frame_ns = time.monotonic_ns()
         self._retry_ns = self._flushed_ns = 0
         self.last_capture_at: datetime | None = None
@@ -127,7 +127,7 @@ class Capture:
                 self._data_dir, self._mint, self.publisher, self.options.stamping
             )
         )
-        self._watch.describe()
+        shielded(self._watch.describe, "describing the hardware")
         self._thread.start()
         self.poller.start()
         self._driver.listen(self.queue.put)
@@ -145,13 +145,14 @@ class Capture:
         if not asked.wait(timeout_s):
             return False
         with self._settled:
-            is_quiet = self._settled.wait_for(self._is_quiet, max(0.0, deadline - time.monotonic()))
+            is_quiet = self._settled.wait_for(lambda: self._is_settled, max(0.0, deadline - time.monotonic()))
         return self._closer.settle(max(0.0, deadline - time.monotonic())) and is_quiet
 
     def stop(self, timeout_s: float = 10.0) -> bool:
         """Stop following, publish what is known, and return whether all of it was done in time.
 
-        What could not be done in time, such as hashing a large dataset, is done at the next start.
+        What could not be done in time, such as hashing a large dataset, is done at the next start. An acquisition
+        that still runs is closed as interrupted once this process has ended: until then its data is being written.
         """
         deadline = time.monotonic() + timeout_s
 
@@ -164,7 +165,11 @@ class Capture:
         self.queue.put_always(_Stop())
         self._thread.join(left_s())
         is_closed = self._closer.stop(left_s())
-        self._session.close()
+        self.publisher.retry()
+        if self._runs.is_any_running:
+            self._session.keep()
+        else:
+            self._session.close()
         return is_settled and is_polled and is_closed and not self._thread.is_alive()
 
     @property
@@ -188,15 +193,15 @@ class Capture:
             elif message is not None:
                 shielded(lambda: self._take(message), "capturing an event")  # noqa: B023 - called at once
             shielded(lambda: self._tick(is_last=not is_running), "publishing what is due")  # noqa: B023
+            is_quiet = self._is_quiet()
             with self._settled:
+                self._is_settled = is_quiet
                 self._settled.notify_all()
+        self._runs.close_journals()
 
     def _wait_s(self) -> float:
-        return (
-            self.options.ledger_flush_s
-            if self._runs.is_any_open or not self._watch.is_quiet
-            else _IDLE_WAIT_S
-        )
+        is_idle = self._watch.is_quiet and not (self._runs.is_any_open or self.publisher.n_held)
+        return _IDLE_WAIT_S if is_idle else self.options.ledger_flush_s
 
     def _take(self, message: object) -> None:
         match message:
@@ -215,12 +220,16 @@ class Capture:
             case SequenceFinished():
                 self._take_end(message)
             case ConfigurationLoaded():
-                self._watch.reload()
+                self._watch.reload(message.moment)
             case LiveToggled():
                 self.is_live = message.is_live
+            case Lost():
+                self._runs.note_lost(message.n_events)
+                self._n_lost_untold += message.n_events
 
     def _take_readings(self, read: Readings) -> None:
         if isinstance(read.request, threading.Event):
+            self._is_settled = False  # until this very message is done with
             read.request.set()
             return
         self.last_capture_at = self._mint.clock.wall_at()
@@ -257,13 +266,10 @@ class Capture:
             self.snapshot(SnapshotReason.KEY_FRAME)
 
     def _is_quiet(self) -> bool:
-        return not (len(self.queue) or self._runs.n_ending) and self._watch.is_quiet
+        return not (len(self.queue) or self._runs.n_ending or self._n_lost_untold) and self._watch.is_quiet
 
     def _tell_overflow(self) -> None:
-        n_lost = self.queue.n_lost
-        if n_lost > self._n_lost_told:
-            gap = self._mint.make(
-                Gap, cause="queue_overflow", lane="capture", n_records=n_lost - self._n_lost_told
-            )
+        if self._n_lost_untold:
+            gap = self._mint.make(Gap, cause="queue_overflow", lane="capture", n_records=self._n_lost_untold)
             self.publisher.publish(gap)
-            self._n_lost_told = n_lost
+            self._n_lost_untold = 0

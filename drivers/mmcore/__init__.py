@@ -2,6 +2,6 @@
 
 from drivers.mmcore.driver import MMCoreDriver, OwningMMCoreDriver
 from drivers.mmcore.loading import load_core
-from drivers.mmcore.release import release_callback_at_exit
+from drivers.mmcore.release import release_callback, release_callback_at_exit
 
-__all__ = ["MMCoreDriver", "OwningMMCoreDriver", "load_core", "release_callback_at_exit"]
+__all__ = ["MMCoreDriver", "OwningMMCoreDriver", "load_core", "release_callback", "release_callback_at_exit"]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
 
+from drivers.errors import DEVICE_ERRORS
 from drivers.readings import Device, Hardware, Key, Preset, Property
 
 if TYPE_CHECKING:
@@ -20,15 +22,22 @@ UNIT_OF_PROPERTY = {
     "CCDTemperatureSetPoint": "Cel",
     "Delay": "ms",
 }
+Answer = TypeVar("Answer")
 VALUE_TYPES = {0: "undefined", 1: "string", 2: "float", 3: "integer"}
 
 
 def describe_core(core: CMMCorePlus) -> Hardware:
-    """Return what is loaded; reads limits and allowed values, moves nothing."""
+    """Return what is loaded; reads limits and allowed values, moves nothing.
+
+    What a device fails to tell of itself is left at its default, so that one bad device hides no other.
+    """
     return Hardware(
         devices={label: _device(core, label) for label in core.getLoadedDevices()},
         presets=_presets(core),
-        pixel_sizes_um={name: core.getPixelSizeUmByID(name) for name in core.getAvailablePixelSizeConfigs()},
+        pixel_sizes_um={
+            name: _told(core.getPixelSizeUmByID, name, default=0.0)
+            for name in core.getAvailablePixelSizeConfigs()
+        },
         software=_software(core),
         configuration_file=core.systemConfigurationFile(),
     )
@@ -41,30 +50,41 @@ def _device(core: CMMCorePlus, label: str) -> Device:
         device_type=kind,
         library=core.getDeviceLibrary(label),
         adapter_name=core.getDeviceName(label),
-        description=core.getDeviceDescription(label),
+        description=_told(core.getDeviceDescription, label, default=""),
         parent=_parent(core, label),
-        state_labels=tuple(core.getStateLabels(label)) if kind == "StateDevice" else (),
-        properties={name: _property(core, label, name, kind) for name in core.getDevicePropertyNames(label)},
+        state_labels=tuple(_told(core.getStateLabels, label, default=())) if kind == "StateDevice" else (),
+        properties={
+            name: _property(core, label, name, kind)
+            for name in _told(core.getDevicePropertyNames, label, default=())
+        },
     )
+
+
+def _told(ask: Callable[..., Answer], *what: str, default: Any) -> Answer:
+    try:
+        return ask(*what)
+    except DEVICE_ERRORS:
+        return default
 
 
 def _parent(core: CMMCorePlus, label: str) -> str | None:
     if label == "Core":
         return None
-    return core.getParentLabel(label) or None
+    return _told(core.getParentLabel, label, default=None) or None
 
 
 def _property(core: CMMCorePlus, label: str, name: str, device_type: str) -> Property:
-    has_limits = core.hasPropertyLimits(label, name)
+    what = (label, name)
+    has_limits = _told(core.hasPropertyLimits, *what, default=False)
     return Property(
-        value_type=VALUE_TYPES.get(int(core.getPropertyType(label, name)), "undefined"),
+        value_type=VALUE_TYPES.get(int(_told(core.getPropertyType, *what, default=0)), "undefined"),
         unit="um" if (device_type, name) == ("StageDevice", "Position") else UNIT_OF_PROPERTY.get(name),
-        is_read_only=core.isPropertyReadOnly(label, name),
-        is_pre_init=core.isPropertyPreInit(label, name),
-        is_sequenceable=core.isPropertySequenceable(label, name),
-        lower_limit=core.getPropertyLowerLimit(label, name) if has_limits else None,
-        upper_limit=core.getPropertyUpperLimit(label, name) if has_limits else None,
-        allowed_values=tuple(core.getAllowedPropertyValues(label, name)),
+        is_read_only=_told(core.isPropertyReadOnly, *what, default=False),
+        is_pre_init=_told(core.isPropertyPreInit, *what, default=False),
+        is_sequenceable=_told(core.isPropertySequenceable, *what, default=False),
+        lower_limit=_told(core.getPropertyLowerLimit, *what, default=None) if has_limits else None,
+        upper_limit=_told(core.getPropertyUpperLimit, *what, default=None) if has_limits else None,
+        allowed_values=tuple(str(value) for value in _told(core.getAllowedPropertyValues, *what, default=())),
     )
 
 

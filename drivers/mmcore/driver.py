@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from drivers.base import Driver, Listener, OwningDriver
-from drivers.errors import AcquisitionError, DriverError
+from drivers.errors import DEVICE_ERRORS, AcquisitionError, DriverError
+from drivers.events import ConfigurationLoaded
 from drivers.mmcore.description import describe_core
 from drivers.mmcore.release import release_callback
 from drivers.mmcore.signals import CoreSignals
@@ -46,7 +47,7 @@ class MMCoreDriver(Driver):
         self._core = core
         self._hardware = Hardware(devices={})
         self._keys: tuple[Key, ...] = ()
-        self._signals = CoreSignals(core, self.cached_values, self.typed)
+        self._signals = CoreSignals(core, self.cached_values)
 
     def describe(self) -> Hardware:
         self._hardware = describe_core(self._core)
@@ -61,16 +62,15 @@ class MMCoreDriver(Driver):
         moment = Moment.now()
         try:
             value = self._value(key, how)
-        except (RuntimeError, ValueError, TypeError) as error:
-            return PropertyReading(
-                key, self._why_not(key, how), how, moment, error=" ".join(str(error).split())
-            )
+        except DEVICE_ERRORS as error:
+            words = " ".join(str(error).split()) or type(error).__name__
+            return PropertyReading(key, self._why_not(key, how), how, moment, error=words)
         if value is None:
             return PropertyReading(key, Status.FAILED, how, moment, error="the device gave no value")
         return PropertyReading(key, Status.OK, how, moment, value, self._unit(key))
 
     def is_busy(self) -> bool:
-        return self._core.mda.is_running() or self._core.isSequenceRunning()
+        return self._core.mda.is_running() or self._signals.is_rearranging or self._core.isSequenceRunning()
 
     def listen(self, listener: Listener) -> None:
         self._signals.connect(listener)
@@ -78,13 +78,18 @@ class MMCoreDriver(Driver):
     def stop_listening(self) -> None:
         self._signals.disconnect()
 
+    def look_around(self) -> None:
+        # MMCore says nothing when a single device is loaded or unloaded
+        if set(self._core.getLoadedDevices()) != set(self._hardware.devices):
+            self._signals.tell(ConfigurationLoaded(Moment.now()))
+
     def cached_values(self) -> dict[Key, str]:
         """Return every adapter property that the core has in its cache; about 40 us for 120 properties."""
         values = {}
         for key in self._signals.stamped_keys:
             try:
                 values[key] = self._core.getPropertyFromCache(*key)
-            except (RuntimeError, ValueError):  # loaded after the configuration: not in the cache
+            except DEVICE_ERRORS:  # loaded after the configuration: not in the cache
                 continue
         return values
 
@@ -101,46 +106,30 @@ class MMCoreDriver(Driver):
             if how is How.CACHE
             else self._core.getProperty(device, name)
         )
-        return self.typed(key, raw)
+        return self._hardware.typed(key, raw)
 
     def _preset(self, group: str, how: How) -> str | None:
         if how is How.CACHE:
             return self._core.getCurrentConfigFromCache(group)
         return self._core.getCurrentConfig(group)
 
-    def typed(self, key: Key, raw: Any) -> Value | None:
-        """Return a value as its property declares it: C++ adapters give text for everything."""
-        declared = self._property_type(key)
-        text = str(raw)
-        if raw is None or declared not in ("integer", "float"):
-            return None if raw is None else text
-        try:
-            number = float(text)
-        except ValueError:
-            return text
-        if declared == "integer" and number.is_integer():
-            return int(number)
-        return number if abs(number) < float("inf") else text  # also NaN, which compares false
-
-    def _property_type(self, key: Key) -> str:
-        device = self._hardware.devices.get(key.device)
-        declared = device.properties.get(key.property) if device else None
-        return declared.value_type if declared else "undefined"
-
     def _unit(self, key: Key) -> str | None:
         if key.property in CORE_CALLS:
             return CORE_CALLS[key.property][0]
-        device = self._hardware.devices.get(key.device)
-        declared = device.properties.get(key.property) if device else None
+        declared = self._hardware.declared(key)
         return declared.unit if declared else None
 
     def _why_not(self, key: Key, how: How) -> Status:
-        if key.property in CORE_CALLS or key.property.startswith(PRESET):
-            return Status.UNSUPPORTED if how is How.CACHE else Status.FAILED
+        if key.property.startswith(PRESET):
+            is_there = key.property.removeprefix(PRESET) in self._core.getAvailableConfigGroups()
+            return Status.FAILED if is_there else Status.ABSENT
         if key.device not in self._core.getLoadedDevices():
             return Status.ABSENT
-        if not self._core.hasProperty(*key):
-            return Status.ABSENT
+        try:
+            if key.property not in CORE_CALLS and not self._core.hasProperty(*key):
+                return Status.ABSENT
+        except DEVICE_ERRORS:
+            return Status.FAILED
         return Status.UNSUPPORTED if how is How.CACHE else Status.FAILED
 
 

@@ -1,16 +1,18 @@
 """What a pymmcore-plus acquisition tells of itself: plan, images, frames, outputs.
 
-All of it comes from what the engine hands to its signals. Nothing here asks the core, except for the paths of the
-output, which no signal carries.
+All of it comes from what the engine hands to its signals. Nothing here asks the core, except for the writers,
+which no signal carries.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from drivers.errors import DEVICE_ERRORS
 from drivers.readings import (
     Channel,
     FramePosition,
@@ -63,15 +65,23 @@ def _is_finite(sequence: Any) -> bool:
 
 def _n_events(sequence: Any) -> int:
     """Count the events that take an image: per-channel Z skips and autofocus make it differ from the product."""
-    counted = sum(
-        1 for event in islice(sequence, MOST_EVENTS_COUNTED) if event.action.type == "acquire_image"
-    )
-    if counted < MOST_EVENTS_COUNTED:
-        return counted
+    if not _is_product_of_axes(sequence):
+        actions = [event.action.type for event in islice(sequence, MOST_EVENTS_COUNTED)]
+        if len(actions) < MOST_EVENTS_COUNTED:
+            return actions.count("acquire_image")
     product = 1
     for length in sequence.sizes.values():
         product *= max(length, 1)
     return product
+
+
+def _is_product_of_axes(sequence: Any) -> bool:
+    """Return whether every combination of the axes is one frame; then nothing needs counting (20 us an event)."""
+    return (
+        sequence.autofocus_plan is None
+        and all(channel.do_stack and channel.acquire_every == 1 for channel in sequence.channels)
+        and all(position.sequence is None for position in sequence.stage_positions)
+    )
 
 
 def _z_step(sequence: Any) -> float | None:
@@ -167,22 +177,31 @@ def _position(event: Any, read: Mapping[str, float] | None) -> FramePosition:
     return FramePosition(*commanded, How.COMMANDED if any(value is not None for value in commanded) else None)
 
 
-def output_paths(core: CMMCorePlus) -> tuple[str, ...]:
-    """Return where the running acquisition writes, as far as its writers tell; absolute paths."""
-    return tuple(dict.fromkeys(str(Path(path).absolute()) for path in _told_paths(core)))
+def writers_of(core: CMMCorePlus) -> tuple[Any, tuple[Any, ...]]:
+    """Return what the running acquisition writes with: its sink, and the handlers of the user's program."""
+    # No public way in 0.18: the sink is a private attribute of the runner.
+    return getattr(core.mda, "_sink", None), tuple(getattr(core.mda, "_handlers", ()))
 
 
-def _told_paths(core: CMMCorePlus) -> Iterator[str]:
-    # No public way in 0.18: the sink is a private attribute of the runner, and handlers hide their paths.
-    settings = getattr(getattr(core.mda, "_sink", None), "_settings", None)
-    if settings is not None and getattr(settings.format, "name", "") != "scratch":
-        yield settings.output_path
-    for handler in tuple(getattr(core.mda, "_handlers", ())):
-        for attribute in ("_filename", "_directory"):
-            if path := getattr(handler, attribute, None):
-                yield path
-                break
-        else:
-            store = getattr(getattr(handler, "group", None), "store", None)
-            if path := getattr(store, "path", None) or getattr(store, "root", None):
-                yield path
+def output_paths(sink: Any, handlers: Iterable[Any]) -> tuple[str, ...]:
+    """Return where these write, as far as they tell; absolute paths."""
+    paths = [_path_of_sink(sink), *map(_path_of_handler, handlers)]
+    return tuple(dict.fromkeys(str(Path(path).absolute()) for path in paths if path))
+
+
+def _path_of_sink(sink: Any) -> str | None:
+    settings = getattr(sink, "_settings", None)
+    if settings is None or getattr(settings.format, "name", "") == "scratch":
+        return None
+    return settings.output_path
+
+
+def _path_of_handler(handler: Any) -> str | os.PathLike[str] | None:
+    """Return a handler's path; handlers are the user's own objects, whose attributes can be anything."""
+    try:
+        store = getattr(getattr(handler, "group", None), "store", None)
+        told = [getattr(handler, name, None) for name in ("_filename", "_directory")]
+        told += [getattr(store, name, None) for name in ("path", "root")]
+    except DEVICE_ERRORS:
+        return None
+    return next((path for path in told if path and isinstance(path, (str, os.PathLike))), None)

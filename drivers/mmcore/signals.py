@@ -5,17 +5,24 @@ a queue; nothing in them can raise, wait or hold an image. Why they are connecte
 
 - psygnal calls handlers in order and stops at one that raises: ours come first (``priority``), so that a
   raising handler of the user's program costs us no frame;
-- Qt queues a plain function to the GUI thread, which may be blocked: ours are connected directly.
+- Qt queues a plain function to the GUI thread, which may be blocked: ours are connected directly;
+- whatever a handler stumbles over is logged and stays here: raised, it would end the user's acquisition (psygnal) or
+  their whole program (PyQt6).
 """
 
 from __future__ import annotations
 
+import logging
+import sys
 import threading
+import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from drivers.base import Listener
+from drivers.errors import DEVICE_ERRORS
 from drivers.events import (
     ConfigurationLoaded,
     FrameSeen,
@@ -32,16 +39,20 @@ from drivers.mmcore.sequences import (
     output_paths,
     plan_of,
     readings_of,
+    writers_of,
 )
-from drivers.readings import Hardware, How, Key, Moment, PropertyReading, Status, Value
+from drivers.readings import Hardware, How, Key, Moment, PropertyReading, Status
 
 if TYPE_CHECKING:
     from pymmcore_plus import CMMCorePlus
 
+_log = logging.getLogger("scopestamp.drivers")
 FIRST = 100  # psygnal priority; user handlers have 0
 
 # What the engine toggles around every exposure: activity of the frame, not a change of state.
+LOADING_S = 120.0  # a configuration takes no longer than this to load, or has failed to
 CORE_ACTIVITY = {"AutoShutter", "Initialize", "TimeoutMs"}
+INITIALIZE = Key("Core", "Initialize")  # 0 while the devices of a configuration are unloaded and loaded
 
 
 class CoreSignals:
@@ -51,20 +62,30 @@ class CoreSignals:
         self,
         core: CMMCorePlus,
         cached_values: Callable[[], Mapping[Key, str]],
-        typed: Callable[[Key, Any], Value | None],
     ) -> None:
         self._core = core
         self._cached_values = cached_values
-        self._typed = typed
+        self._hardware = Hardware(devices={})
         self._listener: Listener | None = None
         self._connected: list[tuple[Any, Callable[..., None]]] = []
         self._shutters: frozenset[str] = frozenset()
         self._n_changes = 0
         self._n_changes_stamped = -1
+        self._n_frames = 0
+        self._loading_since_s: float | None = None
+        self._is_in_sequence = False
         self.stamped_keys: tuple[Key, ...] = ()
+
+    @property
+    def is_rearranging(self) -> bool:
+        """Whether devices are being loaded, or put back to where they were before an acquisition."""
+        since_s = self._loading_since_s
+        is_loading = since_s is not None and time.monotonic() - since_s < LOADING_S
+        return is_loading or (self._is_in_sequence and self._core.mda.status.phase == "finishing")
 
     def know(self, hardware: Hardware) -> None:
         """Take note of which devices there are."""
+        self._hardware = hardware
         self._shutters = frozenset(
             label for label, device in hardware.devices.items() if device.device_type == "ShutterDevice"
         )
@@ -84,6 +105,7 @@ class CoreSignals:
             return
         self.disconnect()
         self._listener = listener
+        self._n_frames = 0
         core, mda = self._core.events, self._core.mda.events
         self._join(mda.frameReady, self._on_frame)
         self._join(mda.sequenceStarted, self._on_sequence_started)
@@ -103,9 +125,13 @@ class CoreSignals:
         self._listener = None
         while self._connected:
             signal, handler = self._connected.pop()
-            signal.disconnect(handler)
+            with suppress(
+                TypeError, ValueError, RuntimeError
+            ):  # the user's program has taken it off, or ended Qt
+                signal.disconnect(handler)
 
-    def _join(self, signal: Any, handler: Callable[..., None]) -> None:
+    def _join(self, signal: Any, handle: Callable[..., None]) -> None:
+        handler = _harmless(handle)
         if hasattr(signal, "emit") and type(signal).__module__.startswith(("PyQt", "PySide")):
             from qtpy.QtCore import Qt
 
@@ -114,49 +140,56 @@ class CoreSignals:
             signal.connect(handler, priority=FIRST)
         self._connected.append((signal, handler))
 
-    def _tell(self, event: Any) -> None:
-        # Read once: another thread may disconnect between a test and a call.
-        listener = self._listener
-        if listener is not None:
-            listener(event)
+    def tell(self, event: Any) -> bool:
+        """Send an event; return whether the listener had room for it."""
+        listener = self._listener  # read once: another thread may disconnect between a test and a call
+        return listener is not None and listener(event)
 
     def _is_activity(self, device: str, name: str) -> bool:
         return (device in self._shutters and name == "State") or (device == "Core" and name in CORE_ACTIVITY)
 
     def _on_frame(self, image: Any, event: Any, meta: Mapping[str, Any]) -> None:
-        state = None
-        if self._n_changes != self._n_changes_stamped:
-            self._n_changes_stamped = self._n_changes
-            state = self._cached_values()
-        self._tell(FrameSeen(Moment.now(), partial(frame_stamp, event, meta), state))
+        moment = Moment.now()
+        self._n_frames += 1
+        n_changes = self._n_changes
+        state = self._cached_values() if n_changes != self._n_changes_stamped else None
+        has_room = self.tell(FrameSeen(moment, partial(frame_stamp, event, meta), state))
+        if state is not None and has_room:
+            self._n_changes_stamped = n_changes
 
     def _on_sequence_started(self, sequence: Any, summary: Mapping[str, Any]) -> None:
         moment = Moment.now()
         self._n_changes_stamped = -1  # the first frame carries the whole state
-        self._tell(
+        self._n_frames = 0
+        self._is_in_sequence = True
+        self.tell(
             SequenceStarted(
                 moment=moment,
                 sequence_key=id(sequence),
                 plan=partial(plan_of, sequence, summary),
                 images=partial(images_of, summary),
-                readings=partial(readings_of, summary, moment, self._typed),
-                outputs=output_paths(self._core),
+                readings=partial(readings_of, summary, moment, self._hardware.typed),
+                outputs=partial(output_paths, *writers_of(self._core)),
             )
         )
 
     def _on_sequence_finished(self, sequence: Any) -> None:
         reason = self._core.mda.status.finish_reason
-        self._tell(SequenceFinished(Moment.now(), id(sequence), str(reason or "errored")))
+        self._is_in_sequence = False
+        self.tell(SequenceFinished(Moment.now(), id(sequence), str(reason or "errored"), self._n_frames))
 
     def _on_property(self, device: str, name: str, value: Any) -> None:
         if not self._is_activity(device, name):
             self._n_changes += 1
         key = Key(device, name)
-        self._tell_moved(key, self._typed(key, value), None, is_commanded=not _on_delivery_thread())
+        if key == INITIALIZE:
+            self._loading_since_s = time.monotonic() if str(value) == "0" else None
+        typed = self._hardware.typed(key, value)
+        self._tell_moved(key, typed, None, is_commanded=not _on_delivery_thread())
 
     def _on_preset(self, group: str, preset: str) -> None:
         self._n_changes += 1
-        self._tell(PresetSet(Moment.now(), group, preset))
+        self.tell(PresetSet(Moment.now(), group, preset))
 
     def _on_stage(self, device: str, position_um: float) -> None:
         self._tell_moved(Key(device, "@position"), position_um, "um")
@@ -174,19 +207,43 @@ class CoreSignals:
 
     def _on_configuration_loaded(self) -> None:
         self._n_changes += 1
-        self._tell(ConfigurationLoaded(Moment.now()))
+        self._loading_since_s = None
+        self.tell(ConfigurationLoaded(Moment.now()))
 
     def _on_live_started(self) -> None:
-        self._tell(LiveToggled(Moment.now(), True))
+        self.tell(LiveToggled(Moment.now(), True))
 
     def _on_live_stopped(self, camera: str) -> None:
-        self._tell(LiveToggled(Moment.now(), False))
+        self.tell(LiveToggled(Moment.now(), False))
 
     def _tell_moved(self, key: Key, value: Any, unit: str | None, *, is_commanded: bool = False) -> None:
-        reading = PropertyReading(key, Status.OK, How.EVENT, Moment.now(), value, unit)
-        self._tell(PropertyMoved(reading, is_commanded))
+        moment = Moment.now()
+        if value is None:
+            reading = PropertyReading(key, Status.FAILED, How.EVENT, moment, error="the device gave no value")
+        else:
+            reading = PropertyReading(key, Status.OK, How.EVENT, moment, value, unit)
+        self.tell(PropertyMoved(reading, is_commanded))
+
+
+def _harmless(handle: Callable[..., None]) -> Callable[..., None]:
+    def handler(*arguments: Any) -> None:
+        try:
+            handle(*arguments)
+        except DEVICE_ERRORS:
+            _log.exception("%s failed; the event is lost", handle.__name__)
+
+    return handler
 
 
 def _on_delivery_thread() -> bool:
-    """Whether this is MMCore's own notification thread, which Python knows only as a dummy."""
-    return threading.current_thread().name.startswith("Dummy-")
+    """Whether this is MMCore's own notification thread.
+
+    Python knows it as a dummy, as it knows any thread that C++ started, such as Qt's; on MMCore's, everything began
+    with a call of pymmcore-plus.
+    """
+    if not threading.current_thread().name.startswith("Dummy-"):
+        return False
+    frame = sys._getframe()
+    while frame.f_back is not None:
+        frame = frame.f_back
+    return frame.f_globals.get("__name__", "").startswith("pymmcore")
