@@ -1,0 +1,153 @@
+"""An sCMOS camera: from electrons per millisecond to digital numbers.
+
+Model, per pixel: electrons = min(Poisson(response x light + dark), full well) + read noise + telegraph noise; number =
+round(electrons / gain + offset + own offset), clipped to the converter. It is the linear model of EMVA 1288 (release
+4.0, section 2) with a response, an offset, a read noise and a dark current of each pixel's own. Binning adds numbers
+after conversion, as these cameras do, and keeps one offset.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from drivers.simulated._jit import kernel
+from drivers.simulated.noise import normal, poisson, stream
+from drivers.simulated.truth import ReadoutMode, Sensor
+
+DEAD_RESPONSE = 0.02
+DARK_SPREAD = 0.3
+"""Log-normal spread of the pixels' dark currents."""
+
+Map = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class PixelMaps:
+    """What each pixel is like; every map has the sensor's shape, axes (y, x)."""
+
+    response: Map
+    """Relative to the mean pixel."""
+    offset_adu: Map
+    read_noise: Map
+    """Relative to the mode's median."""
+    dark_e_per_s: Map
+    blinking_e: Map
+    hot_yx: NDArray[np.int64]
+    dead_yx: NDArray[np.int64]
+    blinking_yx: NDArray[np.int64]
+
+
+def pixel_maps(sensor: Sensor, seed: int) -> PixelMaps:
+    """Draw the pixels of one sensor. A defect changes its own pixels and no others."""
+    shape = (sensor.height_px, sensor.width_px)
+    maps, places = (np.random.default_rng((seed, n)) for n in (1, 2))
+
+    def spread(deviation: float) -> Map:
+        return np.float32(deviation) * maps.standard_normal(shape, dtype=np.float32)
+
+    response = 1 + spread(sensor.response_spread)
+    offset_adu = sensor.offset_adu + spread(sensor.offset_spread_adu)
+    read_noise = np.exp(spread(sensor.read_noise_spread))
+    dark = np.float32(sensor.dark_current_e_per_s) * np.exp(
+        spread(DARK_SPREAD) - np.float32(DARK_SPREAD**2 / 2)
+    )
+    counts = (sensor.n_hot, sensor.n_dead, sensor.n_blinking)
+    chosen = places.choice(shape[0] * shape[1], sum(counts), replace=False)
+    hot, dead, blink = np.split(chosen, np.cumsum(counts)[:2])
+    blinking_e = np.zeros(shape, np.float32)
+    dark.flat[hot] = sensor.hot_current_e_per_s
+    response.flat[dead] = DEAD_RESPONSE
+    blinking_e.flat[blink] = sensor.blinking_e
+    positions = (np.stack(np.unravel_index(np.sort(part), shape), axis=1) for part in (hot, dead, blink))
+    return PixelMaps(response, offset_adu.astype(np.float32), read_noise, dark, blinking_e, *positions)
+
+
+@dataclass(frozen=True)
+class Region:
+    """What part of the sensor is read, in unbinned pixels."""
+
+    y: int
+    x: int
+    height: int
+    width: int
+
+
+def read_out(
+    light_e_per_ms: Map,
+    exposure_ms: float,
+    maps: PixelMaps,
+    mode: ReadoutMode,
+    sensor: Sensor,
+    region: Region,
+    binning: int,
+    seed: int,
+    frame: int,
+    out: NDArray[np.uint8] | NDArray[np.uint16],
+) -> None:
+    """Expose and read a region.
+
+    Parameters
+    ----------
+    light_e_per_ms : ndarray, float32, shape of the region
+        Expected photo-electrons; read only.
+    exposure_ms : float
+        Exposure time.
+    maps, mode, sensor : PixelMaps, ReadoutMode, Sensor
+        The camera.
+    region : Region
+        Height and width are multiples of `binning`.
+    binning : int
+        Pixels added along either axis.
+    seed, frame : int
+        What the noise depends on, beside the pixel.
+    out : ndarray, uint8 or uint16, shape of the region divided by `binning`
+        Receives the image.
+    """
+    rows, columns = (slice(region.y, region.y + region.height), slice(region.x, region.x + region.width))
+    cut = [
+        np.ascontiguousarray(part[rows, columns])
+        for part in (maps.response, maps.offset_adu, maps.read_noise, maps.dark_e_per_s, maps.blinking_e)
+    ]
+    _read_out(
+        light_e_per_ms,
+        *cut,
+        exposure_ms,
+        mode.gain_e_per_adu,
+        mode.full_well_e,
+        mode.read_noise_e,
+        sensor.offset_adu,
+        float(mode.max_adu),
+        region.y,
+        region.x,
+        sensor.width_px,
+        binning,
+        seed,
+        frame,
+        out,
+    )
+
+
+@kernel
+def _read_out(
+    light, response, offset, read_noise, dark, blinking, exposure_ms, gain, well, noise_e, shared_offset,
+    max_adu, y0, x0, width, binning, seed, frame, out,
+):  # fmt: skip
+    for row in range(out.shape[0]):
+        for column in range(out.shape[1]):
+            total = 0.0
+            for y in range(row * binning, (row + 1) * binning):
+                for x in range(column * binning, (column + 1) * binning):
+                    state = stream(seed, frame, (y + y0) * width + x + x0)
+                    mean = exposure_ms * (light[y, x] * response[y, x] + 0.001 * dark[y, x])
+                    electrons, state = poisson(mean, state)
+                    electrons = min(electrons, well)
+                    if blinking[y, x] > 0.0 and state & np.uint64(1 << 40):
+                        electrons += blinking[y, x]
+                    n, state = normal(state)
+                    electrons += noise_e * read_noise[y, x] * n
+                    adu = np.floor(electrons / gain + offset[y, x] + 0.5)
+                    total += min(max(adu, 0.0), max_adu) - shared_offset
+            out[row, column] = min(max(total + shared_offset, 0.0), max_adu)
