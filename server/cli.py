@@ -30,6 +30,7 @@ app.add_typer(manage.join_codes, name="join-code")
 app.add_typer(manage.users, name="user")
 app.add_typer(manage.tokens, name="token")
 app.command("sign-in-link")(manage.sign_in_link)
+app.command("backup")(manage.backup)
 
 Data = Annotated[Path, typer.Option("--data", help="Folder that holds everything the collector keeps.")]
 Config = Annotated[Path | None, typer.Option("--config", help="Settings as TOML; see print-config.")]

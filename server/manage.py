@@ -13,13 +13,14 @@ from typing import Annotated, Any, cast
 import typer
 from platformdirs import user_data_path
 
+from server.backup import write_backup
 from server.clock import utc_now
 from server.enrolment import join_code_row
 from server.errors import SettingsError
 from server.people import link_job
 from server.running import running_url
 from server.secrets import MIN_PASSWORD_LENGTH, hash_of, hash_password, new_join_code, new_secret
-from server.store import Failed, Job, SqliteStore
+from server.store import Failed, Job, SqliteStore, Writes
 from server.store.rows import AuditEntry, Grant, Role, User
 
 DEFAULT_DATA = user_data_path("scopestamp-collector", appauthor=False)
@@ -79,6 +80,27 @@ def add_user(
     _say(as_json, {"user": name, "role": role}, f"{name} may sign in as {role}.")
 
 
+@users.command("remove")
+def remove_user(
+    name: Annotated[str, typer.Argument(help="Who may no longer sign in.")],
+    data: Data = DEFAULT_DATA,
+    as_json: AsJson = False,
+) -> None:
+    """Remove a person and end all their sessions at once."""
+    if not _do(data, lambda writes: writes.remove_user(name), f"user remove {name}"):
+        raise SettingsError(f"There is nobody called {name}; the admin page lists who there is.")
+    _say(as_json, {"removed": name}, f"{name} may no longer sign in.")
+
+
+@tokens.command("remove")
+def remove_token(name: Name, data: Data = DEFAULT_DATA, as_json: AsJson = False) -> None:
+    """Remove the API tokens of a name; whoever uses them is shut out at once."""
+    n_removed = _do(data, lambda writes: writes.remove_tokens(name), f"token remove {name}")
+    if not n_removed:
+        raise SettingsError(f"There is no token called {name}; nothing was changed.")
+    _say(as_json, {"removed": name, "n_tokens": n_removed}, f"Removed {n_removed} token(s) called {name}.")
+
+
 @tokens.command("new")
 def new_token(
     name: Name, role: RoleName = "viewer", data: Data = DEFAULT_DATA, as_json: AsJson = False
@@ -111,18 +133,35 @@ def sign_in_link(
     _say(as_json, {"url": link, "name": name}, link)
 
 
+def backup(
+    target: Annotated[Path, typer.Argument(help="New file to write.")],
+    data: Data = DEFAULT_DATA,
+    as_json: AsJson = False,
+) -> None:
+    """Write a checked copy of everything, while the collector runs."""
+    n_bytes = write_backup(data, target)
+    _say(as_json, {"backup": str(target), "n_bytes": n_bytes}, f"Wrote {target}, {n_bytes} bytes, checked.")
+
+
 def _role(role: str) -> Role:
     if role not in ("viewer", "admin"):
         raise typer.BadParameter("must be viewer or admin", param_hint="--role")
     return cast(Role, role)
 
 
-def _do(data: Path, job: Job, action: str) -> None:
+def _do(data: Path, job: Job, action: str) -> Any:
+    """Run a job with its audit entry in one transaction, and return its value."""
     entry = AuditEntry(utc_now(), "command line", action, "done")
+
+    def audited(writes: Writes) -> Any:
+        writes.add_audit(entry)
+        return job(writes)
+
     with _store(data) as store:
-        for outcome in store.write([job, lambda writes: writes.add_audit(entry)]):
-            if isinstance(outcome, Failed):
-                raise outcome.error
+        (outcome,) = store.write([audited])
+    if isinstance(outcome, Failed):
+        raise outcome.error
+    return outcome.value
 
 
 @contextmanager

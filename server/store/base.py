@@ -133,6 +133,14 @@ class Writes(Reads):
     @abstractmethod
     def put_user(self, user: rows.User) -> None: ...
     @abstractmethod
+    def remove_user(self, name: str) -> bool:
+        """Remove the person with all sessions and links; return whether there was one."""
+
+    @abstractmethod
+    def remove_tokens(self, name: str) -> int:
+        """Remove the API tokens of that name; return how many there were."""
+
+    @abstractmethod
     def add_grant(self, grant: rows.Grant) -> None:
         """Add it, and drop grants that expired before it was made."""
 

@@ -59,7 +59,7 @@ class SqliteStore(Store):
         try:
             connection = self._free_readers.pop()
         except IndexError:
-            connection = _open_reader(self.path)
+            connection = open_reader(self.path)
         try:
             yield SqliteReads(connection)
         except sqlite3.Error as error:
@@ -135,7 +135,8 @@ def _open_writer(path: Path, does_checkpoint: bool) -> sqlite3.Connection:
     return connection
 
 
-def _open_reader(path: Path) -> sqlite3.Connection:
+def open_reader(path: Path) -> sqlite3.Connection:
+    """Return a connection that can read the file but not change it."""
     return sqlite3.connect(
         f"{path.resolve().as_uri()}?mode=ro",
         uri=True,

@@ -230,3 +230,28 @@ def test_version_is_told():
     done = command("--version")
     assert done.returncode == 0
     assert done.stdout.strip()[0].isdigit()
+
+
+def test_removed_token_opens_nothing(tmp_path):
+    with serving(tmp_path) as (_, client):
+        token = said("token", "new", "--name", "dashboard", data=tmp_path)["token"]
+        said("token", "remove", "--name", "dashboard", data=tmp_path)
+        assert client.get("/v1/agents", headers={"Authorization": f"Bearer {token}"}).status_code == 401
+        assert command("token", "remove", "--name", "dashboard", data=tmp_path).returncode == 1
+
+
+def test_backup_of_a_running_collector_is_a_collector(tmp_path, tools):
+    with serving(tmp_path / "first") as (_, client):
+        sender = enrolled(tools, tmp_path / "first", client)
+        beats = [tools.Scope(sender).heartbeat() for _ in range(20)]
+        sender.send(beats)
+        (tmp_path / "second").mkdir()
+        copy = tmp_path / "second" / "collector.sqlite"
+        assert command("backup", str(copy), data=tmp_path / "first").returncode == 0
+        assert command("backup", str(copy), data=tmp_path / "first").returncode == 1, (
+            "never over an older one"
+        )
+
+    with serving(tmp_path / "second") as (_, sender.client):
+        assert sender.cursor("spool-a").json()["acked"] == 20
+        assert sender.send(beats).json()["n_added"] == 0

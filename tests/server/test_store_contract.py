@@ -377,3 +377,18 @@ def test_putting_an_agent_again_keeps_its_enrolment_and_what_was_heard(store, se
 
     agent = ask(store, lambda r: r.agent(sender.agent_id))
     assert (agent.enrolled_at, agent.heard_at) == (AT, AT)
+
+
+def test_removed_user_loses_every_session_and_link_but_no_token_of_that_name(store):
+    do(store, lambda w: w.put_user(User("ada", "admin", None, AT)))
+    for purpose in ("session", "link", "token"):
+        grant = Grant(purpose, purpose, "ada", "admin", AT, AT + timedelta(days=1))
+        do(store, lambda w, grant=grant: w.add_grant(grant))
+
+    assert do(store, lambda w: w.remove_user("ada")) is True
+    assert do(store, lambda w: w.remove_user("ada")) is False
+    kept = [ask(store, lambda r, p=purpose: r.grant(p)) for purpose in ("session", "link", "token")]
+    assert [grant and grant.purpose for grant in kept] == [None, None, "token"]
+
+    assert do(store, lambda w: w.remove_tokens("ada")) == 1
+    assert do(store, lambda w: w.remove_tokens("ada")) == 0
