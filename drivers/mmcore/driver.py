@@ -109,6 +109,8 @@ class MMCoreDriver(Driver):
         return self._hardware.typed(key, raw)
 
     def _preset(self, group: str, how: How) -> str | None:
+        if group not in self._core.getAvailableConfigGroups():
+            raise ValueError("there is no such configuration group")
         if how is How.CACHE:
             return self._core.getCurrentConfigFromCache(group)
         return self._core.getCurrentConfig(group)
