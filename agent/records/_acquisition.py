@@ -183,6 +183,9 @@ class AcquisitionFinished(Record):
         default=0, ge=0, description="Events lost to a full capture queue during the run."
     )
     problems: tuple[str, ...] = Field(default=(), description="What went wrong while capturing, in words.")
+    profile_sha256: str | None = Field(
+        default=None, description="Of the instrument profile that held; see the record instrument_profile."
+    )
 
 
 class StampedFile(Frozen):

@@ -16,6 +16,7 @@ from agent.records._acquisition import AcquisitionFinished, AcquisitionStarted, 
 from agent.records._base import Record
 from agent.records._health import AgentEvent, Gap, Heartbeat
 from agent.records._instrument import InstrumentDescription
+from agent.records._profile import InstrumentProfile
 from agent.records._qc import QcResult
 from agent.records._state import StateChange, StateSnapshot
 
@@ -23,6 +24,7 @@ KINDS: dict[str, type[Record]] = {
     model.model_fields["kind"].default: model
     for model in (
         InstrumentDescription,
+        InstrumentProfile,
         StateSnapshot,
         StateChange,
         AcquisitionStarted,
@@ -39,6 +41,7 @@ KINDS: dict[str, type[Record]] = {
 
 AnyRecord = Annotated[
     InstrumentDescription
+    | InstrumentProfile
     | StateSnapshot
     | StateChange
     | AcquisitionStarted

@@ -62,3 +62,6 @@ class InstrumentDescription(Record):
     pixel_sizes: dict[str, Quantity] = Field(default_factory=dict, description="Pixel size presets, um.")
     software: dict[str, str] = Field(description="Versions of the software that drives the hardware.")
     configuration_sha256: str | None = Field(default=None, description="Of the loaded configuration file.")
+    profile_sha256: str | None = Field(
+        default=None, description="Of the instrument profile that held; see the record instrument_profile."
+    )
