@@ -78,7 +78,9 @@ def _listen(listen: ListenSettings) -> socket.socket:
 
 def _url_of(listen: ListenSettings, listening: socket.socket) -> str:
     scheme = "https" if listen.tls_certificate else "http"
-    host = f"[{listen.host}]" if ":" in listen.host else listen.host
+    # "every address" is none that a link could lead to
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(listen.host, listen.host)
+    host = f"[{host}]" if ":" in host else host
     return f"{scheme}://{host}:{listening.getsockname()[1]}"
 
 

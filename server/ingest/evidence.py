@@ -12,7 +12,7 @@ from server.store.base import Reads
 from server.store.rows import QuarantineRow, RecordRow, StoredBatch
 
 _ANY_SIZE_BYTES = 512 << 20  # it was within the limit when it was taken; the setting may have shrunk since
-_CACHED_BATCHES = 16
+_CACHED_BATCHES = 8
 
 
 def raw_line(reads: Reads, row: RecordRow | QuarantineRow) -> bytes:

@@ -179,28 +179,7 @@ class SqliteIngest(SqliteReads):
             filed.instrument_id,
             facts.started_at or filed.captured_at,
         )
-        said = {
-            name: getattr(facts, name)
-            for name in (
-                [
-                    "started_at",
-                    "finished_at",
-                    "reason",
-                    "n_expected",
-                    "n_seen",
-                    "n_dropped",
-                    "n_files",
-                    "n_stamped",
-                    "n_problems",
-                ]
-            )
-            if getattr(facts, name) is not None
-        }
-        if facts.started_at is not None:
-            said["began_at"] = facts.started_at
-        if (column := _RECORD_COLUMNS.get(filed.kind)) is not None:
-            said[column] = filed.record_id
-        if said:
+        if said := _said(filed, facts):
             # The instrument is part of the condition: nobody writes into another instrument's acquisition.
             self._do(
                 f"UPDATE acquisitions SET {', '.join(f'{name} = ?' for name in said)} "
@@ -229,6 +208,27 @@ class SqliteIngest(SqliteReads):
             )
 
 
+def _said(filed: rows.Filed, facts: rows.AcquisitionFacts) -> dict[str, Any]:
+    """Return column to value for what the record does say."""
+    said = {name: getattr(facts, name) for name in _FACT_COLUMNS if getattr(facts, name) is not None}
+    if facts.started_at is not None:
+        said["began_at"] = facts.started_at
+    if (column := _RECORD_COLUMNS.get(filed.kind)) is not None:
+        said[column] = filed.record_id
+    return said
+
+
+_FACT_COLUMNS = (
+    "started_at",
+    "finished_at",
+    "reason",
+    "n_expected",
+    "n_seen",
+    "n_dropped",
+    "n_files",
+    "n_stamped",
+    "n_problems",
+)
 _RECORD_COLUMNS = {
     "acquisition_started": "started_record_id",
     "acquisition_finished": "finished_record_id",

@@ -89,6 +89,8 @@ def test_every_answer_carries_the_headers(running):
         assert headers["content-security-policy"] == CONTENT_SECURITY_POLICY
         assert headers["x-content-type-options"] == "nosniff"
     assert running.client.get("/login").headers["cache-control"] == "no-store"
+    assert "default-src 'self'" in CONTENT_SECURITY_POLICY
+    assert "unsafe" not in CONTENT_SECURITY_POLICY and "http" not in CONTENT_SECURITY_POLICY
 
 
 def test_bug_of_ours_is_answered_without_its_inside(running, monkeypatch):

@@ -333,3 +333,24 @@ def test_agent_cannot_speak_of_another_instrument(running, tools, sender):
 
     assert reply["flagged"][0]["reason"] == "foreign_agent"
     assert running.get("/v1/instruments/scope-2").json()["latest"] == []
+
+
+@pytest.mark.parametrize(
+    "extra", [b'"x":NaN', b'"x":-Infinity', b'"x":1e999', b'"x":"\\ud800"', b'"x":' + b"[" * 150 + b"]" * 150]
+)
+def test_odd_json_is_kept_and_can_be_shown_whatever_it_is(running, tools, sender, extra):
+    line = encode(tools.Scope(sender).heartbeat()).replace(b'"kind":', extra + b',"kind":')
+
+    reply = sender.send([line]).json()
+
+    assert reply["acked"] == 1
+    if reply["flagged"]:
+        position = running.get("/v1/quarantine").json()["quarantine"][0]["position"]
+        assert running.get(f"/v1/quarantine/{position}/raw").content == line
+        return
+    record_id = stored_ids(running)[0]
+    assert running.get(f"/v1/records/{record_id}/raw").content == line
+    assert running.get(f"/v1/records/{record_id}").status_code == 200
+    with running.browser() as browser:
+        assert browser.get(f"/records/{record_id}").status_code == 200
+        assert browser.get("/instruments/scope-1").status_code == 200
