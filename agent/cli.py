@@ -73,13 +73,14 @@ def run(config: Config = None, data: Data = None) -> None:
     from agent.settings import load_settings
 
     settings = load_settings(config)
-    daemon = Daemon(settings, data)
-    start_logging(settings.log, daemon.data_dir, "daemon")
-    typer.echo(f"Agent {daemon.local.identity.agent_id} on {daemon.data_dir}; Ctrl-C ends it.")
     with ended_by_signal() as ended:
+        daemon = Daemon(settings, data)
+        start_logging(settings.log, daemon.data_dir, "daemon")
         daemon.start()
+        typer.echo(f"Agent {daemon.local.identity.agent_id} on {daemon.data_dir}; Ctrl-C ends it.")
         ended.wait()
-    raise typer.Exit(0 if daemon.stop() else 1)
+        is_done = daemon.stop()
+    raise typer.Exit(0 if is_done else 1)
 
 
 @app.command()

@@ -95,7 +95,7 @@ def index_locations() -> set[str]:
 def test_no_file_names_this_machine() -> None:
     words = {"index" + "-url": r"index[-_]" + "url", "find" + "-links": "find[-_]" + "links"}
     words |= {place: re.escape(place) for place in index_locations()}
-    if len(ROOT.parent.parts) > 1:
+    if len(ROOT.parent.parts) > 2:  # a checkout right under /tmp proves nothing
         words[str(ROOT.parent)] = re.escape(str(ROOT.parent)) + r"(?!\w)"
     found = [
         f"{name}: {word}"
