@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -29,7 +30,13 @@ class LocalCollector:
         self._folder.mkdir(parents=True, exist_ok=True)
         self._log = self._log_file.open("ab")
         self._process = subprocess.Popen(
-            self._command("run", "--port", "0"), stdout=subprocess.PIPE, stderr=self._log, text=True
+            self._command("run", "--port", "0"),
+            stdout=subprocess.PIPE,
+            stderr=self._log,
+            text=True,
+            # Ctrl-C is for us: the collector ends last, when the agent has sent what it had.
+            start_new_session=os.name == "posix",
+            creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),
         )
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
