@@ -1,4 +1,4 @@
-"""An sCMOS camera: from electrons per millisecond to digital numbers.
+"""An sCMOS camera: from expected electrons to digital numbers.
 
 Model, per pixel: electrons = min(Poisson(response x light + dark), full well) + read noise + telegraph noise; number =
 round(electrons / gain + offset + own offset), clipped to the converter. It is the linear model of EMVA 1288 (release
@@ -76,7 +76,8 @@ class Region:
 
 
 def read_out(
-    light_e_per_ms: Map,
+    light: Map,
+    dose: float,
     exposure_ms: float,
     maps: PixelMaps,
     mode: ReadoutMode,
@@ -91,10 +92,12 @@ def read_out(
 
     Parameters
     ----------
-    light_e_per_ms : ndarray, float32, shape of the region
-        Expected photo-electrons; read only.
+    light : ndarray, float32, shape of the region
+        Expected photo-electrons per unit of dose; read only.
+    dose : float
+        How much light there was; 0 with a closed shutter.
     exposure_ms : float
-        Exposure time.
+        Exposure time, during which dark current collects.
     maps, mode, sensor : PixelMaps, ReadoutMode, Sensor
         The camera.
     region : Region
@@ -112,8 +115,9 @@ def read_out(
         for part in (maps.response, maps.offset_adu, maps.read_noise, maps.dark_e_per_s, maps.blinking_e)
     ]
     _read_out(
-        light_e_per_ms,
+        light,
         *cut,
+        dose,
         exposure_ms,
         mode.gain_e_per_adu,
         mode.full_well_e,
@@ -132,7 +136,7 @@ def read_out(
 
 @kernel
 def _read_out(
-    light, response, offset, read_noise, dark, blinking, exposure_ms, gain, well, noise_e, shared_offset,
+    light, response, offset, read_noise, dark, blinking, dose, exposure_ms, gain, well, noise_e, shared_offset,
     max_adu, y0, x0, width, binning, seed, frame, out,
 ):  # fmt: skip
     for row in range(out.shape[0]):
@@ -141,7 +145,7 @@ def _read_out(
             for y in range(row * binning, (row + 1) * binning):
                 for x in range(column * binning, (column + 1) * binning):
                     state = stream(seed, frame, (y + y0) * width + x + x0)
-                    mean = exposure_ms * (light[y, x] * response[y, x] + 0.001 * dark[y, x])
+                    mean = dose * light[y, x] * response[y, x] + 0.001 * exposure_ms * dark[y, x]
                     electrons, state = poisson(mean, state)
                     electrons = min(electrons, well)
                     if blinking[y, x] > 0.0 and state & np.uint64(1 << 40):

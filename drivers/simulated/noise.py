@@ -113,7 +113,9 @@ def poisson(mean, state):
         count += 1
     rest = mean - table * POISSON_STEP
     u, state = uniform(state)
-    probability = 1.0 - rest * (1.0 - rest / 2.0 * (1.0 - rest / 3.0 * (1.0 - rest / 4.0 * (1.0 - rest / 5.0))))
+    probability = 1.0 - rest * (
+        1.0 - rest / 2.0 * (1.0 - rest / 3.0 * (1.0 - rest / 4.0 * (1.0 - rest / 5.0)))
+    )
     total, more = probability, 0
     while u > total and more < 8:
         more += 1

@@ -134,7 +134,7 @@ def _filtered(
     padded = tuple(_good_length(n) for n in stack.shape)
     z, y = np.fft.fftfreq(padded[0]), np.fft.fftfreq(padded[1])
     x = np.fft.rfftfreq(padded[2])
-    spectrum = np.fft.rfftn(stack, padded)
+    spectrum = np.fft.rfftn(stack, padded, axes=(0, 1, 2))
     across = np.hypot(y[:, None], x) / fine_um
     for i, frequency in enumerate(z):
         spectrum[i] *= (_shape_spectrum(shape, across, frequency / step_um) / _spline(frequency)).astype(
@@ -142,7 +142,7 @@ def _filtered(
         )
     pixel_y, pixel_x = (np.sinc(f * pixel_size_um / fine_um) / _spline(f) for f in (y, x))
     spectrum *= (pixel_y[:, None] * pixel_x).astype(np.float32)
-    return np.fft.irfftn(spectrum, padded)[:n_z, :n_y, :n_x].astype(np.float32)
+    return np.fft.irfftn(spectrum, padded, axes=(0, 1, 2))[:n_z, :n_y, :n_x].astype(np.float32)
 
 
 def _spline(frequency: Array | float) -> Array | float:

@@ -1,0 +1,172 @@
+"""pymmcore-plus' core for Python devices, with the gaps of version 0.18 filled.
+
+Plain `UniMMCore` (experimental) loads the same devices, but does not open the auto-shutter for a Python camera, knows no
+pixel size of a Python objective turret, names no Python device as the core's camera or stage, keeps stale cache entries,
+sends no `propertyChanged` for Python devices and raises KeyError where C++ devices give RuntimeError.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from drivers.mmcore.loading import fenced_import
+
+with fenced_import():
+    from pymmcore_plus.experimental.unicore import UniMMCore
+
+ROLES = {
+    "Camera": "getCameraDevice",
+    "Shutter": "getShutterDevice",
+    "Focus": "getFocusDevice",
+    "XYStage": "getXYStageDevice",
+}
+
+
+class SimulatedCore(UniMMCore):
+    """A `UniMMCore` whose Python devices behave as C++ ones do."""
+
+    _opened_shutter = False
+
+    # ---- properties
+
+    def getDevicePropertyNames(self, label: str) -> tuple[str, ...]:
+        return tuple(str.__str__(name) for name in super().getDevicePropertyNames(label))
+
+    def getProperty(self, label: str, propName: str) -> Any:
+        if label == "Core" and propName in ROLES:
+            return getattr(self, ROLES[propName])()
+        try:
+            return super().getProperty(label, propName)
+        except KeyError as error:
+            raise RuntimeError(str(error)) from error
+
+    def getPropertyFromCache(self, deviceLabel: str, propName: str) -> Any:
+        if deviceLabel == "Core" and propName in ROLES:
+            return getattr(self, ROLES[propName])()
+        try:
+            return super().getPropertyFromCache(deviceLabel, propName)
+        except KeyError as error:
+            raise RuntimeError(str(error)) from error
+
+    def setProperty(self, label: str, propName: str, propValue: Any) -> None:
+        if not self.isPyDevice(label):
+            super().setProperty(label, propName, propValue)
+            return
+        try:
+            super().setProperty(label, propName, self._as_declared(label, propName, propValue))
+        except KeyError as error:
+            raise RuntimeError(str(error)) from error
+        self._tell(label, propName)
+
+    def setState(self, stateDeviceLabel: str, state: int) -> None:
+        super().setState(stateDeviceLabel, state)
+        self._refresh_state(stateDeviceLabel)
+
+    def setStateLabel(self, stateDeviceLabel: str, stateLabel: str) -> None:
+        super().setStateLabel(stateDeviceLabel, stateLabel)
+        self._refresh_state(stateDeviceLabel)
+
+    def setExposure(self, *args: Any) -> None:
+        super().setExposure(*args)
+        camera = args[0] if len(args) > 1 else self.getCameraDevice()
+        if self.isPyDevice(camera):
+            self.getProperty(camera, "Exposure")
+
+    def waitForDevice(self, label: str) -> None:
+        try:
+            super().waitForDevice(label)
+        except TimeoutError as error:
+            raise RuntimeError(str(error)) from error
+
+    def _as_declared(self, label: str, name: str, value: Any) -> Any:
+        """Return text as the whole number that an integer property allows: configuration files hold text alone."""
+        is_integer = self.hasProperty(label, name) and self.getPropertyType(label, name).name == "Integer"
+        return int(value) if is_integer and isinstance(value, str) and value.isdigit() else value
+
+    def _tell(self, label: str, name: str) -> None:
+        value = self.getProperty(label, name)  # also puts the device's own value into the cache
+        if name in ("State", "Label"):
+            self._refresh_state(label)  # state devices emit by themselves
+        else:
+            self.events.propertyChanged.emit(label, name, str(value))
+
+    def _refresh_state(self, label: str) -> None:
+        if self.isPyDevice(label):
+            for name in ("State", "Label"):
+                if self.hasProperty(label, name):
+                    self.getProperty(label, name)
+
+    # ---- pixel size
+
+    def getCurrentPixelSizeConfig(self, *args: Any) -> str:
+        found = super().getCurrentPixelSizeConfig(*args)
+        read = self.getPropertyFromCache if args and args[0] else self.getProperty
+        for name in () if found else self.getAvailablePixelSizeConfigs():
+            settings = list(self.getPixelSizeConfigData(name))
+            if settings and all(str(read(device, prop)) == str(value) for device, prop, value in settings):
+                return name
+        return found
+
+    def getPixelSizeUm(self, cached: bool = False) -> float:
+        name = self.getCurrentPixelSizeConfig(cached)
+        if not name:
+            return 0.0
+        return self.getPixelSizeUmByID(name) * self._binning() / self.getMagnificationFactor()
+
+    def getPixelSizeAffine(self, cached: bool = False) -> tuple[float, ...]:
+        name = self.getCurrentPixelSizeConfig(cached)
+        if not name:
+            return (0.0,) * 6
+        factor = self._binning() / self.getMagnificationFactor()
+        return tuple(factor * element for element in self.getPixelSizeAffineByID(name))
+
+    def _binning(self) -> float:
+        camera = self.getCameraDevice()
+        has_binning = camera and self.hasProperty(camera, "Binning")
+        return float(self.getProperty(camera, "Binning")) if has_binning else 1.0
+
+    # ---- auto-shutter
+
+    def snapImage(self) -> None:
+        is_ours = self._open_automatically()
+        try:
+            super().snapImage()
+        finally:
+            if is_ours:
+                self._close_again()
+
+    def startSequenceAcquisition(self, *args: Any) -> None:
+        self._open_automatically()
+        super().startSequenceAcquisition(*args)
+
+    def startContinuousSequenceAcquisition(self, *args: Any) -> None:
+        self._open_automatically()
+        super().startContinuousSequenceAcquisition(*args)
+
+    def stopSequenceAcquisition(self, *args: Any) -> None:
+        super().stopSequenceAcquisition(*args)
+        self._close_again()
+
+    def isSequenceRunning(self, *args: Any) -> bool:
+        is_running = super().isSequenceRunning(*args)
+        if not is_running:
+            self._close_again()  # a burst that ended by itself
+        return is_running
+
+    def _open_automatically(self) -> bool:
+        is_ours = (
+            self.getAutoShutter()
+            and self.isPyDevice(self.getCameraDevice())
+            and bool(self.getShutterDevice())
+            and not self._opened_shutter
+        )
+        if is_ours:
+            self.setShutterOpen(True)
+            self._opened_shutter = True
+        return is_ours
+
+    def _close_again(self) -> None:
+        if self._opened_shutter:
+            self._opened_shutter = False
+            if self.getShutterDevice():
+                self.setShutterOpen(False)
