@@ -104,9 +104,11 @@ class InstrumentWatch:
     def is_quiet(self) -> bool:
         """Whether every change so far is published, and every device that was moved was read again, if it can be.
 
-        While frames are taken without a plan (live mode), no device can be.
+        While frames are taken or devices are loaded, none can be.
         """
-        waits_for_hardware = self._settle_from_ns > time.monotonic_ns()
+        waits_for_hardware = (
+            self._is_acquiring() or self._is_loading or self._settle_from_ns > time.monotonic_ns()
+        )
         return not (len(self._changes) or (self._doubtful() and not waits_for_hardware))
 
     # -- what it is

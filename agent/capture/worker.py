@@ -200,7 +200,7 @@ class Capture:
         self._runs.close_journals()
 
     def _wait_s(self) -> float:
-        is_idle = self._watch.is_quiet and not (self._runs.is_any_open or self.publisher.n_held)
+        is_idle = self._is_quiet() and not (self._runs.is_any_open or self.publisher.n_held)
         return _IDLE_WAIT_S if is_idle else self.options.ledger_flush_s
 
     def _take(self, message: object) -> None:
