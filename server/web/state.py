@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from operator import itemgetter
 
 from agent.records import (
     AcquisitionFinished,
     AcquisitionStarted,
     InstrumentDescription,
     Reading,
+    ReadingStatus,
     Record,
     RecordError,
     StateSnapshot,
@@ -27,10 +29,33 @@ MAX_CHANGES = 500
 class Value:
     """One property as it stands."""
 
-    device: str
     property: str
     reading: Reading
     is_changed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """One device and its properties."""
+
+    label: str
+    values: tuple[Value, ...]
+
+    @property
+    def n_changed(self) -> int:
+        """How many properties have changed since the whole state was read."""
+        return sum(value.is_changed for value in self.values)
+
+    @property
+    def n_not_read(self) -> int:
+        """How many properties could not be read although they are there."""
+        failed = (ReadingStatus.FAILED, ReadingStatus.TIMEOUT)
+        return sum(value.reading.status in failed for value in self.values)
+
+    @property
+    def is_notable(self) -> bool:
+        """Whether a person should look at it without asking."""
+        return bool(self.n_changed or self.n_not_read)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,9 +63,14 @@ class StateNow:
     """All properties by device, since when, and how many changes were laid over."""
 
     taken_at: datetime
-    devices: dict[str, list[Value]]
+    devices: tuple[Device, ...]
     state: SystemState
     n_changed: int
+
+    @property
+    def n_values(self) -> int:
+        """How many properties there are in all."""
+        return sum(len(device.values) for device in self.devices)
 
 
 def decoded(latest: LatestRecord | None) -> Record | None:
@@ -68,9 +98,10 @@ def state_now(reads: Reads, instrument_id: str, latest: dict[str, LatestRecord])
         for name, reading in properties.items()
     }
     since = _changes_since(reads, instrument_id, state.taken.wall_at)
-    devices: dict[str, list[Value]] = {}
-    for (device, name), reading in sorted((values | since).items()):
-        devices.setdefault(device, []).append(Value(device, name, reading, (device, name) in since))
+    by_device: dict[str, list[Value]] = {}
+    for (device, name), reading in sorted((values | since).items(), key=itemgetter(0)):
+        by_device.setdefault(device, []).append(Value(name, reading, (device, name) in since))
+    devices = tuple(Device(label, tuple(values)) for label, values in by_device.items())
     return StateNow(state.taken.wall_at, devices, state, len(since))
 
 

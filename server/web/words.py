@@ -75,7 +75,8 @@ def number(value: Any) -> str:
     """
     if value is None:
         return "–"
-    return f"{value:.6g}" if isinstance(value, float) else str(value)
+    # adding zero turns the minus zero of a stage at its origin into zero
+    return f"{value + 0.0:.6g}" if isinstance(value, float) else str(value)
 
 
 def words(name: str) -> str:
