@@ -1,0 +1,27 @@
+"""Camera characterisation from frames that pass by once."""
+
+from qc_routines.camera.dark_current import measure_dark_current
+from qc_routines.camera.dark_noise import measure_dark_noise
+from qc_routines.camera.defects import Defect, measure_defects
+from qc_routines.camera.linearity import measure_linearity
+from qc_routines.camera.moments import PixelMoments, pixel_moments
+from qc_routines.camera.photon_transfer import (
+    PhotonTransferPoint,
+    measure_photon_transfer,
+    photon_transfer_point,
+)
+from qc_routines.camera.uniformity import measure_uniformity
+
+__all__ = [
+    "Defect",
+    "PhotonTransferPoint",
+    "PixelMoments",
+    "measure_dark_current",
+    "measure_dark_noise",
+    "measure_defects",
+    "measure_linearity",
+    "measure_photon_transfer",
+    "measure_uniformity",
+    "photon_transfer_point",
+    "pixel_moments",
+]

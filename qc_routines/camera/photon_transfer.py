@@ -1,0 +1,324 @@
+"""Electrons per count from the noise of light, and with it full well and dynamic range.
+
+EMVA 1288 release 4.0 (https://www.emva.org), section 6: variance - dark variance = K (mean - dark mean), with the
+gain K in ADU per electron. Janesick, Photon Transfer (2007), doi:10.1117/3.725073. Variances are each pixel's own, in
+time: an uneven field does not matter; with two frames they are the well-known halved squared differences of a pair.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from math import log10, sqrt
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qc_routines.advice import OURS, Cause
+from qc_routines.camera.moments import PixelMoments, as_moments
+from qc_routines.camera.pixels import common_variance_adu2, is_trusted, need_frames, need_same_shape
+from qc_routines.errors import InputError
+from qc_routines.protocols import Protocol
+from qc_routines.results import Figure, Measurement, input_of
+from qc_routines.routine import FigureNames, Routine
+
+LINEAR_UP_TO = 0.7
+"""Of the signal at saturation, for the slope: EMVA 1288 release 4.0, section 6.6."""
+
+OUTLIER_FACTOR = 40.0
+"""A pixel whose variance is so many times the mean is a defect: normal noise does so once in 4e9 even in pairs."""
+
+SATURATED_FRACTION = 1e-3
+"""Of a level's pixels at full scale, from which on its variance is cut off."""
+
+LEAST_LEVELS = 3
+OUTLIER_LEVEL_SIGMAS = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class PhotonTransferPoint:
+    """One level of light.
+
+    Attributes
+    ----------
+    signal_adu, variance_adu2 : float
+        Mean less dark mean; variance in time less that in the dark and less what the lamp does.
+    variance_uncertainty_adu2 : float
+        One sigma of the variance.
+    saturated_fraction : float
+        Of the trusted pixels that reached full scale.
+    n_pixels, n_frames : int
+        That entered.
+    """
+
+    signal_adu: float
+    variance_adu2: float
+    variance_uncertainty_adu2: float
+    saturated_fraction: float
+    n_pixels: int
+    n_frames: int
+
+
+def photon_transfer_point(
+    bright: PixelMoments,
+    dark: PixelMoments,
+    trusted: NDArray[np.bool_] | None = None,
+    full_scale_adu: float | None = None,
+) -> PhotonTransferPoint:
+    """Return one level of the photon transfer curve; the maps may then be let go.
+
+    Notes
+    -----
+    A lamp that varies by a relative variance f adds f S(y, x)² to each pixel's variance. f is known from the frames'
+    means, thus mean(S²) f is taken off: exact for any drift or flicker that the whole field shares.
+    """
+    need_frames(bright, 2, "bright")
+    need_frames(dark, 2, "dark")
+    need_same_shape(bright, dark)
+    trusted = is_trusted(dark) if trusted is None else trusted
+    kept = trusted & (bright.variance_adu2 <= OUTLIER_FACTOR * np.mean(bright.variance_adu2[trusted]))
+    signal, variance = (bright.mean_adu - dark.mean_adu)[kept], bright.variance_adu2[kept].astype(np.float64)
+    signal_adu = float(np.mean(signal, dtype=np.float64))
+    unevenness = float(np.mean(np.square(signal, dtype=np.float64))) / signal_adu**2
+    lamp_adu2 = common_variance_adu2(bright) * unevenness
+    dark_adu2 = float(np.mean(dark.variance_adu2[kept], dtype=np.float64)) - common_variance_adu2(dark)
+    mean_adu2, n, n_free = float(np.mean(variance)), int(kept.sum()), bright.n_frames - 1
+    scatter_adu4 = (
+        2.0 * float(np.mean(variance**2)) / (n_free + 2)
+    )  # E(s⁴) = σ⁴ (1 + 2/n) for n degrees of freedom
+    scatter_adu4 = (scatter_adu4 + 4.0 * lamp_adu2 * (unevenness - 1.0) * mean_adu2 / n_free) / n
+    full = full_scale_adu if full_scale_adu is not None else _full_scale_adu(bright)
+    return PhotonTransferPoint(
+        signal_adu=signal_adu,
+        variance_adu2=mean_adu2 - lamp_adu2 - dark_adu2,
+        variance_uncertainty_adu2=sqrt(scatter_adu4),
+        saturated_fraction=float(np.mean(bright.high_adu[kept] >= full)),
+        n_pixels=n,
+        n_frames=bright.n_frames,
+    )
+
+
+def measure_photon_transfer(
+    dark: PixelMoments | Iterable[NDArray[np.generic]],
+    levels: Iterable[PixelMoments | Iterable[NDArray[np.generic]]],
+    full_scale_adu: float | None = None,
+) -> Measurement:
+    """Return gain, conversion, full well, dynamic range from frames at several levels of light.
+
+    Parameters
+    ----------
+    dark : PixelMoments or iterable of ndarray, (y, x)
+        At least two dark frames of the same exposure.
+    levels : iterable of PixelMoments or of iterables of ndarray, (y, x)
+        At least three levels, best ten from 5 % of full scale to beyond saturation, with two frames or more each.
+        A generator is read level by level: memory does not grow with their number.
+    full_scale_adu : float, optional
+        Largest count possible, for a 12-bit camera in 16-bit arrays; otherwise that of the type.
+
+    Raises
+    ------
+    InputError
+        Too few frames or levels; levels that do not differ; no noise that grows with light.
+    """
+    moments = as_moments(dark)
+    trusted = is_trusted(moments)
+    points, refused = [], {}
+    for frames in levels:
+        try:
+            points.append(photon_transfer_point(as_moments(frames), moments, trusted, full_scale_adu))
+        except InputError as error:
+            reason = str(error).split(";")[0]
+            refused[reason] = refused.get(reason, 0) + 1
+    points.sort(key=lambda point: point.signal_adu)
+    return _measurement(points, moments, refused, full_scale_adu)
+
+
+def _measurement(
+    points: Sequence[PhotonTransferPoint],
+    dark: PixelMoments,
+    refused: dict[str, int],
+    full_scale_adu: float | None,
+) -> Measurement:
+    peak = saturation_index(points)
+    is_linear = _linear_levels(points, peak)
+    gain, uncertainty, is_used, r2 = _slope(points, is_linear)
+    trusted = is_trusted(dark)
+    dark_adu2 = float(np.mean(dark.variance_adu2[trusted], dtype=np.float64)) - common_variance_adu2(dark)
+    n_off = sum(is_linear) - sum(is_used)
+    rejected = refused | {"beyond the linear range": len(points) - sum(is_linear), "off the line": n_off}
+    well = points[peak].signal_adu / gain if peak is not None else None
+    return Measurement(
+        routine=ROUTINE.name,
+        version="1",
+        figures=(
+            Figure("gain", gain, "ADU/e-", uncertainty, sum(is_used)),
+            Figure("conversion", 1 / gain, "e-/ADU", uncertainty / gain**2, sum(is_used)),
+            Figure("r2", r2, "1", None, sum(is_used)),
+            *_range_figures(points, peak, well, gain, max(dark_adu2, 0.0)),
+        ),
+        n_used=sum(is_used),
+        n_rejected={reason: n for reason, n in rejected.items() if n},
+        parameters={"linear_up_to": LINEAR_UP_TO, "full_scale_adu": full_scale_adu},
+        inputs=(input_of("mean of dark frames", dark.mean_adu),),
+        remarks=() if peak is not None else ("No level reached saturation: full well is not measured.",),
+        table={
+            "signal_adu": np.array([p.signal_adu for p in points]),
+            "variance_adu2": np.array([p.variance_adu2 for p in points]),
+            "variance_uncertainty_adu2": np.array([p.variance_uncertainty_adu2 for p in points]),
+            "is_used": np.array(is_used),
+        },
+    )
+
+
+def _range_figures(
+    points: Sequence[PhotonTransferPoint], peak: int | None, well: float | None, gain: float, dark_adu2: float
+) -> list[Figure]:
+    """Return full well, best signal-to-noise ratio and dynamic range; EMVA 1288 release 4.0, sections 6.6 and 6.7."""
+    least_e = sqrt(max(dark_adu2 - 1 / 12, 0.24) / gain**2 + 0.25) + 0.5
+    step = None if peak is None else (points[peak + 1].signal_adu - points[peak].signal_adu) / gain / sqrt(12)
+    return [
+        Figure("full_well", well, "e-", step, 1),
+        Figure("saturation_signal", None if well is None else points[-1].signal_adu / gain, "e-", None, 1),
+        Figure("snr_max", None if well is None else sqrt(well), "1", None, 1),
+        Figure("least_signal", least_e, "e-", None, 1),
+        Figure("dynamic_range", None if well is None else 20 * log10(well / least_e), "dB", None, 1),
+    ]
+
+
+def saturation_index(points: Sequence[PhotonTransferPoint]) -> int | None:
+    """Return the last level before the variance falls for good; None when it never does.
+
+    A fall is one by more than 5 sigma below the largest so far, or a level with pixels at full scale.
+    """
+    for i in range(1, len(points)):
+        before, here = points[i - 1], points[i]
+        sigma = sqrt(before.variance_uncertainty_adu2**2 + here.variance_uncertainty_adu2**2)
+        falls = here.variance_adu2 < before.variance_adu2 - max(5 * sigma, 0.02 * before.variance_adu2)
+        if falls or here.saturated_fraction > SATURATED_FRACTION:
+            return i - 1
+    return None
+
+
+def _linear_levels(points: Sequence[PhotonTransferPoint], peak: int | None) -> list[bool]:
+    if len(points) < LEAST_LEVELS:
+        raise InputError(
+            f"expected at least {LEAST_LEVELS} levels of light; got {len(points)} usable. Add some."
+        )
+    last = len(points) - 1 if peak is None else peak
+    limit_adu = points[last].signal_adu * (1.0 if peak is None else LINEAR_UP_TO)
+    chosen = [
+        0 < p.signal_adu <= limit_adu and p.saturated_fraction <= SATURATED_FRACTION and i <= last
+        for i, p in enumerate(points)
+    ]
+    signals_adu = [p.signal_adu for p, is_chosen in zip(points, chosen, strict=True) if is_chosen]
+    if len(signals_adu) < LEAST_LEVELS or signals_adu[-1] < 1.5 * signals_adu[0]:
+        raise InputError(
+            f"expected at least {LEAST_LEVELS} levels below {LINEAR_UP_TO:.0%} of saturation that differ by half; got "
+            f"signals of {[round(s, 1) for s in signals_adu]} ADU. Vary the exposure, mind the shutter and saturation."
+        )
+    return chosen
+
+
+def _slope(
+    points: Sequence[PhotonTransferPoint], is_linear: Sequence[bool]
+) -> tuple[float, float, list[bool], float]:
+    """Return slope through the origin, its uncertainty, the levels used and R²; levels far off the line are left out.
+
+    Weights are 1/u². The uncertainty is widened by the scatter when that is larger than the noise explains.
+    """
+    x = np.array([p.signal_adu for p in points])
+    y = np.array([p.variance_adu2 for p in points])
+    u = np.array([p.variance_uncertainty_adu2 for p in points])
+    used = np.array(is_linear)
+    ratio, ratio_u = (
+        np.divide(y, x, where=x > 0, out=np.zeros_like(x)),
+        np.where(x > 0, u / np.abs(x), np.inf),
+    )
+    middle = np.median(ratio[used])
+    spread = 1.4826 * np.median(np.abs(ratio[used] - middle))
+    used &= np.abs(ratio - middle) <= OUTLIER_LEVEL_SIGMAS * np.maximum(spread, ratio_u)
+    weight = np.divide(1.0, u**2, where=u > 0, out=np.zeros_like(u))[used]
+    x, y = x[used], y[used]
+    slope = float(np.sum(weight * x * y) / np.sum(weight * x**2)) if weight.any() else 0.0
+    if slope <= 0 or used.sum() < LEAST_LEVELS:
+        raise InputError(
+            "expected noise that grows with the light; found none. Are the levels frames of light, taken as they "
+            "came from the camera, without averaging, denoising or compression?"
+        )
+    scatter = float(np.sum(weight * (y - slope * x) ** 2)) / (used.sum() - 1)
+    r2 = 1 - float(np.sum((y - slope * x) ** 2) / np.sum((y - y.mean()) ** 2))
+    return slope, sqrt(max(scatter, 1.0) / float(np.sum(weight * x**2))), used.tolist(), r2
+
+
+def _full_scale_adu(moments: PixelMoments) -> float:
+    dtype = moments.high_adu.dtype
+    return float(np.iinfo(dtype).max) if dtype.kind == "u" else float("inf")
+
+
+def protocol(
+    channel: str = "uniform light", longest_exposure_ms: float = 100.0, n_levels: int = 15
+) -> Protocol:
+    """Return how to acquire a photon transfer curve: pairs at exposures in equal steps, after dark pairs."""
+    exposures_ms = [round(longest_exposure_ms * (i + 1) / n_levels, 3) for i in range(n_levels)]
+    return Protocol(
+        routine=ROUTINE.name,
+        sample="uniform fluorescent slide out of focus, or transmitted light without a sample",
+        sequence={
+            "axis_order": "tpcz",
+            "channels": [{"config": channel, "exposure": exposure} for exposure in exposures_ms],
+            "time_plan": {"interval": 0.0, "loops": 2},
+        },
+        exposure="steady light such that the longest exposure just saturates; then the same exposures in the dark",
+        duration_s=round(2 * sum(exposures_ms) / 1000 * 2 + 0.4 * n_levels, 1),
+        steps=(
+            "Put the slide on and defocus",
+            "Let the lamp warm up",
+            "Take dark frames with the port closed",
+        ),
+        every_days=180,
+        parameters={"n_levels": n_levels, "longest_exposure_ms": longest_exposure_ms},
+        source="EMVA 1288 release 4.0, section 6.2; number of levels: ours",
+    )
+
+
+ROUTINE = Routine(
+    name="photon_transfer",
+    title="Camera gain, full well and dynamic range",
+    measure=measure_photon_transfer,
+    inputs={
+        "dark": "TYX dark counts, ADU; or moments",
+        "levels": "sequence of TYX counts, ADU; or of moments",
+    },
+    figures={
+        "gain": FigureNames("ADU/e-", "System gain K of EMVA 1288"),
+        "conversion": FigureNames("e-/ADU", "Electrons per count, 1/K", None, "conversion factor"),
+        "r2": FigureNames("1", "Of the straight line"),
+        "full_well": FigureNames("e-", "Signal at the last level before the variance falls"),
+        "saturation_signal": FigureNames("e-", "Largest mean signal, where more light adds no more"),
+        "snr_max": FigureNames("1", "Best signal-to-noise ratio of one pixel, square root of the full well"),
+        "least_signal": FigureNames("e-", "Signal that equals its noise"),
+        "dynamic_range": FigureNames("dB", "20 log10 of full well over least signal"),
+    },
+    protocol=protocol,
+    causes=(
+        Cause(
+            "other gain or readout mode than on the data sheet",
+            "Compare gain, readout rate and bit depth with those of the data sheet's figure",
+            ("gain", "conversion", "full_well", "dynamic_range"),
+            OURS,
+        ),
+        Cause(
+            "the camera averages, denoises or corrects frames",
+            "Switch off on-camera processing and compression: they lower the variance",
+            ("gain", "conversion", "r2"),
+            OURS,
+        ),
+        Cause(
+            "light flickers from row to row",
+            "Look for stripes in a difference of two frames; use exposures of whole mains periods or DC light",
+            ("r2", "gain", "conversion"),
+            OURS,
+        ),
+    ),
+)
+"""For the catalogue."""
