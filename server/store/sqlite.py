@@ -120,19 +120,28 @@ class _Savepoint:
 
 def _open_writer(path: Path, does_checkpoint: bool) -> sqlite3.Connection:
     connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False)
-    if sqlite3.sqlite_version_info < SAFE_SQLITE and does_checkpoint:
+    try:
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("PRAGMA synchronous=FULL")
+        if does_checkpoint:
+            _warn_of_old_sqlite(path)
+        else:
+            connection.execute("PRAGMA wal_autocheckpoint=0")
+        _bring_up_to_date(connection, path)
+    except (sqlite3.Error, SettingsError):
+        connection.close()
+        raise
+    return connection
+
+
+def _warn_of_old_sqlite(path: Path) -> None:
+    if sqlite3.sqlite_version_info < SAFE_SQLITE:
         _log.warning(
             "SQLite %s has the WAL-reset bug (fixed in 3.51.3). The collector avoids it by writing through one "
             "connection; do not open %s for writing with other programs while it runs.",
             sqlite3.sqlite_version,
             path.name,
         )
-    connection.execute("PRAGMA journal_mode=WAL")
-    connection.execute("PRAGMA synchronous=FULL")
-    if not does_checkpoint:
-        connection.execute("PRAGMA wal_autocheckpoint=0")
-    _bring_up_to_date(connection, path)
-    return connection
 
 
 def open_reader(path: Path) -> sqlite3.Connection:
@@ -155,7 +164,6 @@ def _bring_up_to_date(connection: sqlite3.Connection, path: Path) -> None:
         connection.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
     connection.execute("COMMIT")
     if version > SCHEMA_VERSION:
-        connection.close()
         raise SettingsError(
             f"{path} was written by a newer collector (schema {version}, this one knows {SCHEMA_VERSION}). "
             "Install that version again."

@@ -354,3 +354,23 @@ def test_odd_json_is_kept_and_can_be_shown_whatever_it_is(running, tools, sender
     with running.browser() as browser:
         assert browser.get(f"/records/{record_id}").status_code == 200
         assert browser.get("/instruments/scope-1").status_code == 200
+
+
+def test_full_disk_is_answered_with_retry_after_and_nothing_of_the_batch_is_kept(
+    running, tools, sender, beats
+):
+    sender.send(beats[:2])
+    limit = running.collector.store._writer.execute
+    (n_pages,) = limit("PRAGMA page_count").fetchone()
+    limit(f"PRAGMA max_page_count={n_pages + 2}")
+    big = tools.Scope(sender).event("x" * 100_000)
+    batch = [*beats[2:], big]
+    prev = tools.chain_over(beats[:2])
+
+    reply = sender.send(batch, first_seq=3, prev=prev, encoding=None)
+
+    assert (reply.status_code, reply.json()["error"]) == (503, "store_unavailable")
+    assert int(reply.headers["Retry-After"]) > 0
+    assert (sender.cursor("spool-a").json()["acked"], n_stored(running)) == (2, 2)
+    limit("PRAGMA max_page_count=1000000")
+    assert sender.send(batch, first_seq=3, prev=prev, encoding=None).json()["acked"] == 11

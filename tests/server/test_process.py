@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import ipaddress
 import json
 import random
 import signal
+import ssl
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import httpx
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 
 from server.store import SqliteStore
 
@@ -255,3 +262,45 @@ def test_backup_of_a_running_collector_is_a_collector(tmp_path, tools):
     with serving(tmp_path / "second") as (_, sender.client):
         assert sender.cursor("spool-a").json()["acked"] == 20
         assert sender.send(beats).json()["n_added"] == 0
+
+
+def test_it_speaks_tls_with_a_certificate_of_its_own(tmp_path):
+    certificate, key = self_signed(tmp_path)
+    config = tmp_path / "server.toml"
+    config.write_text(
+        f"[listen]\nhost = '127.0.0.1'\ntls_certificate = '{certificate}'\ntls_key = '{key}'\n",
+        encoding="utf-8",
+    )
+    said("user", "add", "ada", data=tmp_path, given="correct horse battery\n")
+    with serving(tmp_path, "--config", str(config)) as (_, plain):
+        assert plain.base_url.scheme == "https"
+        trusted = ssl.create_default_context(cafile=certificate)
+        with httpx.Client(base_url=plain.base_url, verify=trusted) as client:
+            reply = client.post("/login", data={"name": "ada", "password": "correct horse battery"})
+            assert reply.status_code == 303
+            assert "secure" in reply.headers["set-cookie"].lower()
+            assert "max-age" in reply.headers["strict-transport-security"]
+
+
+def self_signed(folder: Path) -> tuple[Path, Path]:
+    """Write a certificate for 127.0.0.1 and its key; return both paths."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "collector")])
+    now = datetime.now(UTC)
+    address = x509.IPAddress(ipaddress.ip_address("127.0.0.1"))
+    certificate = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - timedelta(minutes=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([address]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    paths = folder / "cert.pem", folder / "key.pem"
+    paths[0].write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+    paths[1].write_bytes(
+        key.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        )
+    )
+    return paths
