@@ -110,6 +110,7 @@ class Capture:
         self._thread = threading.Thread(target=self._run, name="scopestamp-capture", daemon=True)
         self._settled = threading.Condition()
         self._is_settled = False
+        self._is_stopped = False
         self._n_lost_untold = 0
         self._key_frame_ns = time.monotonic_ns()
         self._retry_ns = self._flushed_ns = 0
@@ -149,7 +150,7 @@ class Capture:
         return self._closer.settle(max(0.0, deadline - time.monotonic())) and is_quiet
 
     def stop(self, timeout_s: float = 10.0) -> bool:
-        """Stop following, publish what is known, and return whether all of it was done in time.
+        """Stop following, publish what is known, and return whether all of it was done in time; once only.
 
         What could not be done in time, such as hashing a large dataset, is done at the next start. An acquisition
         that still runs is closed as interrupted once this process has ended: until then its data is being written.
@@ -159,6 +160,9 @@ class Capture:
         def left_s() -> float:
             return max(0.1, deadline - time.monotonic())
 
+        if self._is_stopped:
+            return True
+        self._is_stopped = True
         self._driver.stop_listening()
         is_settled = self.settle(timeout_s)
         is_polled = self.poller.stop(left_s())

@@ -239,15 +239,18 @@ def test_expected_frames_are_counted_for_uneven_plans(run: Any, shelf: Any, plan
 
 
 def test_capture_that_comes_in_the_middle_stamps_the_rest(core: Any, make_capture: Any, shelf: Any) -> None:
+    from pymmcore_plus.mda import MDAEngine
+
     held, go_on = threading.Event(), threading.Event()
 
-    def hold(image: Any, event: MDAEvent) -> None:
-        if event.index["t"] == 3:
-            held.set()
-            assert go_on.wait(20)
+    class Holding(MDAEngine):
+        def exec_event(self, event: MDAEvent) -> Any:
+            if event.index["t"] == 4:
+                held.set()
+                assert go_on.wait(20)
+            return super().exec_event(event)
 
-    core.mda.events.frameReady.connect(hold)
-    core.mda.engine.use_hardware_sequencing = False
+    core.mda.set_engine(Holding(core, use_hardware_sequencing=False))
     thread = core.run_mda(timelapse(10))
     assert held.wait(20)
     capture = make_capture(core)
