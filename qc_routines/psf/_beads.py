@@ -145,7 +145,9 @@ def noise_bins(stack, is_defect, fits, half_zyx, camera, edges_e, counts, models
 
 
 @kernel
-def spread_out(stack, is_defect, fits, half_zyx, fine, totals, squares, counts):
+def spread_out(
+    stack, is_defect, fits, half_zyx, others_zyx, other_radius, camera, fine, totals, squares, counts
+):
     """Add every bead, its centre moved to the middle of the fine grid, in units of its amplitude.
 
     A voxel at r lands at (r - c) x `fine` from the middle: what lies above the centre stays above it. No value is
@@ -153,7 +155,10 @@ def spread_out(stack, is_defect, fits, half_zyx, fine, totals, squares, counts):
     """
     middle_z, middle_y, middle_x = totals.shape[0] // 2, totals.shape[1] // 2, totals.shape[2] // 2
     for bead in range(fits.shape[0]):
-        values, indices = gather(stack, is_defect, fits[bead, 2:5], half_zyx, fits[:0, 2:5], 0.0, 0.0, 1.0)
+        near = _near(others_zyx, fits[bead, 2:5], half_zyx, other_radius)
+        values, indices = gather(
+            stack, is_defect, fits[bead, 2:5], half_zyx, near, other_radius, camera[0], camera[1]
+        )
         for i in range(values.size):
             z = middle_z + int(np.rint((indices[i, 0] - fits[bead, 2]) * fine))
             y = middle_y + int(np.rint((indices[i, 1] - fits[bead, 3]) * fine))

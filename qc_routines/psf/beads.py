@@ -1,0 +1,202 @@
+"""From a stack to beads with fits and reasons: what PSF and registration have in common.
+
+1. defect pixels; 2. maxima at the expected scale; 3. fits of some of them show the real scale and, where the camera
+is unknown, the noise; 4. a reason for every maximum that is no single whole bead; 5. fits of the rest.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qc_routines._inputs import full_scale_adu
+from qc_routines.conditions import Camera, VoxelSize
+from qc_routines.psf import noise, selection
+from qc_routines.psf._beads import LOOK_COLUMNS, first_looks
+from qc_routines.psf.detection import find_candidates, find_defects
+from qc_routines.psf.fitting import Fits, Widths, fit, in_um, widths_um
+from qc_routines.psf.selection import Reason, Rules
+from qc_routines.theory import FWHM_PER_SIGMA
+
+FIT_REACH_FWHM = 2.0
+"""Half axes of the ellipsoid that is fitted; within 2 % of the precision that all voxels would give."""
+
+KEPT_OUT_SHARE = 0.9
+"""Half axes, as a share of the fitted ellipsoid's, of what is left out about a neighbour: there its light is below
+1 e-3 of its peak."""
+
+THRESHOLD_SIGMA = 8.0
+UNKNOWN_FWHM_VOXELS = 4.0
+N_PILOTS = 32
+SAME_SCALE = (0.6, 1.6)
+"""Ratio of real to searched FWHM within which a search need not be repeated."""
+
+FULL_SCALES = {2**bits - 1 for bits in range(8, 17)}
+
+
+@dataclass(frozen=True, slots=True)
+class Beads:
+    """All candidates of a stack, brightest against the noise first, and the fits of those that are beads.
+
+    Attributes
+    ----------
+    reason : ndarray of str, shape (n,)
+        Why a candidate was left out; empty for beads.
+    centre_zyx : ndarray, shape (n, 3)
+        Voxels; of the light, for beads of the fit.
+    looks : dict of ndarray, shape (n,)
+        Columns of `_beads.LOOK_COLUMNS`.
+    fits : Fits
+        Of the beads alone, in the order of the candidates.
+    parameters_um, covariance_um : ndarray, shape (m, 11), (m, 11, 11)
+        Of the beads alone, lengths in um.
+    widths : Widths
+        Of the beads alone.
+    fwhm_zyx : ndarray, shape (3,)
+        Typical FWHM, voxels.
+    noise : ndarray, shape (3,)
+        Offset (ADU), conversion (e-/ADU), read noise variance (e-^2).
+    is_defect : ndarray, shape (y, x)
+        Pixels that took part in nothing.
+    """
+
+    reason: NDArray[np.str_]
+    centre_zyx: NDArray[np.float64]
+    looks: dict[str, NDArray[np.float64]]
+    fits: Fits
+    parameters_um: NDArray[np.float64]
+    covariance_um: NDArray[np.float64]
+    widths: Widths
+    fwhm_zyx: NDArray[np.float64]
+    noise: NDArray[np.float64]
+    is_defect: NDArray[np.bool_]
+
+    @property
+    def is_bead(self) -> NDArray[np.bool_]:
+        """Which candidates are beads."""
+        return self.reason == Reason.NONE
+
+    @property
+    def n_rejected(self) -> dict[str, int]:
+        """Reason to number of candidates."""
+        return {
+            r.value: int(n) for r in Reason if r is not Reason.NONE and (n := (self.reason == r.value).sum())
+        }
+
+    @property
+    def half_zyx(self) -> NDArray[np.float64]:
+        """Half axes of the ellipsoid that was fitted, voxels."""
+        return FIT_REACH_FWHM * self.fwhm_zyx
+
+    @property
+    def others_zyx(self) -> NDArray[np.float64]:
+        """Centres of everything that is no hot pixel and no side lobe, voxels."""
+        return _rivals(self.centre_zyx, self.reason)
+
+
+def find_and_fit(
+    stack: NDArray[np.generic],
+    voxel: VoxelSize,
+    expected_fwhm_um: tuple[float, float, float] | None,
+    camera: Camera | None,
+    rules: Rules,
+) -> Beads:
+    """Return the beads of a stack (z, y, x), counts in ADU, C order."""
+    is_defect = find_defects(stack)
+    fwhm = np.full(3, UNKNOWN_FWHM_VOXELS)
+    if expected_fwhm_um is not None:
+        fwhm = np.array(expected_fwhm_um) / voxel.zyx_um
+    scale_adu = full_scale_adu(stack, camera.full_scale_adu if camera else None)
+    known = noise.of_camera(camera) if camera else None
+    looks = _searched(stack, is_defect, fwhm, scale_adu, rules)
+    pilot_fwhm, model = _pilots(stack, is_defect, looks, fwhm, known, rules)
+    ratio = pilot_fwhm / fwhm
+    if (ratio < SAME_SCALE[0]).any() or (ratio > SAME_SCALE[1]).any():
+        looks = _searched(stack, is_defect, pilot_fwhm, scale_adu, rules)
+        pilot_fwhm, model = _pilots(stack, is_defect, looks, pilot_fwhm, known, rules)
+    return _fitted(stack, is_defect, looks, pilot_fwhm, model, voxel, rules)
+
+
+def _searched(stack, is_defect, fwhm, scale_adu, rules) -> dict[str, NDArray[np.float64]]:
+    found = find_candidates(stack, is_defect, fwhm, THRESHOLD_SIGMA)
+    looks = np.empty((len(found.score), len(LOOK_COLUMNS)))
+    first_looks(stack, is_defect, found.centre_zyx, FIT_REACH_FWHM * fwhm, scale_adu, looks)
+    looks = looks[np.isfinite(looks[:, 2:5]).all(axis=1)]
+    looks = looks[selection.distinct(looks[:, 2:5], fwhm, rules)]
+    columns = dict(zip(LOOK_COLUMNS, looks.T, strict=True))
+    if np.isfinite(scale_adu) and columns["peak_adu"].size:
+        highest = columns["peak_adu"].max()
+        if highest in FULL_SCALES and (columns["peak_adu"] == highest).sum() > 1:
+            columns["n_saturated"] = np.maximum(columns["n_saturated"], columns["peak_adu"] == highest)
+    return columns
+
+
+def _starts(looks, fwhm, model) -> NDArray[np.float64]:
+    starts = np.zeros((len(looks["z"]), 11))
+    starts[:, 0] = (looks["background_adu"] - model[0]) * model[1]
+    starts[:, 1] = np.maximum(looks["amplitude_adu"] * model[1], 1e-12)
+    starts[:, 2:5] = np.column_stack([looks["z"], looks["y"], looks["x"]])
+    starts[:, 5:8] = (FWHM_PER_SIGMA / fwhm) ** 2
+    return starts
+
+
+def _pilots(stack, is_defect, looks, fwhm, known, rules) -> tuple[NDArray, NDArray]:
+    """Return the typical FWHM, voxels, and the noise model, from some candidates spread over all brightnesses."""
+    reasons = selection.before_fit(looks, stack.shape, fwhm, rules)
+    usable = np.flatnonzero(reasons == Reason.NONE)
+    some = usable[:: max(1, len(usable) // N_PILOTS)]
+    model = known if known is not None else np.array([0.0, 1.0, 1.0])
+    if some.size == 0:
+        return fwhm, model
+    few = {name: column[some] for name, column in looks.items()}
+    if known is None:
+        level, height = np.median(few["background_adu"]), max(np.median(few["amplitude_adu"]), 1e-9)
+        model = noise.guessed(stack, float(level), float(height))
+    for _ in range(2):
+        fits = fit(stack, is_defect, _starts(few, fwhm, model), FIT_REACH_FWHM * fwhm, model)
+        good = (fits.quality["has_converged"] > 0) & np.isfinite(fits.covariance[:, 1, 1])
+        if not good.any():
+            return fwhm, model
+        parameters = fits.parameters[good]
+        reach = FIT_REACH_FWHM * fwhm
+        fwhm = np.median(widths_um(parameters, fits.covariance[good]).fwhm_zyx_um, axis=0)
+        fwhm = np.clip(fwhm, 0.5, np.array(stack.shape) / 2)
+        if known is None:
+            model = noise.from_beads(stack, is_defect, parameters, reach, model)
+    return fwhm, model
+
+
+def _rivals(centre_zyx: NDArray[np.float64], reason: NDArray[np.str_]) -> NDArray[np.float64]:
+    is_rival = (reason != Reason.HOT_PIXEL) & (reason != Reason.SIDE_LOBE)
+    return np.ascontiguousarray(centre_zyx[is_rival])
+
+
+def _fitted(stack, is_defect, looks, fwhm, model, voxel, rules) -> Beads:
+    reason = selection.before_fit(looks, stack.shape, fwhm, rules)
+    centre = np.column_stack([looks["z"], looks["y"], looks["x"]])
+    at = np.flatnonzero(reason == Reason.NONE)
+    starts = _starts(looks, fwhm, model)[at]
+    half = FIT_REACH_FWHM * fwhm
+    fits = fit(
+        stack, is_defect, starts, half, model,
+        others_zyx=_rivals(centre, reason), other_radius=KEPT_OUT_SHARE,
+    )  # fmt: skip
+    voxel_um = np.array(voxel.zyx_um)
+    is_lost = ~np.isfinite(fits.parameters).all(axis=1) | ~np.isfinite(fits.covariance).all(axis=(1, 2))
+    reason[at[is_lost]] = Reason.NOT_FITTED
+    at, fits = at[~is_lost], _only(fits, ~is_lost)
+    parameters_um, covariance_um = in_um(fits, voxel_um)
+    reason[at] = selection.after_fit(fits, widths_um(parameters_um, covariance_um), rules)
+    is_good = reason[at] == Reason.NONE
+    at, fits = at[is_good], _only(fits, is_good)
+    parameters_um, covariance_um = in_um(fits, voxel_um)
+    centre[at] = fits.parameters[:, 2:5]
+    widths = widths_um(parameters_um, covariance_um)
+    return Beads(reason, centre, looks, fits, parameters_um, covariance_um, widths, fwhm, model, is_defect)
+
+
+def _only(fits: Fits, keep: NDArray[np.bool_]) -> Fits:
+    quality = {name: column[keep] for name, column in fits.quality.items()}
+    return Fits(fits.parameters[keep], fits.covariance[keep], quality)

@@ -1,0 +1,72 @@
+"""What is known of a stack's noise: from the camera's calibration, else from the beads themselves.
+
+A noise model is a row of three: offset (ADU), conversion (e-/ADU), read noise variance (e-^2). A voxel of mean count m
+has variance (m - offset)/conversion + variance/conversion^2, ADU^2: a straight line a + b m. Where the camera is
+unknown, a and b are fitted to the squared residuals of some beads; then offset 0, conversion 1/b and variance a/b^2
+stand for that line, and nothing else.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qc_routines.conditions import Camera
+from qc_routines.psf._beads import noise_bins
+
+N_LEVELS = 24
+LEAST_SLOPE = 1e-3
+"""Smallest share of the variance at a bead's peak that is taken to be shot noise; keeps 1/b finite."""
+
+
+def of_camera(camera: Camera) -> NDArray[np.float64]:
+    """Return the noise model of a calibrated camera."""
+    return np.array([camera.offset_adu, camera.conversion_e_per_adu, camera.read_noise_e**2])
+
+
+def of_line(a_adu2: float, b_adu: float) -> NDArray[np.float64]:
+    """Return the noise model of a line of variance against mean count."""
+    return np.array([0.0, 1 / b_adu, a_adu2 / b_adu**2])
+
+
+def guessed(stack: NDArray[np.generic], background_adu: float, amplitude_adu: float) -> NDArray[np.float64]:
+    """Return a noise model that is good enough to start with: measured at the background, fourfold at the peak.
+
+    The measured part is the median difference of neighbouring pixels of one row in the middle plane's neighbourhood,
+    which beads hardly touch.
+    """
+    some = stack[:: max(1, stack.shape[0] // 8), :: max(1, stack.shape[1] // 64)]
+    steps = np.abs(np.diff(some.astype(np.float64), axis=2))
+    steps = steps[np.isfinite(steps)]
+    noise_adu = float(np.median(steps)) / 0.954 if steps.size else 0.0
+    noise_adu = max(noise_adu, 1e-4 * amplitude_adu)
+    slope = 3 * noise_adu**2 / amplitude_adu
+    return of_line(noise_adu**2 - slope * background_adu, slope)
+
+
+def from_beads(
+    stack: NDArray[np.generic],
+    is_defect: NDArray[np.bool_],
+    parameters: NDArray[np.float64],
+    half_zyx: NDArray[np.float64],
+    guess: NDArray[np.float64],
+) -> NDArray[np.float64]:
+    """Return the noise model that the residuals of fitted beads show; the guess where they show none.
+
+    `parameters` (n, 11) are finite fits made under the guess. Squared residuals are averaged by level of the model
+    and a line is fitted to them, weighted with the inverse of their own variance 2 v^2/n.
+    """
+    offset_adu, e_per_adu, _ = guess
+    lowest, highest = parameters[:, 0].min(), (parameters[:, 0] + parameters[:, 1]).max()
+    edges = lowest + (highest - lowest) * np.linspace(0, 1, N_LEVELS + 1)[1:] ** 2
+    sums = np.zeros((3, N_LEVELS))
+    noise_bins(stack, is_defect, parameters, half_zyx, guess, edges, *sums)
+    counts, models, squares = sums[:, sums[0] >= 30]
+    if counts.size < 3 or not squares.min() > 0:
+        return guess
+    mean_adu = models / counts / e_per_adu + offset_adu
+    variance_adu2 = squares / counts / e_per_adu**2
+    weight = counts / 2 / variance_adu2**2
+    slope, _ = np.polyfit(mean_adu, variance_adu2, 1, w=np.sqrt(weight))
+    slope = max(slope, LEAST_SLOPE * variance_adu2[0] / np.ptp(mean_adu))
+    return of_line(float(np.average(variance_adu2 - slope * mean_adu, weights=weight)), slope)

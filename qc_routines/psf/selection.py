@@ -1,0 +1,146 @@
+"""Which candidates are single, whole beads. Each of the others is left out for one named reason.
+
+Distances are in FWHM along each axis, so that one rule holds for every objective and every voxel.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qc_routines.psf.fitting import Fits, Widths
+
+
+class Reason(StrEnum):
+    """Why a candidate is not measured; empty for a bead that is. The first that holds is given."""
+
+    NONE = ""
+    HOT_PIXEL = "hot pixel"
+    SATURATED = "saturated"
+    SIDE_LOBE = "side lobe"
+    LATERAL_EDGE = "lateral edge"
+    AXIAL_EDGE = "axial edge"
+    CROWDED = "crowded"
+    NOT_FITTED = "not fitted"
+    TOO_DIM = "too dim"
+    POOR_FIT = "poor fit"
+    ODD_SIZE = "odd size"
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """Limits of what counts as a bead; distances in FWHM. All are ours.
+
+    Attributes
+    ----------
+    same_fwhm : float
+        Maxima closer than this are one object.
+    crowded_fwhm : float
+        A neighbour closer than this disturbs the fit.
+    edge_fwhm : float
+        A centre closer than this to the end of the stack is not seen whole.
+    side_lobe_fwhm, side_lobe_share : float
+        A maximum this close to another and dimmer than this share of it is taken for part of its PSF.
+    sharpest : float
+        Brightest voxel over its neighbours: above, no lens made it.
+    least_snr : float
+        Amplitude over its standard error.
+    least_r_squared : float
+        Share of the explainable variance that the Gaussian explains.
+    odd_size : float
+        Ratio to the median FWHM, up or down, beyond which it is a cluster or dirt.
+    """
+
+    same_fwhm: float = 0.8
+    crowded_fwhm: float = 2.2
+    edge_fwhm: float = 1.0
+    side_lobe_fwhm: float = 4.0
+    side_lobe_share: float = 0.05
+    sharpest: float = 0.85
+    least_snr: float = 8.0
+    least_r_squared: float = 0.7
+    odd_size: float = 2.0
+
+
+def distinct(
+    centre_zyx: NDArray[np.float64], fwhm_zyx: NDArray[np.float64], rules: Rules
+) -> NDArray[np.intp]:
+    """Return the candidates that are no second maximum of a brighter one before them in the row."""
+    kept: list[int] = []
+    for i, centre in enumerate(centre_zyx / fwhm_zyx):
+        others = centre_zyx[kept] / fwhm_zyx
+        if not kept or ((others - centre) ** 2).sum(axis=1).min() >= rules.same_fwhm**2:
+            kept.append(i)
+    return np.array(kept, np.intp)
+
+
+def before_fit(
+    looks: dict[str, NDArray[np.float64]],
+    shape: tuple[int, ...],
+    fwhm_zyx: NDArray[np.float64],
+    rules: Rules,
+) -> NDArray[np.str_]:
+    """Return a reason for each candidate that is not worth a fit."""
+    centre = np.column_stack([looks["z"], looks["y"], looks["x"]])
+    room = np.minimum(centre, np.array(shape) - 1 - centre) / fwhm_zyx
+    is_hot = looks["sharpness"] > rules.sharpest
+    is_lobe, is_crowded = _neighbours(centre / fwhm_zyx, looks["amplitude_adu"], is_hot, rules)
+    return _first_that_holds(
+        len(centre),
+        {
+            Reason.HOT_PIXEL: is_hot,
+            Reason.SATURATED: looks["n_saturated"] > 0,
+            Reason.SIDE_LOBE: is_lobe,
+            Reason.LATERAL_EDGE: room[:, 1:].min(axis=1, initial=np.inf) < rules.edge_fwhm,
+            Reason.AXIAL_EDGE: room[:, 0] < rules.edge_fwhm,
+            Reason.CROWDED: is_crowded,
+            Reason.NOT_FITTED: ~np.isfinite(centre).all(axis=1),
+        },
+    )
+
+
+def after_fit(fits: Fits, widths: Widths, rules: Rules) -> NDArray[np.str_]:
+    """Return a reason for each fit that is not worth a number; sizes are compared with the median of the others."""
+    amplitude, error = fits.parameters[:, 1], np.sqrt(fits.covariance[:, 1, 1])
+    explained = fits.quality["r_squared"] / np.maximum(fits.quality["r_squared_possible"], 1e-3)
+    is_lost = (fits.quality["has_converged"] == 0) | ~np.isfinite(error)
+    reasons = {
+        Reason.NOT_FITTED: is_lost,
+        Reason.TOO_DIM: amplitude < rules.least_snr * error,
+        Reason.POOR_FIT: explained < rules.least_r_squared,
+    }
+    so_far = _first_that_holds(len(amplitude), reasons)
+    is_good = so_far == Reason.NONE
+    if is_good.any():
+        ratio = widths.fwhm_zyx_um / np.median(widths.fwhm_zyx_um[is_good], axis=0)
+        is_odd = (ratio > rules.odd_size) | (ratio < 1 / rules.odd_size)
+        so_far[is_good & is_odd.any(axis=1)] = Reason.ODD_SIZE
+    return so_far
+
+
+def _neighbours(
+    centre_fwhm: NDArray[np.float64],
+    amplitude: NDArray[np.float64],
+    is_hot: NDArray[np.bool_],
+    rules: Rules,
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Return which are part of a brighter one's PSF, and which have a neighbour too close that is not."""
+    is_lobe, is_crowded = np.zeros((2, len(amplitude)), bool)
+    for i in range(len(amplitude)):
+        distance2 = ((centre_fwhm - centre_fwhm[i]) ** 2).sum(axis=1)
+        is_other = (distance2 > 0) & ~is_hot
+        is_master = is_other & (amplitude[i] < rules.side_lobe_share * amplitude)
+        is_lobe[i] = (is_master & (distance2 < rules.side_lobe_fwhm**2)).any()
+        is_rival = is_other & (amplitude > rules.side_lobe_share * amplitude[i])
+        is_crowded[i] = (is_rival & (distance2 < rules.crowded_fwhm**2)).any()
+    return is_lobe, is_crowded
+
+
+def _first_that_holds(n: int, tests: dict[Reason, NDArray[np.bool_]]) -> NDArray[np.str_]:
+    reasons = np.full(n, Reason.NONE.value, dtype="U16")
+    for reason, holds in reversed(tests.items()):
+        reasons[holds] = reason.value
+    return reasons
