@@ -31,9 +31,12 @@ def test_only_the_collector_checkpoints(tmp_path):
 
 
 def test_readers_cannot_write(tmp_path):
-    with closing(SqliteStore(tmp_path)) as store, closing(sqlite.open_reader(store.path)) as reader:
-        with pytest.raises(sqlite3.OperationalError, match="readonly"):
-            reader.execute("DELETE FROM users")
+    with (
+        closing(SqliteStore(tmp_path)) as store,
+        closing(sqlite.open_reader(store.path)) as reader,
+        pytest.raises(sqlite3.OperationalError, match="readonly"),
+    ):
+        reader.execute("DELETE FROM users")
 
 
 def test_file_of_a_newer_collector_is_left_alone(tmp_path):
@@ -59,5 +62,5 @@ def test_folder_that_cannot_be_made_is_said_in_words(tmp_path):
 def test_sqlite_with_the_wal_reset_bug_is_told_once(tmp_path, monkeypatch, caplog, version, n_warnings):
     monkeypatch.setattr(sqlite3, "sqlite_version_info", version)
     with caplog.at_level(logging.WARNING), closing(SqliteStore(tmp_path)):
-        closing(SqliteStore(tmp_path, does_checkpoint=False)).thing.close()
+        SqliteStore(tmp_path, does_checkpoint=False).close()
     assert len(caplog.records) == n_warnings
