@@ -24,14 +24,14 @@ class Fault:
 
 def objective_damaged(truth: Truth) -> Truth:
     pupil = replace(
-        truth.pupil, astigmatism_nm=55.0, astigmatism_angle_deg=25.0, coma_nm=45.0, coma_angle_deg=70.0
+        truth.pupil, astigmatism_nm=85.0, astigmatism_angle_deg=25.0, coma_nm=60.0, coma_angle_deg=70.0
     )
     return replace(truth, pupil=pupil)
 
 
 def correction_collar_off(truth: Truth) -> Truth:
     return replace(
-        truth, pupil=replace(truth.pupil, coverslip_error_um=truth.pupil.coverslip_error_um + 20.0)
+        truth, pupil=replace(truth.pupil, coverslip_error_um=truth.pupil.coverslip_error_um + 40.0)
     )
 
 
@@ -98,7 +98,7 @@ FAULTS: dict[str, Fault] = {
     for fault in (
         Fault("objective damaged", "front lens hit: astigmatism and coma", objective_damaged),
         Fault(
-            "correction collar off", "set for a cover glass 20 um thinner than it is", correction_collar_off
+            "correction collar off", "set for a cover glass 40 um thinner than it is", correction_collar_off
         ),
         Fault("wrong immersion", "oil whose index is 0.012 too low", wrong_immersion),
         Fault("chromatic shift", "channels four times further apart", chromatic_shift),

@@ -17,6 +17,7 @@ Array = NDArray[np.float64]
 GRID_PITCH_UM = 15.0
 SMALLEST_PAIR_UM, LARGEST_PAIR_UM, PAIR_STEP_UM = 0.10, 1.20, 0.05
 PAIR_PITCH_UM = 8.0
+POINT = Shape()
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,7 @@ class Slide:
     label: str
     arrangement: str
     """"random", "grid", "pairs" or "empty"."""
-    shape: Shape = Shape()
+    shape: Shape = POINT
     pitch_um: float = 12.0
     object_photons: float = 0.0
     """Emission of one object, or of 1 um of line."""
