@@ -58,14 +58,14 @@ def make_core(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Any]]:
     monkeypatch.setenv("PATH", os.environ["PATH"])  # every core appends its adapters' folder
     made: list[Any] = []
 
-    def make(**python_devices: Any) -> Any:
-        if not python_devices:
+    def make(core_type: Any = None, **python_devices: Any) -> Any:
+        if core_type is None and not python_devices:
             made.append(load_core("demo"))
             return made[-1]
         with fenced_import():
             from pymmcore_plus import find_micromanager
             from pymmcore_plus.experimental.unicore import UniMMCore
-        core = UniMMCore(adapter_paths=[find_micromanager()])
+        core = (core_type or UniMMCore)(adapter_paths=[find_micromanager()])
         made.append(core)
         core.loadSystemConfiguration("MMConfig_demo.cfg")
         for label, device in python_devices.items():

@@ -64,7 +64,9 @@ def test_ledger_tells_what_the_engine_told(core: Any, run: Any, shelf: Any) -> N
         assert frame["camera"] == meta["camera_device"]
         assert (frame["x_um"], frame["y_um"], frame["z_um"]) == tuple(meta["position"][a] for a in "xyz")
         assert frame["z_um"] == pytest.approx(event.z_pos)
-        assert frame["x_um"] == pytest.approx(event.x_pos, abs=0.02)  # a demo stage moves in steps of 0.015 um
+        assert frame["x_um"] == pytest.approx(
+            event.x_pos, abs=0.02
+        )  # a demo stage moves in steps of 0.015 um
         assert frame["position_how"] == How.HARDWARE
     assert [frame["frame"] for frame in frames] == list(range(24))
     seen = [frame["seen_monotonic_ns"] for frame in frames]
@@ -108,7 +110,9 @@ def test_start_and_end_tell_plan_images_and_counts(run: Any, shelf: Any) -> None
 def test_states_before_and_after_are_the_hardwares(core: Any, run: Any, shelf: Any) -> None:
     core.setPosition("Z", 33)
     core.waitForDevice("Z")
-    assert core.getPropertyFromCache("Z", "Position") != "33.0000", "the cache tells the truth; this test is void"
+    assert core.getPropertyFromCache("Z", "Position") != "33.0000", (
+        "the cache tells the truth; this test is void"
+    )
     run(timelapse(3))
     record = shelf.one(AcquisitionFinished)
     for state in (record.before, record.after):
@@ -160,7 +164,9 @@ def test_errored_acquisition_keeps_its_frames(core: Any, make_capture: Any, shel
     assert (record.frames.expected, record.frames.dropped) == (5, 3)
 
 
-def test_acquisition_that_fails_before_its_first_frame_is_told(core: Any, make_capture: Any, shelf: Any) -> None:
+def test_acquisition_that_fails_before_its_first_frame_is_told(
+    core: Any, make_capture: Any, shelf: Any
+) -> None:
     capture = make_capture(core)
     core.setCameraDevice("")
     with pytest.raises((RuntimeError, ValueError)):
@@ -225,7 +231,13 @@ def test_sequence_without_an_end_has_no_expected_count(run: Any, shelf: Any) -> 
     ("plan", "n_frames"),
     [
         ({"channels": ["DAPI", {"config": "FITC", "do_stack": False}], "z_plan": {"range": 4, "step": 1}}, 6),
-        ({"channels": ["DAPI", {"config": "FITC", "acquire_every": 2}], "time_plan": {"interval": 0, "loops": 4}}, 6),
+        (
+            {
+                "channels": ["DAPI", {"config": "FITC", "acquire_every": 2}],
+                "time_plan": {"interval": 0, "loops": 4},
+            },
+            6,
+        ),
         ({"stage_positions": [{"x": 0, "sequence": {"z_plan": {"range": 2, "step": 1}}}, {"x": 1}]}, 4),
         ({"grid_plan": {"rows": 2, "columns": 3}, "channels": ["DAPI"]}, 6),
         ({"time_plan": [{"interval": 0, "loops": 2}, {"interval": 0.001, "loops": 3}]}, 4),
@@ -330,7 +342,9 @@ def test_no_image_is_kept(core: Any, make_capture: Any, shelf: Any) -> None:
     images: list[weakref.ref[Any]] = []
     capture = make_capture(core)
     real, gate = capture.queue.get, threading.Event()
-    capture.queue.get = lambda timeout_s: real(timeout_s) if gate.wait(20) else None  # nothing is taken meanwhile
+    capture.queue.get = lambda timeout_s: (
+        real(timeout_s) if gate.wait(20) else None
+    )  # nothing is taken meanwhile
     core.mda.events.frameReady.connect(lambda image: images.append(weakref.ref(image)))
     core.mda.run(timelapse(20))
     gc.collect()
@@ -379,7 +393,9 @@ def test_user_objects_as_outputs_cannot_end_the_run(core: Any, make_capture: Any
     assert shelf.one(AcquisitionFinished).reason is FinishReason.COMPLETED
 
 
-def test_ledger_is_batched_in_a_long_run(core: Any, run: Any, shelf: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ledger_is_batched_in_a_long_run(
+    core: Any, run: Any, shelf: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("agent.capture.acquisition.BATCH_FRAMES", 10)
     run(timelapse(25))
     assert [(ledger.first_frame, len(ledger.columns.frame)) for ledger in shelf.of(FrameLedger)] == [
