@@ -5,12 +5,13 @@
     <data>/spool/<session>.lock                              held while the session's writer lives
     <data>/spool/<session>/<lane>-<spool_id>/<first_seq>.seg
     <data>/spool/<session>/<lane>-<spool_id>/cursor          how far the collector has acknowledged
-    <data>/spool/<session>/<lane>-<spool_id>/open            there while the writer may still append
+    <data>/spool/<session>/<lane>-<spool_id>.open            there while the writer may still append
     <data>/poison/                                           records that can never be sent, with the reason
     <data>/bad/                                              damaged segments, for a person to look at
 
-A *session* is one process that captures. The lock lies beside the folder and is taken before the folder is made, so
-that a folder without a held lock has no writer and never will have one again.
+A *session* is one process that captures. Its lock lies beside the folder and is taken before the folder is made; so is
+the open mark of a spool. A folder without a held lock or without a mark will therefore never be written again, and a
+drainer may delete it once it is empty: there is no moment at which a new one looks like an old one.
 """
 
 from __future__ import annotations
@@ -88,7 +89,7 @@ class SpoolFolder:
     @property
     def open_mark(self) -> Path:
         """File that the writer removes when it is done with the spool; removing needs no space on a full disk."""
-        return self.path / "open"
+        return self.path.with_name(self.path.name + ".open")
 
     def segments(self) -> list[tuple[int, Path]]:
         """Return (first sequence number, file) of every segment, in order."""

@@ -24,6 +24,7 @@ _LANE_OF_KIND = {
     "qc_result": Lane.CRITICAL,
     "gap": Lane.CRITICAL,
     "instrument": Lane.EVENTS,
+    "instrument_profile": Lane.EVENTS,
     "state_change": Lane.EVENTS,
     "agent_event": Lane.EVENTS,
     "state_snapshot": Lane.SNAPSHOTS,

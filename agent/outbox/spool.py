@@ -50,10 +50,10 @@ class Spool:
         self._folder = SpoolFolder(session / f"{lane}-{self.spool_id}", lane, self.spool_id)
         self._file = -1
         self._length = 0
-        self._folder.path.mkdir()
         try:
+            self._folder.open_mark.touch()  # before the folder: one without a mark is deleted by the drainer
+            self._folder.path.mkdir()
             Cursor(self._folder.path).create()
-            self._folder.open_mark.touch()
             self._open_segment(created_at)
             sync_folder(session)
         except OSError:
@@ -146,5 +146,6 @@ class Spool:
         with suppress(OSError):
             remove_file(self._folder.segment(1))
             remove_file(self._folder.path / CURSOR_NAME)
-            remove_file(self._folder.open_mark)
             self._folder.path.rmdir()
+        with suppress(OSError):
+            remove_file(self._folder.open_mark)

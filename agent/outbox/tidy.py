@@ -42,6 +42,7 @@ def remove_spool(data_dir: Path, spool: SpoolFolder, damaged: set[Path]) -> None
         for path in sorted(spool.path.iterdir(), key=lambda path: path.name == CURSOR_NAME):
             remove_file(path)
         spool.path.rmdir()
+        remove_file(spool.open_mark)
 
 
 def remove_empty_sessions(data_dir: Path) -> None:

@@ -66,6 +66,7 @@ def test_every_kind_has_a_lane(make):
         "qc_result": "critical",
         "gap": "critical",
         "instrument": "events",
+        "instrument_profile": "events",
         "state_change": "events",
         "agent_event": "events",
         "state_snapshot": "snapshots",

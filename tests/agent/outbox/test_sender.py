@@ -426,3 +426,26 @@ def test_a_spool_that_was_ended_is_deleted_while_its_process_lives(outbox, sende
     spool.open_mark.unlink()  # as the writer does after an append that failed
     sender.drain_once()
     assert not spool.path.exists() and numbers(collector) == [1]
+
+
+def test_new_sessions_are_never_taken_for_old_ones(data_dir, outbox, sender, collector, make):
+    """A drainer that runs all the time meets every new folder in its first instant."""
+    stop = threading.Event()
+
+    def drain_on() -> None:
+        while not stop.is_set():
+            sender.drain_once()
+
+    thread = threading.Thread(target=drain_on)
+    thread.start()
+    try:
+        for n in range(30):
+            with Outbox.open(data_dir, clock=Clock(), free_space=lambda: 100 << 30) as other:
+                other.put(make.event(n), make.heartbeat())
+    finally:
+        stop.set()
+        thread.join(60)
+    assert not thread.is_alive()
+    sender.drain_once()
+    assert numbers(collector) == list(range(30))
+    assert all_spools(data_dir) == []
