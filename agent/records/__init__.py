@@ -71,7 +71,7 @@ from agent.records._profile import (
     RelatedThing,
     Rights,
 )
-from agent.records._qc import QcInput, QcMetric, QcResult, QcStatus
+from agent.records._qc import QcAdvice, QcInput, QcMetric, QcResult, QcStatus
 from agent.records._state import Cause, Change, SnapshotReason, StateChange, StateSnapshot, SystemState
 
 __all__ = [
@@ -123,6 +123,7 @@ __all__ = [
     "Profile",
     "PropertyDescription",
     "PropertyRef",
+    "QcAdvice",
     "QcInput",
     "QcMetric",
     "QcResult",

@@ -43,6 +43,14 @@ class QcInput(Frozen):
     sha256: str = Field(description="Of the file, or of the array in C order, little endian.")
 
 
+class QcAdvice(Frozen):
+    """Something to check when a figure is out of limits."""
+
+    finding: str = Field(description="The likely cause, in a few words.")
+    check: str = Field(description="How a person finds out, and what mends it.")
+    source: str = Field(description="Who says so.")
+
+
 class QcResult(Record):
     """One run of one routine."""
 
@@ -61,5 +69,8 @@ class QcResult(Record):
     n_used: int = Field(ge=0, description="Objects or frames that entered.")
     n_rejected: dict[str, int] = Field(default_factory=dict, description="Reason to count.")
     parameters: dict[str, Scalar] = Field(default_factory=dict, description="Settings of the routine.")
+    seeds: dict[str, int] = Field(default_factory=dict, description="Of random number generators.")
     inputs: tuple[QcInput, ...] = Field(default=(), description="What was measured on.")
+    remarks: tuple[str, ...] = Field(default=(), description="What a reader must know, in sentences.")
+    advice: tuple[QcAdvice, ...] = Field(default=(), description="Likely causes, likeliest first.")
     software: dict[str, str] = Field(default_factory=dict, description="Versions.")
