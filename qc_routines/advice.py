@@ -43,6 +43,6 @@ def likely_causes(verdict: Verdict, causes: Sequence[Cause]) -> tuple[Cause, ...
     listed first goes first, because the lists are written in the order in which to check. A cause that explains
     nothing is left out.
     """
-    out = {j.figure.name for j in verdict.judgements if j.status in (Status.FAIL, Status.WARN)}
+    out = {j.figure.stem for j in verdict.judgements if j.status in (Status.FAIL, Status.WARN)}
     explaining = [cause for cause in causes if out & set(cause.figures)]
     return tuple(sorted(explaining, key=lambda cause: -len(out & set(cause.figures))))

@@ -30,7 +30,8 @@ class Figure:
     Attributes
     ----------
     name : str
-        Without the unit: ``fwhm_x``.
+        Without the unit: ``fwhm_x``. Of several of the same kind each says in brackets which it is:
+        ``shift_x[DAPI-FITC]``.
     value : float or None
         None when it could not be measured, never NaN.
     unit : str
@@ -50,6 +51,11 @@ class Figure:
     def __post_init__(self) -> None:
         object.__setattr__(self, "value", _finite(self.value))
         object.__setattr__(self, "uncertainty", _finite(self.uncertainty))
+
+    @property
+    def stem(self) -> str:
+        """Name without what is in brackets: what limits, causes and the catalogue go by."""
+        return self.name.partition("[")[0]
 
 
 @dataclass(frozen=True, slots=True)

@@ -87,7 +87,8 @@ def judge(
     measurement : Measurement
         The run.
     tolerances : sequence of Tolerance
-        Limits; those of other routines and figures are passed over.
+        Limits; those of other routines and figures are passed over. A limit of `shift_x` holds for every
+        `shift_x[...]`.
     expected : sequence of Expected
         Values from theory, matched to figures by name.
     baseline : mapping, optional
@@ -103,8 +104,10 @@ def judge(
     judgements: list[Judgement] = []
     is_ruled: list[Status] = []
     for figure in measurement.figures:
-        rules = [t for t in tolerances if (t.routine, t.figure) == (measurement.routine, figure.name)]
-        theory, zero = from_theory.get(figure.name), at_time_zero.get(figure.name)
+        names = (figure.name, figure.stem)
+        rules = [t for t in tolerances if t.routine == measurement.routine and t.figure in names]
+        theory = from_theory.get(figure.name, from_theory.get(figure.stem))
+        zero = at_time_zero.get(figure.name)
         found = [_judged(figure, rule, theory, zero) for rule in rules]
         is_ruled += [judgement.status for judgement in found]
         judgements += found or [Judgement(figure, Status.UNKNOWN, "no limit set", theory, zero)]

@@ -35,22 +35,22 @@ def mark_defects(lowest, noise_adu, is_defect):
     rows, columns = lowest.shape
     for y in range(rows):
         for x in range(columns):
-            n = 0
-            for dy in range(-1, 2):
-                for dx in range(-1, 2):
-                    yy, xx = y + dy, x + dx
-                    if (dy != 0 or dx != 0) and 0 <= yy < rows and 0 <= xx < columns:
-                        around[n] = lowest[yy, xx]
-                        n += 1
             value = lowest[y, x]
-            if n < 5 or (value <= around[:n].max() and value >= around[:n].min()):
-                is_defect[y, x] = not np.isfinite(value)
+            if not np.isfinite(value):
+                is_defect[y, x] = True
                 continue
-            ordered = np.sort(around[:n])
-            spread = ordered[n - 3] - ordered[2]
-            step = max(noise_adu, 3.0 * spread)
-            is_hot, is_dead = value - ordered[n - 3] > step, ordered[2] - value > step
-            is_defect[y, x] = is_hot or is_dead or not np.isfinite(value)
+            n, n_below, n_above = 0, 0, 0
+            for yy in range(max(0, y - 1), min(rows, y + 2)):
+                for xx in range(max(0, x - 1), min(columns, x + 2)):
+                    if yy != y or xx != x:
+                        around[n] = lowest[yy, xx]
+                        n_below += around[n] < value - noise_adu
+                        n_above += around[n] > value + noise_adu
+                        n += 1
+            if n >= 5 and (n_below >= n - 2 or n_above >= n - 2):
+                ordered = np.sort(around[:n])
+                step = 3.0 * (ordered[n - 3] - ordered[2])
+                is_defect[y, x] = value - ordered[n - 3] > step or ordered[2] - value > step
 
 
 @kernel
