@@ -1,0 +1,115 @@
+"""QC runs kept on this computer: time zero, and every run since, for trends without a collector.
+
+<data>/qc/runs/<routine>/<time>-<run>.json     the QcResult record of a run, in its canonical bytes
+<data>/qc/baselines.json                       which run is time zero, by routine and light path
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+from agent.capture.stamp import replace_file
+from agent.errors import ScopestampError
+from agent.records import QcResult, RecordError, decode, encode
+
+
+class HistoryError(ScopestampError):
+    """The QC history cannot be read or has no such run; the message says what to do."""
+
+
+class History:
+    """The QC runs of one data folder.
+
+    Parameters
+    ----------
+    data_dir : Path
+        The agent's data folder.
+    """
+
+    def __init__(self, data_dir: Path) -> None:
+        self._folder = data_dir / "qc"
+
+    def keep(self, result: QcResult) -> Path:
+        """Keep a run; return where."""
+        moment = result.captured.wall_at.strftime("%Y%m%dT%H%M%SZ")
+        folder = self._folder / "runs" / result.routine
+        folder.mkdir(parents=True, exist_ok=True)
+        path = folder / f"{moment}-{result.run_id}.json"
+        replace_file(path, encode(result))
+        return path
+
+    def runs(self, routine: str, light_path: Mapping[str, str] | None = None) -> list[QcResult]:
+        """Return the runs of a routine, oldest first; only those of one light path when it is given."""
+        found = [_read(path) for path in sorted((self._folder / "runs" / routine).glob("*.json"))]
+        return [run for run in found if light_path is None or run.light_path == dict(light_path)]
+
+    def run(self, run_id: str) -> QcResult:
+        """Return the run whose id begins with `run_id`.
+
+        Raises
+        ------
+        HistoryError
+            There is none, or more than one.
+        """
+        paths = [
+            path
+            for path in self._folder.glob("runs/*/*.json")
+            if path.stem.split("-", 1)[1].startswith(run_id)
+        ]
+        if len(paths) != 1:
+            what = "no run" if not paths else f"{len(paths)} runs"
+            raise HistoryError(
+                f"There is {what} whose id begins with {run_id!r}; 'scopestamp qc history' lists them."
+            )
+        return _read(paths[0])
+
+    def set_baseline(self, result: QcResult) -> None:
+        """Make a run time zero of its routine and light path."""
+        baselines = self._baselines()
+        baselines[_key(result.routine, result.light_path)] = str(result.run_id)
+        self._folder.mkdir(parents=True, exist_ok=True)
+        replace_file(
+            self._folder / "baselines.json", json.dumps(baselines, indent=2, sort_keys=True).encode()
+        )
+
+    def baseline(self, routine: str, light_path: Mapping[str, str]) -> QcResult | None:
+        """Return the run that is time zero, or None when none was set."""
+        run_id = self._baselines().get(_key(routine, light_path))
+        return self.run(run_id) if run_id else None
+
+    def _baselines(self) -> dict[str, str]:
+        path = self._folder / "baselines.json"
+        if not path.is_file():
+            return {}
+        try:
+            baselines: dict[str, str] = json.loads(path.read_bytes())
+        except ValueError as error:
+            raise HistoryError(
+                f"{path} is not valid JSON: {error}. Mend or delete it; runs are kept elsewhere."
+            ) from error
+        return baselines
+
+
+def figures_of(result: QcResult) -> dict[str, float]:
+    """Return the measured figures of a run by name."""
+    return {
+        metric.metric: float(metric.measured.value)
+        for metric in result.metrics
+        if metric.measured is not None and not isinstance(metric.measured.value, str | bool)
+    }
+
+
+def _key(routine: str, light_path: Mapping[str, str]) -> str:
+    return json.dumps([routine, dict(light_path)], sort_keys=True)
+
+
+def _read(path: Path) -> QcResult:
+    try:
+        record = decode(path.read_bytes())
+    except (OSError, RecordError) as error:
+        raise HistoryError(f"The QC run {path} cannot be read: {error}. Move it away to go on.") from error
+    if not isinstance(record, QcResult):
+        raise HistoryError(f"{path} is no QC result. Move it away to go on.")
+    return record
