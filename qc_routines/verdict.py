@@ -97,7 +97,8 @@ def judge(
     Notes
     -----
     A figure without a limit, without a value or without the number it is compared with is *unknown*. Figures that
-    nobody set a limit for do not make the run unknown: the status of the run is the worst of those with a limit.
+    nobody set a limit for do not make the run unknown: the status of the run is the worst of those with a limit. Nor
+    does a limit against a baseline that is not there: the first run of an instrument has none.
     """
     from_theory = {item.figure: item for item in expected}
     at_time_zero = dict(baseline or {})
@@ -109,7 +110,8 @@ def judge(
         theory = from_theory.get(figure.name, from_theory.get(figure.stem))
         zero = at_time_zero.get(figure.name)
         found = [_judged(figure, rule, theory, zero) for rule in rules]
-        is_ruled += [judgement.status for judgement in found]
+        counting = [j for j, rule in zip(found, rules, strict=True) if not _is_time_zero(rule, zero)]
+        is_ruled += [judgement.status for judgement in counting]
         judgements += found or [Judgement(figure, Status.UNKNOWN, "no limit set", theory, zero)]
     return Verdict(measurement, worst(is_ruled), tuple(judgements))
 
@@ -139,6 +141,10 @@ def _judged(figure: Figure, rule: Tolerance, theory: Expected | None, zero: floa
     elif not _is_inside(figure.value, lower, upper):
         status = Status.WARN
     return Judgement(figure, status, str(rule), theory, zero, lower, upper)
+
+
+def _is_time_zero(rule: Tolerance, zero: float | None) -> bool:
+    return rule.against is Against.BASELINE and zero is None
 
 
 def _is_inside(value: float, lower: float | None, upper: float | None) -> bool:

@@ -141,7 +141,7 @@ MEDIANS = (
     "fwhm_z_line_um", "fwhm_y_line_um", "fwhm_x_line_um", "lateral_asymmetry_ratio",
     "r_squared_z_line", "r_squared_y_line", "r_squared_x_line", "plane_major_um", "plane_minor_um",
     "r_squared", "reduced_chi2", "snr", "sbr", "amplitude_adu", "background_adu",
-    "amplitude_e", "background_e",
+    "amplitude_e", "background_e", "peak_adu",
 )  # fmt: skip
 """Columns of the table whose median over the beads is a figure of the same name, less the unit."""
 
