@@ -9,7 +9,7 @@ from typing import Any
 from agent.clock import Clock
 from agent.errors import SettingsError
 from agent.mint import Mint
-from agent.outbox import DiskBudget, Identity, Outbox, Survey, enrolment
+from agent.outbox import DiskBudget, Identity, Outbox, Survey
 from agent.settings import AgentSettings
 
 
@@ -50,6 +50,8 @@ def look(data_dir: Path) -> dict[str, Any]:
         raise SettingsError(
             f"There is no agent in {data_dir} yet. Start one with 'scopestamp run', or name its folder with --data."
         )
+    from agent.outbox import enrolment
+
     identity = Identity.load_or_create(data_dir)
     place = enrolment(data_dir)
     backlog = Survey(data_dir).take()

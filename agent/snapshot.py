@@ -9,8 +9,8 @@ from typing import Any
 from rich.table import Table
 
 from agent.errors import HardwareError
-from agent.service.child_order import ChildOrder
-from agent.service.process import HardwareProcess
+from agent.hardware.order import ChildOrder
+from agent.hardware.process import HardwareProcess
 from agent.settings import AgentSettings
 
 

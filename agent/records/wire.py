@@ -11,7 +11,7 @@ consecutive records of one spool, sent as one request::
     Scopestamp-Spool: …                        whose records
     Scopestamp-First-Seq: 17                   number of the first line
     Scopestamp-Count: 100                      number of lines
-    Scopestamp-Prev: <hex>                     chain value before the first line
+    Scopestamp-Prev: <hex>                     chain value before the first line, after `chain_skip` if any
     Scopestamp-Skipped-From: 12                only if 12 … 16 can never be sent
     Scopestamp-Time: 2026-01-01T00:00:00+00:00 the agent's clock; recorded, never judged
     Scopestamp-Signature: <base64>             Ed25519 over `signing_bytes`
@@ -154,7 +154,8 @@ class Refusal(Frozen):
     """Body of every answer that is not a success."""
 
     error: str = Field(
-        description="Stable name: unknown_agent, bad_signature, gap, fork, too_large, malformed_batch, bad_join_code …"
+        description="Stable name: unknown_agent, bad_signature, agent_revoked, bad_join_code, instrument_taken, "
+        "gap, fork, too_large, malformed_batch, malformed_request, busy, store_unavailable …"
     )
     message: str = Field(description="What was expected, what came, what to do.")
     expected: int | None = Field(

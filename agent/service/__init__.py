@@ -1,7 +1,6 @@
-"""Staying alive: the daemon, the hardware process it owns, and what it says of its own health."""
+"""Staying alive: the daemon, the supervisor of its hardware process, and what it says of its own health."""
 
 from agent.service.daemon import Daemon
-from agent.service.process import HardwareProcess
 from agent.service.supervisor import Supervisor
 
-__all__ = ["Daemon", "HardwareProcess", "Supervisor"]
+__all__ = ["Daemon", "Supervisor"]

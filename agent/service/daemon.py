@@ -13,10 +13,10 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from agent.errors import CollectorError, SettingsError, SpoolError
+from agent.hardware.order import ChildOrder
 from agent.local import Local
 from agent.outbox import Sender, enrolment
 from agent.records import AgentEvent, Heartbeat, Severity, SpoolHealth
-from agent.service.child_order import ChildOrder
 from agent.service.health import Usage, free_bytes, versions
 from agent.service.supervisor import Supervisor
 from agent.settings import AgentSettings

@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from agent.errors import HardwareError
+from agent.hardware.order import ChildOrder
+from agent.hardware.process import HardwareProcess
 from agent.records import Severity
-from agent.service.child_order import ChildOrder
-from agent.service.process import HardwareProcess
 
 PING_S = 2.0
 STABLE_S = 600.0  # a process that lived this long starts over with the shortest pause

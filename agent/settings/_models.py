@@ -87,7 +87,7 @@ class InstrumentSettings(Section):
 
     id: str = Field(
         default="",
-        pattern=r"^[A-Za-z0-9._-]*$",
+        pattern=r"^([A-Za-z0-9][A-Za-z0-9._-]{0,99})?$",
         description="Names the instrument in every record: letters, digits, '.', '_', '-'. "
         "Empty: minted at the first start.",
     )

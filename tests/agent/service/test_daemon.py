@@ -10,6 +10,8 @@ from agent.errors import ScopestampError, SettingsError
 from agent.service import Daemon
 from agent.settings import AgentSettings
 
+pytest.importorskip("mm_test_adapters", reason="needs Micro-Manager's demo adapters")
+
 WAIT_S = 60.0
 
 

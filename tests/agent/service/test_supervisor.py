@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
+from agent.hardware.order import ChildOrder
 from agent.records import Severity
-from agent.service.child_order import ChildOrder
 from agent.service.supervisor import Supervisor
 
 WAIT_S = 60.0

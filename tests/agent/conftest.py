@@ -10,13 +10,9 @@ from typing import Any
 
 import pytest
 
-from agent.service.child_order import ChildOrder
-from agent.service.process import HardwareProcess
+from agent.hardware.order import ChildOrder
+from agent.hardware.process import HardwareProcess
 from agent.settings import AgentSettings
-
-pytest.importorskip(
-    "mm_test_adapters", reason="needs Micro-Manager's demo adapters: pip install mm-test-adapters"
-)
 
 START_S = 60.0
 
@@ -24,6 +20,7 @@ START_S = 60.0
 @pytest.fixture
 def order(tmp_path: Path) -> Callable[..., ChildOrder]:
     """Make an order for a configuration file, or for the text of one."""
+    pytest.importorskip("mm_test_adapters", reason="needs Micro-Manager's demo adapters")
 
     def make(configuration: str = "demo", **hardware: Any) -> ChildOrder:
         path = configuration

@@ -1,6 +1,6 @@
 """The hardware process: owns the hardware and captures it, so that a device that crashes takes only this with it.
 
-The daemon starts it as ``python -m agent.service.child`` and talks to it in lines of JSON on its standard input and
+The daemon starts it as ``python -m agent.hardware.child`` and talks to it in lines of JSON on its standard input and
 output; the first line is a `ChildOrder`. Whatever Micro-Manager or an adapter prints goes to the log file. When
 its standard input ends, because the daemon is gone, it lets go of the hardware and ends.
 """
@@ -21,11 +21,11 @@ from typing import Any, BinaryIO
 from agent.capture import Capture
 from agent.capture.setup import options_of, profile_of
 from agent.errors import ScopestampError
+from agent.hardware.order import ChildOrder
 from agent.local import Local
 from agent.logs import start_logging
 from agent.outbox import Outbox
 from agent.records import SnapshotReason
-from agent.service.child_order import ChildOrder
 from agent.supervise import shielded
 from drivers import DriverError, How, Key, OwningDriver, Status
 from drivers.registry import open_driver

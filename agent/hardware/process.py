@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from agent.errors import HardwareError
-from agent.service.child_order import ChildOrder
+from agent.hardware.order import ChildOrder
 
 _KILL_WAIT_S = 5.0
 
@@ -49,7 +49,7 @@ class HardwareProcess:
         """
         hidden = getattr(subprocess, "CREATE_NO_WINDOW", 0)
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "agent.service.child"],
+            [sys.executable, "-m", "agent.hardware.child"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
