@@ -1,0 +1,1 @@
+"""Records to the standards' files: pure functions of what was published."""
