@@ -34,6 +34,10 @@ SAME_SCALE = (0.6, 1.6)
 """Ratio of real to searched FWHM within which a search need not be repeated."""
 
 FULL_SCALES = {2**bits - 1 for bits in range(8, 17)}
+LEAST_CLIPPED = 3
+"""A bead with this many voxels at the highest count of all, where that is 2^bits - 1, shows the camera's bit depth."""
+
+PEAK, N_SATURATED = LOOK_COLUMNS.index("peak_adu"), LOOK_COLUMNS.index("n_saturated")
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,16 +125,17 @@ def find_and_fit(
 
 def _searched(stack, is_defect, fwhm, scale_adu, rules) -> dict[str, NDArray[np.float64]]:
     found = find_candidates(stack, is_defect, fwhm, THRESHOLD_SIGMA)
+    half = FIT_REACH_FWHM * fwhm
     looks = np.empty((len(found.score), len(LOOK_COLUMNS)))
-    first_looks(stack, is_defect, found.centre_zyx, FIT_REACH_FWHM * fwhm, scale_adu, looks)
+    first_looks(stack, is_defect, found.centre_zyx, half, scale_adu, looks)
+    highest_adu = np.nanmax(looks[:, PEAK], initial=0.0)
+    if highest_adu in FULL_SCALES and highest_adu < scale_adu < np.inf:
+        clipped = looks.copy()
+        first_looks(stack, is_defect, found.centre_zyx, half, highest_adu, clipped)
+        looks = clipped if (clipped[:, N_SATURATED] >= LEAST_CLIPPED).any() else looks
     looks = looks[np.isfinite(looks[:, 2:5]).all(axis=1)]
     looks = looks[selection.distinct(looks[:, 2:5], fwhm, rules)]
-    columns = dict(zip(LOOK_COLUMNS, looks.T, strict=True))
-    if np.isfinite(scale_adu) and columns["peak_adu"].size:
-        highest = columns["peak_adu"].max()
-        if highest in FULL_SCALES and (columns["peak_adu"] == highest).sum() > 1:
-            columns["n_saturated"] = np.maximum(columns["n_saturated"], columns["peak_adu"] == highest)
-    return columns
+    return dict(zip(LOOK_COLUMNS, looks.T, strict=True))
 
 
 def _starts(looks, fwhm, model) -> NDArray[np.float64]:

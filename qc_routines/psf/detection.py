@@ -18,7 +18,20 @@ from qc_routines.theory import FWHM_PER_SIGMA
 
 TILE_BLOCKS_ZYX = (16, 32, 32)
 BLOCKS_PER_FWHM = 1.6
+SURROUNDINGS = 2.0
+"""Width, in FWHM of a bead, of the smoothing that gives what a bead must stand out from: a slope of the background
+cancels, however steep."""
+
+ROUNDING = 1e-6
+"""Of the largest value: the noise that single precision alone makes, and the least that is assumed."""
+
 DEFECT_SIGMA = 8.0
+MEDIAN_STEP_SIGMA = 0.954
+"""Median of the absolute difference of two Gaussian values, in their standard deviation."""
+
+QUANTISATION_ADU = 12**-0.5
+"""Standard deviation of rounding to whole counts."""
+
 MOST_CANDIDATES = 5000
 """A field with more maxima than this holds no single beads."""
 
@@ -50,12 +63,14 @@ def find_defects(stack: NDArray[np.generic]) -> NDArray[np.bool_]:
     lowest = np.empty(stack.shape[1:], np.float32)
     rows = spans(stack.shape[1], 2 * available_cores())
     side_by_side(lambda span: lowest_plane(stack, *span, lowest), rows)
-    is_defect = ~np.isfinite(lowest)
+    lowest[~np.isfinite(lowest)] = np.nan
+    is_defect = np.isnan(lowest)
     if stack.shape[0] >= 3 and not is_defect.all():
-        steps = np.abs(np.diff(lowest[::3], axis=1)).ravel()
+        steps = np.abs(np.diff(lowest[::3], axis=1))
         steps = steps[np.isfinite(steps)]
-        noise_adu = float(np.median(steps)) * 1.048 if steps.size else 0.0  # 0.954 sigma is the median step
-        mark_defects(lowest, DEFECT_SIGMA * max(noise_adu, 1e-6), is_defect)
+        noise_adu = float(np.median(steps)) / MEDIAN_STEP_SIGMA if steps.size else 0.0
+        least_adu = QUANTISATION_ADU if stack.dtype.kind == "u" else 1e-9
+        mark_defects(lowest, DEFECT_SIGMA * max(noise_adu, least_adu), is_defect)
     return is_defect
 
 
@@ -70,16 +85,20 @@ def find_candidates(
     The stack is worked through in strips of rows that overlap, so that the smoothed copy stays small.
     """
     block = _block_zyx(stack.shape, fwhm_zyx)
-    weights = [_bell(width / size) for width, size in zip(fwhm_zyx, block, strict=True)]
-    halo = weights[1].size + 1
+    narrow = [_bell(width / size) for width, size in zip(fwhm_zyx, block, strict=True)]
+    wide = [_bell(SURROUNDINGS * width / size) for width, size in zip(fwhm_zyx, block, strict=True)]
+    halo = narrow[1].size + wide[1].size
     n_rows = stack.shape[1] // block[1]
-    least_noise = 1e-6 * float(np.iinfo(stack.dtype).max) if stack.dtype.kind == "u" else 1e-6
 
     def in_strip(rows: tuple[int, int]) -> tuple[list[tuple[int, int, int]], list[float], list[float]]:
         low, high = max(0, rows[0] - halo), min(n_rows, rows[1] + halo)
         volume = block_means(stack, is_defect, block, low * block[1], high - low)
-        smooth(volume, *weights)
-        middles, noises = tile_noise(volume, TILE_BLOCKS_ZYX, least_noise)
+        smooth(volume, *narrow)
+        surroundings = volume.copy()
+        smooth(surroundings, *wide)
+        rounding = ROUNDING * float(np.fmax.reduce(np.abs(volume), axis=None, initial=0.0))
+        volume -= surroundings
+        middles, noises = tile_noise(volume, TILE_BLOCKS_ZYX, max(rounding, 1e-12))
         found = maxima(
             volume, TILE_BLOCKS_ZYX, middles, noises, threshold_sigma, rows[0] - low, rows[1] - low
         )
