@@ -39,6 +39,7 @@ from agent.records._codec import (
     sha256_of,
 )
 from agent.records._health import AgentEvent, Gap, Heartbeat, Severity, SpoolHealth
+from agent.records._identifiers import kind_of_pid
 from agent.records._instrument import DeviceDescription, InstrumentDescription, PropertyDescription
 from agent.records._parts import (
     Band,
@@ -152,5 +153,6 @@ __all__ = [
     "decode",
     "decode_tolerant",
     "encode",
+    "kind_of_pid",
     "sha256_of",
 ]
