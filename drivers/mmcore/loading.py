@@ -28,17 +28,19 @@ def fenced_import(log_file: Path | None = None) -> Iterator[None]:
     """
     root = logging.getLogger()
     level, handlers = root.level, list(root.handlers)
-    before = os.environ.get("PYMM_LOG_FILE")
-    os.environ["PYMM_LOG_FILE"] = str(log_file) if log_file else "0"
+    # 0.18.1 opens its default file even where PYMM_LOG_FILE is documented to say none; PYTEST_RUNNING it heeds
+    name, value = ("PYMM_LOG_FILE", str(log_file)) if log_file else ("PYTEST_RUNNING", "1")
+    before = os.environ.get(name)
+    os.environ[name] = value
     try:
         yield
     finally:
         root.setLevel(level)
         root.handlers[:] = handlers
         if before is None:
-            del os.environ["PYMM_LOG_FILE"]
+            del os.environ[name]
         else:
-            os.environ["PYMM_LOG_FILE"] = before
+            os.environ[name] = before
 
 
 def load_core(
