@@ -15,7 +15,7 @@ from qc_routines.errors import InputError
 from qc_routines.protocols import Protocol, sequence_s, time_series
 from qc_routines.results import Figure, Measurement
 from qc_routines.routine import FigureNames, Routine
-from qc_routines.straight_line import fit_line
+from qc_routines.straight_line import fit_line, widening
 
 LEAST_POSITIONS = 5
 SETTLED_UM = 0.2
@@ -129,16 +129,8 @@ def _velocity(name: str, time_min: NDArray[np.float64], position_um: NDArray[np.
     if time_min.size < 3:
         return Figure(name, None, "nm/min", None, time_min.size)
     line = fit_line(time_min, position_um)
-    widening = _widening(line.residuals)
-    return Figure(name, 1000 * line.slope, "nm/min", 1000 * line.slope_uncertainty * widening, time_min.size)
-
-
-def _widening(residuals: NDArray[np.float64]) -> float:
-    """Return sqrt((1 + r)/(1 - r)), r the correlation of neighbouring residuals where it is more than chance."""
-    square = float(np.sum(residuals**2))
-    r = float(np.sum(residuals[1:] * residuals[:-1])) / square if square > 0 else 0.0
-    r = min(max(r, 0.0), 0.95)
-    return ((1 + r) / (1 - r)) ** 0.5
+    wider = widening(line.residuals)
+    return Figure(name, 1000 * line.slope, "nm/min", 1000 * line.slope_uncertainty * wider, time_min.size)
 
 
 def _speeds(velocities: list[Figure], n: int) -> list[Figure]:
@@ -181,7 +173,7 @@ def _temperature(
         slope = sigma = r = None
         if np.unique(temperature[is_measured]).size > 2:
             line = fit_line(temperature[is_measured], positions_um[is_measured, i])
-            slope, sigma = 1000 * line.slope, 1000 * line.slope_uncertainty * _widening(line.residuals)
+            slope, sigma = 1000 * line.slope, 1000 * line.slope_uncertainty * widening(line.residuals)
             r = float(np.corrcoef(temperature[is_measured], positions_um[is_measured, i])[0, 1])
         figures.append(Figure(f"temperature_slope_{axis}", slope, "nm/K", sigma, int(is_measured.sum())))
         figures.append(Figure(f"temperature_correlation_{axis}", r, "1", None, int(is_measured.sum())))

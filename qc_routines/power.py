@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from qc_routines.errors import InputError
 from qc_routines.results import Figure, Measurement
-from qc_routines.straight_line import StraightLine, fit_line
+from qc_routines.straight_line import StraightLine, fit_line, widening
 
 LEAST_SETTINGS = 4
 LEAST_READINGS = 10
@@ -157,27 +157,20 @@ def _stability(time_s: NDArray[np.float64], power: NDArray[np.float64]) -> list[
     n, mean, sd = power.size, float(power.mean()), float(power.std(ddof=1))
     low, high = float(power.min()), float(power.max())
     line = fit_line(time_s / 60, 100 * power / mean)
-    widening = _widening(line.residuals)
+    wider = widening(line.residuals)
+    u_mean = sd / n**0.5 * widening(power - mean)
     return [
         Figure("stability", 100 * (1 - (high - low) / (high + low)), "%", None, n),
         Figure("nsd", 100 * sd / mean, "%", 100 * sd / mean / (2 * (n - 1)) ** 0.5, n),
-        Figure("mean_power", mean, "mW", sd / n**0.5, n),
-        Figure("median_power", float(np.median(power)), "mW", 1.25 * sd / n**0.5, n),
+        Figure("mean_power", mean, "mW", u_mean, n),
+        Figure("median_power", float(np.median(power)), "mW", 1.25 * u_mean, n),
         Figure("sd_power", sd, "mW", sd / (2 * (n - 1)) ** 0.5, n),
         Figure("least_power", low, "mW", None, n),
         Figure("largest_power", high, "mW", None, n),
-        Figure("drift", line.slope, "%/min", line.slope_uncertainty * widening, n),
+        Figure("drift", line.slope, "%/min", line.slope_uncertainty * wider, n),
         Figure("largest_step", 100 * float(np.max(np.abs(np.diff(power)))) / mean, "%", None, n),
         Figure("warm_up_time", _warm_up_min(time_s, power), "min", None, n),
     ]
-
-
-def _widening(residuals: NDArray[np.float64]) -> float:
-    """Return by how much correlation of neighbours widens an uncertainty, sqrt((1 + r)/(1 - r))."""
-    square = float(np.sum(residuals**2))
-    r = float(np.sum(residuals[1:] * residuals[:-1])) / square if square > 0 else 0.0
-    r = min(max(r, 0.0), 0.95)
-    return ((1 + r) / (1 - r)) ** 0.5
 
 
 def _warm_up_min(time_s: NDArray[np.float64], power: NDArray[np.float64]) -> float | None:
@@ -233,7 +226,7 @@ def _by_temperature(
         return [Figure("temperature_slope", None, "%/K"), Figure("temperature_correlation", None, "1")]
     line = fit_line(temperature[known], 100 * readings[known] / power.mean())
     r = float(np.corrcoef(temperature[known], readings[known])[0, 1])
-    sigma = line.slope_uncertainty * _widening(line.residuals)
+    sigma = line.slope_uncertainty * widening(line.residuals)
     n = int(known.sum())
     return [
         Figure("temperature_slope", line.slope, "%/K", sigma, n),

@@ -77,3 +77,15 @@ def fit_line(x: ArrayLike, y: ArrayLike, weights: ArrayLike | None = None) -> St
         r2=1 - remaining / all_of_it if all_of_it > 0 else 1.0,
         residuals=residuals,
     )
+
+
+def widening(residuals: NDArray[np.float64]) -> float:
+    """Return by how much correlation of neighbours widens an uncertainty that takes them for independent.
+
+    sqrt((1 + r)/(1 - r)), r the correlation of neighbouring residuals where positive: that of a mean or slope over a
+    first-order autoregressive series, Bartlett 1935, doi:10.2307/2342284.
+    """
+    square = float(np.sum(residuals**2))
+    r = float(np.sum(residuals[1:] * residuals[:-1])) / square if square > 0 else 0.0
+    r = min(max(r, 0.0), 0.95)
+    return sqrt((1 + r) / (1 - r))
