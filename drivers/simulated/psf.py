@@ -1,8 +1,8 @@
 """Images of small objects, ready to be placed anywhere: one stack per objective, channel and object.
 
 The stack holds coefficients of a cubic B-spline (Unser, IEEE Signal Process. Mag. 16(6), 22 (1999), box 2,
-doi:10.1109/79.799930): an interpolation of four samples per axis that at 1.5 times the Nyquist rate is right to about a
-thousandth. The object's shape, the integration over the camera's pixels and the spline's own pre-filter are all
+doi:10.1109/79.799930): an interpolation of four samples per axis that at 1.5 times the Nyquist rate is right to three
+thousandths of the peak. The object's shape, the integration over the camera's pixels and the spline's own pre-filter are all
 multiplications of one Fourier transform.
 """
 
@@ -87,7 +87,7 @@ def psf_stack(
     n_pad = 4 + ceil(shape.diameter_um / 2 / step_um if shape.kind == "sphere" else 0)
     defocus_um = np.arange(-n_side - n_pad, n_side + n_pad + 1) * step_um
     slope = aperture / sqrt(index**2 - aperture**2)
-    reach_um = 4 * wavelength_um / aperture + np.abs(defocus_um) * slope + shape.diameter_um / 2
+    reach_um = 5 * wavelength_um / aperture + np.abs(defocus_um) * slope + shape.diameter_um / 2
     radii_px = np.minimum(np.ceil(reach_um / pixel_size_um).astype(np.int64) + 1, WIDEST_PX)
     planes = _planes(objective, pupil, emission_nm, defocus_um, radii_px, pixel_size_um, oversampling)
     fine_um = pixel_size_um / oversampling

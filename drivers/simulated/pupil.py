@@ -20,6 +20,8 @@ from drivers.simulated.truth import Objective, Pupil
 
 COVERSLIP_INDEX = 1.5255
 """Cover glass at the e line, ISO 8255-1."""
+FEWEST_SAMPLES = 160
+"""Across the pupil: its round edge costs a relative error of about 1 / n."""
 COMPONENT_WEIGHTS = (1 / 3, 2 / 3, 1 / 3, 1 / 3, 1 / 3)
 """Exx, Exy = Eyx, Eyy, Exz, Eyz, averaged over three dipole axes."""
 
@@ -35,13 +37,8 @@ class PupilField:
     rho: NDArray[np.float64]
     """Grid coordinate along either axis, shape (n,)."""
     wavelength_um: float
-
-    @property
-    def energy(self) -> float:
-        """Integral of the intensity over an infinite image plane, by Parseval's theorem."""
-        step = self.rho[1] - self.rho[0]
-        power = np.sum(np.abs(self.components.astype(np.complex128)) ** 2, axis=(1, 2))
-        return float(np.dot(COMPONENT_WEIGHTS, power)) * self.wavelength_um**2 * step**2
+    energy: float
+    """Integral of the intensity over an infinite image plane, by Parseval's theorem."""
 
 
 def pupil_field(objective: Objective, pupil: Pupil, emission_nm: float, reach_um: float) -> PupilField:
@@ -49,7 +46,7 @@ def pupil_field(objective: Objective, pupil: Pupil, emission_nm: float, reach_um
     index = actual_index(objective, pupil)
     aperture = min(objective.numerical_aperture, 0.999 * index)
     wavelength_um = emission_nm / 1000
-    n = 2 * ceil(2 * aperture * reach_um / wavelength_um) + 24
+    n = max(2 * ceil(2 * aperture * reach_um / wavelength_um) + 24, FEWEST_SAMPLES)
     rho = (np.arange(n) - (n - 1) / 2) * (2 * aperture / (n - 4))
     y, x = np.meshgrid(rho, rho, indexing="ij")
     radius, angle = np.hypot(y, x), np.arctan2(y, x)
@@ -58,8 +55,12 @@ def pupil_field(objective: Objective, pupil: Pupil, emission_nm: float, reach_um
     axial = np.sqrt(index**2 - inside**2)
     phase = 2 * pi / wavelength_um * _aberration_um(objective, pupil, inside, angle, aperture, edge)
     amplitude = edge * np.exp(1j * phase) / np.sqrt(axial / index)
-    components = np.stack([amplitude * part for part in _dipole_parts(inside / index, angle)])
-    return PupilField(components.astype(np.complex64), 2 * pi / wavelength_um * axial, rho, wavelength_um)
+    parts = np.stack(_dipole_parts(inside / index, angle))
+    # A sample that lies half inside holds half the energy, though its mean field squared is a quarter.
+    power = np.tensordot(COMPONENT_WEIGHTS, parts**2, axes=1) * edge / (axial / index)
+    energy = float(power.sum()) * wavelength_um**2 * (rho[1] - rho[0]) ** 2
+    components = (amplitude * parts).astype(np.complex64)
+    return PupilField(components, 2 * pi / wavelength_um * axial, rho, wavelength_um, energy)
 
 
 def actual_index(objective: Objective, pupil: Pupil) -> float:
