@@ -9,6 +9,7 @@ after conversion, as these cameras do, and keeps one offset.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -86,7 +87,7 @@ def read_out(
     binning: int,
     seed: int,
     frame: int,
-    out: NDArray[np.uint8] | NDArray[np.uint16],
+    out: NDArray[Any],
 ) -> None:
     """Expose and read a region.
 

@@ -29,7 +29,7 @@ class SimulatedCore(UniMMCore):
 
     # ---- properties
 
-    def getDevicePropertyNames(self, label: str) -> tuple[str, ...]:
+    def getDevicePropertyNames(self, label: str) -> tuple[Any, ...]:
         return tuple(str.__str__(name) for name in super().getDevicePropertyNames(label))
 
     def getProperty(self, label: str, propName: str) -> Any:
@@ -98,9 +98,9 @@ class SimulatedCore(UniMMCore):
 
     # ---- pixel size
 
-    def getCurrentPixelSizeConfig(self, *args: Any) -> str:
-        found = super().getCurrentPixelSizeConfig(*args)
-        read = self.getPropertyFromCache if args and args[0] else self.getProperty
+    def getCurrentPixelSizeConfig(self, cached: bool = False) -> Any:
+        found = super().getCurrentPixelSizeConfig(cached)
+        read = self.getPropertyFromCache if cached else self.getProperty
         for name in () if found else self.getAvailablePixelSizeConfigs():
             settings = list(self.getPixelSizeConfigData(name))
             if settings and all(str(read(device, prop)) == str(value) for device, prop, value in settings):
@@ -113,7 +113,7 @@ class SimulatedCore(UniMMCore):
             return 0.0
         return self.getPixelSizeUmByID(name) * self._binning() / self.getMagnificationFactor()
 
-    def getPixelSizeAffine(self, cached: bool = False) -> tuple[float, ...]:
+    def getPixelSizeAffine(self, cached: bool = False) -> Any:
         name = self.getCurrentPixelSizeConfig(cached)
         if not name:
             return (0.0,) * 6

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from drivers.simulated.truth import Truth
+from drivers.simulated.truth import YX, ZYX, Truth
 
 Array = NDArray[np.float64]
 
@@ -26,7 +26,7 @@ class View:
     truth: Truth
     objective: str
     channel: str
-    stage_zyx_um: tuple[float, float, float]
+    stage_zyx_um: ZYX
     """Where the stage really stands, drift included."""
 
     @property
@@ -71,13 +71,14 @@ class View:
         """Return how much higher the stage stands than each point's focus."""
         return self.stage_zyx_um[0] - self.focus_um(slide_yx_um)
 
-    def seen_yx_um(self, margin_px: float) -> tuple[Array, Array]:
+    def seen_yx_um(self, margin_px: float) -> tuple[YX, YX]:
         """Return the corners (low, high) of a slide rectangle that holds all the sensor sees."""
         half_um = (self.centre_px + margin_px + 1) * self.pixel_size_um
         reach_um = 1.03 * np.array([half_um[0] + 0.05 * half_um[1], half_um[1] + 0.05 * half_um[0]])
         objective = self.truth.objective(self.objective)
         middle = np.array(self.stage_zyx_um[1:]) + np.array(objective.parcentric_yx_um)
-        return middle - reach_um, middle + reach_um
+        low, high = middle - reach_um, middle + reach_um
+        return (float(low[0]), float(low[1])), (float(high[0]), float(high[1]))
 
     def illumination(self, rows: Array, columns: Array) -> Array:
         """Return the irradiance at pixels, relative to the brightest place; broadcasts."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,11 +22,11 @@ from drivers.simulated.light import flicker, meter_reading_mw, steady_power_mw, 
 from drivers.simulated.scene import expected_image
 from drivers.simulated.slides import SLIDES
 from drivers.simulated.stage import AxisMotor, skewed_x_um
-from drivers.simulated.truth import ReadoutMode, Sensor, Truth
+from drivers.simulated.truth import ZYX, ReadoutMode, Sensor, Truth
 
-Frame = NDArray[np.uint8] | NDArray[np.uint16]
-LARGEST_STEP_UM = 0.0005
-"""A slide that drifted by less than this is drawn where it was."""
+Frame = NDArray[Any]
+SMALLEST_STEP_UM = 0.0005
+"""Places are rounded to this, so that a slide that hardly drifts need not be drawn anew."""
 
 
 @dataclass(frozen=True)
@@ -100,11 +101,11 @@ class SimulatedMicroscope:
         """Return the time since the microscope was put up."""
         return self.clock.now_s() - self._started_at_s
 
-    def drift_zyx_um(self) -> tuple[float, float, float]:
+    def drift_zyx_um(self) -> ZYX:
         """Return how far the slide has drifted from under the objective."""
         return self.truth.drift.displacement_zyx_um(self.elapsed_s())
 
-    def stage_zyx_um(self) -> tuple[float, float, float]:
+    def stage_zyx_um(self) -> ZYX:
         """Return where on the slide the objective really looks, drift included."""
         stage, drift = self.truth.stage, self.drift_zyx_um()
         y = self.y.actual_um(stage.y)
@@ -116,8 +117,8 @@ class SimulatedMicroscope:
 
     def view(self) -> View:
         """Return the geometry of a frame taken now."""
-        place = tuple(round(um / LARGEST_STEP_UM) * LARGEST_STEP_UM for um in self.stage_zyx_um())
-        return View(self.truth, self.objective, self.channel, place)
+        z, y, x = (round(um / SMALLEST_STEP_UM) * SMALLEST_STEP_UM for um in self.stage_zyx_um())
+        return View(self.truth, self.objective, self.channel, (z, y, x))
 
     def power_mw(self) -> float:
         """Return the power that leaves the light path now, without flicker; 0 behind a closed shutter."""
@@ -154,7 +155,7 @@ class SimulatedMicroscope:
             light = self._draw(self.region())
             truth, camera = self.truth, self.camera
             dose = camera.exposure_ms * self.power_mw() * flicker(truth.light, truth.seed, frame)
-            out = np.empty(self.shape(), self.dtype()) if out is None else out
+            image: Frame = np.empty(self.shape(), self.dtype()) if out is None else out
             read_out(
                 light,
                 dose,
@@ -166,10 +167,10 @@ class SimulatedMicroscope:
                 camera.binning,
                 truth.seed,
                 frame,
-                out,
+                image,
             )
         self.clock.sleep(camera.exposure_ms / 1000)
-        return out
+        return image
 
     def expected_e(self) -> NDArray[np.float64]:
         """Return the photo-electrons that a frame taken now would hold on average, unbinned."""

@@ -26,7 +26,7 @@ FOCAL_REACH = 14
 WIDEST_PX = 96
 """No image reaches further from its centre: at 1.45 that cuts the outer rays beyond 2 um of defocus."""
 
-Array = NDArray[np.float64]
+Array = NDArray[np.floating]
 
 
 @dataclass(frozen=True)

@@ -34,7 +34,7 @@ class PupilField:
     """Shape (5, n, n), axes (component, y, x), without defocus."""
     axial_rad_per_um: NDArray[np.float64]
     """Phase gained per um of defocus, shape (n, n)."""
-    rho: NDArray[np.float64]
+    rho: NDArray[np.floating]
     """Grid coordinate along either axis, shape (n,)."""
     wavelength_um: float
     energy: float

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from drivers.simulated.psf import Shape
 
 Array = NDArray[np.float64]
+YX = tuple[float, float]
 GRID_PITCH_UM = 15.0
 SMALLEST_PAIR_UM, LARGEST_PAIR_UM, PAIR_STEP_UM = 0.10, 1.20, 0.05
 PAIR_PITCH_UM = 8.0
@@ -66,9 +67,7 @@ SLIDES: dict[str, Slide] = {
 }
 
 
-def objects_in(
-    slide: Slide, seed: int, low_yx_um: tuple[float, float], high_yx_um: tuple[float, float]
-) -> Objects:
+def objects_in(slide: Slide, seed: int, low_yx_um: YX, high_yx_um: YX) -> Objects:
     """Return the objects of `slide` within a rectangle of slide coordinates, sorted by y, then x.
 
     Random ones stand in the cells of a square grid, at most one in each and within its middle 70 %: two are never
