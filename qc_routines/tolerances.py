@@ -71,6 +71,10 @@ class Tolerance:
     fail_below: float | None = None
     fail_above: float | None = None
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "against", Against(self.against))
+        object.__setattr__(self, "by", By(self.by))
+
     def pass_limits(self, reference: float | None) -> tuple[float | None, float | None]:
         """Return the limits between which the figure passes, in its unit."""
         lows = [x for x in (self.warn_below, self.fail_below) if x is not None]
@@ -154,8 +158,8 @@ def _tolerance(routine: str, entry: Mapping[str, Any]) -> Tolerance:
         figure=str(entry["figure"]),
         source=str(entry["source"]),
         verified=entry["verified"] is True,
-        against=Against(entry.get("against", "value")),
-        by=By(entry.get("by", "ratio")),
+        against=entry.get("against", Against.VALUE),
+        by=entry.get("by", By.RATIO),
         **limits,
     )
 
