@@ -6,6 +6,7 @@ target = matrix @ source + offset. Sources and targets are rows (y, x); the matr
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import combinations
 from math import atan2, degrees, hypot
 
 import numpy as np
@@ -16,6 +17,7 @@ from qc_routines.errors import InputError
 LEAST_POINTS = 4
 OUTLIER_SIGMAS = 6.0
 ROUNDS = 10
+MOST_TRIPLE_POINTS = 16
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -79,14 +81,13 @@ def fit_affine(source_yx: NDArray[np.float64], target_yx: NDArray[np.float64]) -
         raise InputError(f"expected two lists of points (n, 2); got {source.shape} and {target.shape}")
     known = np.isfinite(source).all(axis=1) & np.isfinite(target).all(axis=1)
     design = np.column_stack([source, np.ones(len(source))])
-    used = known.copy()
+    _check_spread(source[known])
+    used = _near_best_triple(design, target, known)
     for _ in range(ROUNDS):
         _check_spread(source[used])
         found, *_ = np.linalg.lstsq(design[used], target[used], rcond=None)
         residuals = target - design @ found
-        distance = np.hypot(*residuals.T)
-        limit = OUTLIER_SIGMAS * max(float(np.median(distance[known])) / 1.1774, 1e-9 * np.ptp(target[known]))
-        closer = known & (distance <= limit)  # 1.1774 sigma is the median distance in two dimensions
+        closer = known & _is_near(residuals, known)
         if np.array_equal(closer, used) or closer.sum() < LEAST_POINTS:
             break
         used = closer
@@ -94,6 +95,36 @@ def fit_affine(source_yx: NDArray[np.float64], target_yx: NDArray[np.float64]) -
     noise = float(np.sum(residuals[used] ** 2)) / n_free if n_free > 0 else float("nan")
     each = np.linalg.inv(design[used].T @ design[used])[:2, :2] * noise
     return Affine(found[:2].T.copy(), found[2], np.kron(np.eye(2), each), residuals, used)
+
+
+def _near_best_triple(
+    design: NDArray[np.float64], target: NDArray[np.float64], known: NDArray[np.bool_]
+) -> NDArray[np.bool_]:
+    """Return the points near the map through that triple of points which half of all points agree with best.
+
+    Least median of squares (Rousseeuw 1984, doi:10.1080/01621459.1984.10477105): a far-off point cannot pull it. Of
+    many points evenly spread triples are tried.
+    """
+    indices = np.flatnonzero(known)
+    indices = indices[:: max(1, indices.size // MOST_TRIPLE_POINTS)][:MOST_TRIPLE_POINTS]
+    triples = np.array(list(combinations(indices, 3)))
+    volume = np.abs(np.linalg.det(design[triples]))
+    triples = triples[volume > 0.05 * volume.max()]
+    maps = np.linalg.solve(design[triples], target[triples])
+    distances = np.linalg.norm(target[known] - design[known] @ maps, axis=2)
+    best = int(np.argmin(np.median(distances, axis=1)))
+    near = known & _is_near(target - design @ maps[best], known)
+    return near if near.sum() >= LEAST_POINTS else known
+
+
+def _is_near(residuals: NDArray[np.float64], known: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Return which residuals are within six robust sigma; 1.1774 sigma is the median distance in two dimensions.
+
+    The factor for few points is that of Rousseeuw & Leroy 1987, doi:10.1002/0471725382.
+    """
+    distance = np.hypot(*residuals.T)
+    sigma = float(np.median(distance[known])) / 1.1774 * (1 + 5 / max(int(known.sum()) - 3, 1))
+    return distance <= OUTLIER_SIGMAS * max(sigma, 1e-9 * float(np.max(distance[known])), 1e-12)
 
 
 def _check_spread(source: NDArray[np.float64]) -> None:

@@ -1,0 +1,258 @@
+"""Which spacing of two lines is still seen as two: contrast by spacing.
+
+A *region* shows one pair of bright lines. Its profile across the lines is the mean along them; *ground* is the
+profile's dark level, *peaks* are the two lines, *dip* is the least value between them, all above ground.
+Contrast = (peak - dip)/(peak + dip). Two points at Rayleigh's distance dip to 73.5 % of their peaks, a contrast of
+0.153; Born & Wolf, Principles of Optics, section 8.6.2.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from qc_routines._inputs import checked_counts
+from qc_routines.advice import OURS, Cause
+from qc_routines.conditions import Optics
+from qc_routines.errors import InputError
+from qc_routines.protocols import Protocol
+from qc_routines.results import Figure, Measurement, Scalar
+from qc_routines.routine import FigureNames, Routine
+from qc_routines.theory import SOURCES, Expected, lateral_fwhm_um
+
+RAYLEIGH_CONTRAST = 0.153
+BLOCKS = 8
+"""Pieces along the lines, whose disagreement is the uncertainty (jackknife)."""
+SEARCH = 0.45
+"""Peaks are looked for within this part of the spacing from where they should be."""
+
+
+def measure_line_pairs(
+    regions: Sequence[NDArray[np.generic]],
+    spacing_um: ArrayLike,
+    pixel_size_um: float,
+    lines_along: Literal["y", "x"] = "y",
+) -> Measurement:
+    """Return contrast for each pair of lines and the smallest spacing that is resolved.
+
+    Parameters
+    ----------
+    regions : sequence of ndarray, (y, x)
+        One pair in the middle of each, with dark ground to both sides, ADU.
+    spacing_um : array_like, (n,)
+        Distance of the lines of each pair, centre to centre.
+    pixel_size_um : float
+        Across the lines.
+    lines_along : "y" or "x"
+        Axis that the lines follow.
+
+    Returns
+    -------
+    Measurement
+        A region that shows no pair is counted and left out. ``smallest_resolved`` lies where contrast crosses 0.153,
+        linear between two pairs; None when it never does.
+
+    Raises
+    ------
+    InputError
+        No region, unequal lengths, or a pixel size that is none.
+    """
+    spacing = np.asarray(spacing_um, float)
+    if spacing.ndim != 1 or len(regions) != spacing.size or spacing.size == 0:
+        raise InputError(f"expected one spacing for each region; got {spacing.shape} and {len(regions)}")
+    if not pixel_size_um > 0 or lines_along not in ("y", "x"):
+        raise InputError(
+            f"expected a positive pixel size and lines along y or x; got {pixel_size_um}, {lines_along}"
+        )
+    contrasts, sigmas, reasons = _contrasts(regions, spacing / pixel_size_um, lines_along)
+    order = np.argsort(spacing)
+    smallest, uncertainty = _crossing(spacing[order], contrasts[order], sigmas[order])
+    known = np.isfinite(contrasts)
+    best = float(np.nanmax(contrasts)) if known.any() else None
+    return Measurement(
+        routine=ROUTINE.name,
+        version="1",
+        figures=(
+            Figure("smallest_resolved", smallest, "um", uncertainty, int(known.sum())),
+            Figure("largest_contrast", best, "1", None, int(known.sum())),
+            Figure(
+                "n_resolved", int(np.sum(contrasts[known] >= RAYLEIGH_CONTRAST)), "1", None, int(known.sum())
+            ),
+        ),
+        n_used=int(known.sum()),
+        n_rejected=reasons,
+        parameters=_parameters(pixel_size_um, lines_along),
+        remarks=()
+        if smallest is not None
+        else ("Contrast does not cross Rayleigh's within these spacings.",),
+        table={"spacing_um": spacing, "contrast": contrasts, "contrast_uncertainty": sigmas},
+    )
+
+
+def _parameters(pixel_size_um: float, lines_along: str) -> dict[str, Scalar]:
+    return {
+        "pixel_size_um": pixel_size_um,
+        "lines_along": lines_along,
+        "rayleigh_contrast": RAYLEIGH_CONTRAST,
+    }
+
+
+def _contrasts(
+    regions: Sequence[NDArray[np.generic]], spacing_px: NDArray[np.float64], lines_along: str
+) -> tuple[NDArray[np.float64], NDArray[np.float64], dict[str, int]]:
+    values, sigmas = np.full((2, len(regions)), np.nan)
+    reasons: dict[str, int] = {}
+    for i, region in enumerate(regions):
+        try:
+            values[i], sigmas[i] = pair_contrast(region, float(spacing_px[i]), lines_along)
+        except InputError as error:
+            reason = str(error).split(";")[0].removeprefix("expected ")
+            reasons[reason] = reasons.get(reason, 0) + 1
+    return values, sigmas, reasons
+
+
+def pair_contrast(
+    region: NDArray[np.generic], spacing_px: float, lines_along: str = "y"
+) -> tuple[float, float]:
+    """Return contrast of the pair in a region and its uncertainty by jackknife over blocks along the lines.
+
+    Raises
+    ------
+    InputError
+        Wrong axes, NaN, too small for the spacing, or no line above the noise.
+    """
+    pixels = checked_counts(region, "YX", "region")
+    across = pixels.astype(float) if lines_along == "y" else pixels.T.astype(float)
+    if not np.isfinite(across).all():
+        raise InputError("expected a region with finite counts; got NaN or infinity")
+    if across.shape[1] < 2 * spacing_px + 5 or across.shape[0] < 2:
+        raise InputError(
+            f"expected a region twice as wide as the spacing; got {across.shape[1]} px for {spacing_px:g} px"
+        )
+    blocks = [block.mean(axis=0) for block in np.array_split(across, min(BLOCKS, across.shape[0]))]
+    profile = np.mean(blocks, axis=0)
+    noise = float(np.median(np.std(blocks, axis=0, ddof=1))) / len(blocks) ** 0.5
+    centre = _pair_centre(profile, noise)
+    contrast = _contrast_at(profile, centre, spacing_px)
+    total = np.sum(blocks, axis=0)
+    without = [_contrast_at((total - block) / (len(blocks) - 1), centre, spacing_px) for block in blocks]
+    n = len(blocks)
+    return contrast, float(np.sqrt((n - 1) / n * np.sum((np.array(without) - np.mean(without)) ** 2)))
+
+
+def _pair_centre(profile: NDArray[np.float64], noise: float) -> float:
+    """Return the centre of the light above ground, px."""
+    ground = float(np.percentile(profile, 20))
+    light = profile - ground
+    if not light.max() > max(6 * noise, 1e-9 * abs(ground)):
+        raise InputError("expected a pair of lines above the noise; got nothing visible")
+    light = np.where(light > 0.3 * light.max(), light, 0.0)
+    return float(np.sum(light * np.arange(light.size)) / light.sum())
+
+
+def _contrast_at(profile: NDArray[np.float64], centre: float, spacing_px: float) -> float:
+    """Return the contrast of peaks near centre ± spacing/2 and the dip between, on parabolas through samples."""
+    ground = float(np.percentile(profile, 20))
+    fine = np.arange(0, profile.size - 1 + 1e-9, 0.1)
+    curve = _interpolated(profile - ground, fine)
+    peaks = [
+        _largest_near(fine, curve, centre + side * spacing_px / 2, SEARCH * spacing_px) for side in (-1, 1)
+    ]
+    between = (fine >= fine[peaks[0]]) & (fine <= fine[peaks[1]])
+    peak, dip = (curve[peaks[0]] + curve[peaks[1]]) / 2, max(float(curve[between].min()), 0.0)
+    return float((peak - dip) / (peak + dip)) if peak + dip > 0 else 0.0
+
+
+def _largest_near(fine: NDArray[np.float64], curve: NDArray[np.float64], place: float, within: float) -> int:
+    near = np.flatnonzero(np.abs(fine - place) <= max(within, 0.5))
+    if near.size == 0:
+        raise InputError("expected the pair in the middle of its region; got it at an end")
+    return int(near[np.argmax(curve[near])])
+
+
+def _interpolated(samples: NDArray[np.float64], places: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return Catmull-Rom interpolation of samples at places within them."""
+    padded = np.concatenate([samples[:1], samples, samples[-1:]])
+    i = np.minimum(places.astype(int), samples.size - 2)
+    t = places - i
+    a, b, c, d = (padded[i + k] for k in range(4))
+    return b + t * ((c - a) / 2 + t * (a - 2.5 * b + 2 * c - 0.5 * d + t * (1.5 * (b - c) + 0.5 * (d - a))))
+
+
+def _crossing(
+    spacing: NDArray[np.float64], contrast: NDArray[np.float64], sigma: NDArray[np.float64]
+) -> tuple[float | None, float | None]:
+    """Return where contrast last rises through Rayleigh's, going to wider spacings, and its uncertainty."""
+    known = np.isfinite(contrast)
+    spacing, contrast, sigma = spacing[known], contrast[known], sigma[known]
+    below = np.flatnonzero(contrast < RAYLEIGH_CONTRAST)
+    if below.size == 0 or below[-1] == spacing.size - 1:
+        return None, None
+    i = int(below[-1])
+    rise = (contrast[i + 1] - contrast[i]) / (spacing[i + 1] - spacing[i])
+    t = (RAYLEIGH_CONTRAST - contrast[i]) / (contrast[i + 1] - contrast[i])
+    u = float(np.hypot((1 - t) * sigma[i], t * sigma[i + 1])) / rise
+    return float(spacing[i] + t * (spacing[i + 1] - spacing[i])), u
+
+
+def theory(optics: Optics) -> tuple[Expected, ...]:
+    """Return Rayleigh's distance from the lateral FWHM: 0.61/0.51 of it, both being fractions of wavelength/NA."""
+    distance_um = lateral_fwhm_um(optics) * 0.61 / 0.51
+    return (Expected("smallest_resolved", distance_um, "um", "rayleigh_distance", SOURCES["metroloj_qc"]),)
+
+
+def protocol(channel: str = "FITC", exposure_ms: float = 50.0) -> Protocol:
+    """Return how to acquire line pairs."""
+    return Protocol(
+        routine="line_pairs",
+        sample="slide with pairs of lines of graded spacing (Argolight pattern E)",
+        sequence={"axis_order": "tpcz", "channels": [{"config": channel, "exposure": exposure_ms}]},
+        exposure="lines at half of full scale, Nyquist sampling or finer",
+        duration_s=exposure_ms / 1000 + 0.1,
+        steps=("Focus on the lines", "Turn the slide or camera until the lines follow the pixels"),
+        every_days=182,
+        parameters={"exposure_ms": exposure_ms},
+        source="microscopemetrics (argolight.py, pattern E)",
+    )
+
+
+ROUTINE = Routine(
+    name="line_pairs",
+    title="Resolution by line pairs",
+    measure=measure_line_pairs,
+    inputs={
+        "regions": "sequence of YX counts, ADU, one pair each",
+        "spacing_um": "distance of the lines, um",
+    },
+    figures={
+        "smallest_resolved": FigureNames("um", "Spacing at which contrast is Rayleigh's"),
+        "largest_contrast": FigureNames("1", "Of all pairs"),
+        "n_resolved": FigureNames("1", "Pairs with at least Rayleigh's contrast"),
+    },
+    protocol=protocol,
+    theory=theory,
+    causes=(
+        Cause(
+            "focus, cover glass or immersion",
+            "Focus again; set the correction collar; check immersion and temperature",
+            ("smallest_resolved", "largest_contrast", "n_resolved"),
+            OURS,
+        ),
+        Cause(
+            "front lens dirty or damaged",
+            "Inspect and clean it; compare with a bead's PSF",
+            ("smallest_resolved", "largest_contrast", "n_resolved"),
+            OURS,
+        ),
+        Cause(
+            "lines not along the pixels, or pixels too large",
+            "Turn slide or camera; check the sampling",
+            ("smallest_resolved", "n_resolved"),
+            OURS,
+        ),
+    ),
+)
+"""For the catalogue."""
