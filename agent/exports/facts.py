@@ -211,16 +211,16 @@ def channel_facts(view: AcquisitionView, channel: ChannelView) -> Facts:
     if channel.exposure_ms is not None:
         source = Source.PLAN if channel.plan and channel.plan.exposure else Source.DEVICE
         facts["channel.exposure_ms"] = Fact(channel.exposure_ms, "ms", source, "plan")
-    if channel.power_percent is not None:
-        facts["channel.power_setting"] = Fact(channel.power_percent, "%", Source.DEVICE, _intensity(channel))
-    elif channel.power_mw is not None:
-        facts["channel.power_setting"] = Fact(channel.power_mw, "mW", Source.DEVICE, _intensity(channel))
-    return facts
-
-
-def _intensity(channel: ChannelView) -> str:
     ref = channel.light.intensity if channel.light else None
-    return f"{ref.device}.{ref.property}" if ref else ""
+    if ref is not None and (channel.power_percent is not None or channel.power_mw is not None):
+        is_planned = channel.plan is not None and f"{ref.device}-{ref.property}" in channel.plan.settings
+        facts["channel.power_setting"] = Fact(
+            channel.power_mw if channel.power_percent is None else channel.power_percent,
+            "mW" if channel.power_percent is None else "%",
+            Source.PLAN if is_planned else Source.DEVICE,
+            f"{ref.device}.{ref.property}",
+        )
+    return facts
 
 
 def modality_of(view: AcquisitionView, channel: ChannelView) -> str | None:

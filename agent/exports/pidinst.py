@@ -36,7 +36,7 @@ def pidinst(profile: Profile, instrument_id: str) -> dict[str, Any]:
         "model": _model(plate),
         "description": plate.description,
         "instrumentTypes": [{"instrumentTypeName": "light microscope"}],
-        "measuredVariables": [{"measuredVariableName": text} for text in plate.measured_variables],
+        "measuredVariables": list(plate.measured_variables),
         "dates": _dates(plate),
         "relatedIdentifiers": _related(profile),
         "alternateIdentifiers": _alternates(plate),
@@ -137,7 +137,6 @@ def datacite(profile: Profile, instrument_id: str) -> dict[str, Any]:
     doi = plate.pid.removeprefix("https://doi.org/")
     out: dict[str, Any] = {
         "doi": doi,
-        "identifiers": [{"identifier": plate.pid, "identifierType": "DOI"}],
         "schemaVersion": _DATACITE,
         "titles": [{"title": plate.name or instrument_id}],
         "creators": [_creator(maker) for maker in _manufacturers(profile)],

@@ -283,7 +283,7 @@ class AcquisitionView:
             runner = frames.runner_time_ms[i]
             delta = runner / 1e3 if runner is not None else (frames.seen_monotonic_ns[i] - began_ns) / 1e9
             place = index.get("p", 0) * n_grid + index.get("g", 0)
-            where = frames.x_um[i], frames.y_um[i], frames.z_um[i]
+            where = [_unsigned_zero(column[i]) for column in (frames.x_um, frames.y_um, frames.z_um)]
             t, c, z = (index.get(axis, 0) for axis in "tcz")
             planes.append(PlaneView(place, t, c, z, delta, frames.exposure_ms[i], *where))
         return tuple(planes)
@@ -340,6 +340,11 @@ def number(value: Any) -> float | None:
     except (TypeError, ValueError):
         return None
     return found if abs(found) < float("inf") else None
+
+
+def _unsigned_zero(value: float | None) -> float | None:
+    """Return -0.0 as 0.0: stages with inverted axes say so, and readers wonder."""
+    return value + 0.0 if value is not None else None
 
 
 def mounted(parts: Sequence[P], labels: Labels) -> P | None:

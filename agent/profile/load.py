@@ -66,7 +66,8 @@ def read_profile(text: str, where: str = "the text") -> Profile:
         return Profile.model_validate_json(json.dumps(table, default=_as_json), strict=True)
     except ValidationError as error:
         lines = key_lines(text)
-        raise ProfileError(where, [_problem(details, lines) for details in _distinct(error)]) from error
+        problems = [_problem(details, lines) for details in _distinct(error)]
+        raise ProfileError(where, sorted(problems, key=lambda item: item.line or 0)) from error
 
 
 def _syntax_problem(text: str, error: tomllib.TOMLDecodeError) -> ProfileProblem:

@@ -1,0 +1,82 @@
+"""A real acquisition of the demo hardware, as records; and where the standards' own files are."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agent.exports import Bundle, read_bundle, view_of
+from agent.exports.view import AcquisitionView
+from agent.profile import load_profile
+from agent.records import Profile, QcResult, Quantity, Source, decode
+
+ROOT = Path(__file__).parents[3]
+RECORDS = Path(__file__).parent / "records"
+GOLDEN_QC = ROOT / "tests" / "data" / "golden" / "qc_result.v1.0.json"
+
+
+@pytest.fixture(scope="session")
+def standards() -> Path:
+    folder = ROOT / ".." / "shared" / "standards"
+    if not folder.is_dir():
+        pytest.skip("the standards' files are not there: expected ../shared/standards beside the repository")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def profile() -> Profile:
+    return load_profile(ROOT / "config" / "instrument.toml")
+
+
+@pytest.fixture
+def bundle(profile: Profile) -> Bundle:
+    return read_bundle([RECORDS / "demo.scopestamp.json", RECORDS / "instrument.json"], profile)
+
+
+@pytest.fixture
+def view(bundle: Bundle, qc: Callable[..., QcResult]) -> AcquisitionView:
+    return view_of(replace(bundle, qc=(qc(),)))
+
+
+@pytest.fixture
+def empty_view(bundle: Bundle) -> AcquisitionView:
+    """The same acquisition when nobody stated anything and only the acquisition's own record is left."""
+    return view_of(Bundle(bundle.finished))
+
+
+@pytest.fixture
+def qc(bundle: Bundle) -> Callable[..., QcResult]:
+    """Make a QC result some days before the acquisition."""
+
+    def make(days: float = 3.0, metrics: dict[str, float] | None = None, **update: Any) -> QcResult:
+        golden = decode(GOLDEN_QC.read_bytes())
+        assert isinstance(golden, QcResult)
+        when = bundle.finished.started.wall_at - timedelta(days=days)
+        update.setdefault("light_path", {"camera": "Camera"})
+        if metrics:
+            one = golden.metrics[0]
+            update["metrics"] = tuple(
+                one.model_copy(
+                    update={"metric": name, "measured": Quantity(value=value, source=Source.QC, observed_at=when)}
+                )
+                for name, value in metrics.items()
+            )
+        captured = golden.captured.model_copy(update={"wall_at": when})
+        return golden.model_copy(
+            update={"instrument_id": bundle.finished.instrument_id, "captured": captured, **update}
+        )
+
+    return make
+
+
+@pytest.fixture
+def schemas(standards: Path) -> dict[str, dict[str, Any]]:
+    """The classes of Micro-Meta App by schema id."""
+    text = (standards / "micro-meta-app" / "fullSchema-2.01.1.json").read_text("utf-8")
+    return {item["ID"]: item for item in json.loads(text)}
