@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
-from drivers.simulated.truth import Truth
+from drivers.simulated.truth import YX, ZYX, Truth
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ def wrong_immersion(truth: Truth) -> Truth:
 
 
 def chromatic_shift(truth: Truth) -> Truth:
-    def worse(yx: tuple[float, float]) -> tuple[float, float]:
+    def worse(yx: YX) -> YX:
         return 4 * yx[0], 4 * yx[1]
 
     channels = tuple(
@@ -76,8 +76,15 @@ def stage_worn(truth: Truth) -> Truth:
 
 
 def focus_drifts(truth: Truth) -> Truth:
-    z, y, x = truth.drift.steady_zyx_nm_per_min
-    return replace(truth, drift=replace(truth.drift, steady_zyx_nm_per_min=(z + 150.0, y, x)))
+    def faster(zyx: ZYX) -> ZYX:
+        return zyx[0] + 150.0, zyx[1], zyx[2]
+
+    drift = replace(
+        truth.drift,
+        initial_zyx_nm_per_min=faster(truth.drift.initial_zyx_nm_per_min),
+        steady_zyx_nm_per_min=faster(truth.drift.steady_zyx_nm_per_min),
+    )
+    return replace(truth, drift=drift)
 
 
 def camera_defect(truth: Truth) -> Truth:

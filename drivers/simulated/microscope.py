@@ -80,6 +80,7 @@ class SimulatedMicroscope:
         self._started_at_s = self.lamp_on_at_s = self.clock.now_s()
         seed = truth.seed
         self.y, self.x, self.z = (AxisMotor(self.clock, (seed, n)) for n in (11, 12, 13))
+        self._drifted_zyx_um = np.zeros(3)  # more than the present truth's drift explains
         self._focus_lock_error_um: float | None = None
         self._focus_random = np.random.default_rng((seed, 14))
         self._drawn: tuple[object, NDArray[np.float32]] | None = None
@@ -92,10 +93,12 @@ class SimulatedMicroscope:
         return _faulty(self.healthy_truth, self.faults)
 
     def set_fault(self, name: str, is_on: bool) -> None:
-        """Make something go wrong, or repair it."""
+        """Make something go wrong, or repair it; the slide drifts on from where it is."""
         faults = self.faults | {name} if is_on else self.faults - {name}
         with_faults(self.healthy_truth, faults)  # refuses unknown names before anything changes
+        before = np.array(self.drift_zyx_um())
         self.faults = faults
+        self._drifted_zyx_um += before - np.array(self.drift_zyx_um())
 
     def elapsed_s(self) -> float:
         """Return the time since the microscope was put up."""
@@ -103,7 +106,8 @@ class SimulatedMicroscope:
 
     def drift_zyx_um(self) -> ZYX:
         """Return how far the slide has drifted from under the objective."""
-        return self.truth.drift.displacement_zyx_um(self.elapsed_s())
+        z, y, x = self._drifted_zyx_um + self.truth.drift.displacement_zyx_um(self.elapsed_s())
+        return float(z), float(y), float(x)
 
     def stage_zyx_um(self) -> ZYX:
         """Return where on the slide the objective really looks, drift included."""

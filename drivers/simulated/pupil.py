@@ -93,11 +93,9 @@ def _aberration_um(
     """Return the optical path error without piston and defocus: whoever looks through a microscope focuses it."""
     index = actual_index(objective, pupil)
     immersion_um = objective.working_distance_um
-    path = immersion_um * (np.sqrt(index**2 - rho**2) - _root(objective.immersion_index, rho))
+    path = immersion_um * (_root(index, rho) - _root(objective.immersion_index, rho))
     path += pupil.coverslip_error_um * _root(COVERSLIP_INDEX, rho)
-    # A thicker glass leaves less immersion when focused: both are one length along the axis.
-    path -= pupil.coverslip_error_um * index / COVERSLIP_INDEX * np.sqrt(index**2 - rho**2)
-    axial = np.sqrt(index**2 - rho**2)
+    axial = _root(index, rho)
     basis = np.stack([np.ones_like(axial), axial]).reshape(2, -1) * np.sqrt(weight).ravel()
     fitted, *_ = np.linalg.lstsq(basis.T, path.ravel() * np.sqrt(weight).ravel(), rcond=None)
     return path - fitted[0] - fitted[1] * axial + _zernike_um(pupil, rho / aperture, angle)

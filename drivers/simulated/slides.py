@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drivers.simulated.psf import Shape
+from drivers.simulated.truth import YX
 
 Array = NDArray[np.float64]
-YX = tuple[float, float]
 GRID_PITCH_UM = 15.0
 SMALLEST_PAIR_UM, LARGEST_PAIR_UM, PAIR_STEP_UM = 0.10, 1.20, 0.05
 PAIR_PITCH_UM = 8.0

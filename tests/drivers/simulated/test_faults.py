@@ -99,3 +99,15 @@ def test_misaligned_illumination_moves_the_brightest_place(make_microscope) -> N
     )
     row, column = np.unravel_index(microscope.expected_e().argmax(), (200, 300))
     assert (row, column) == pytest.approx((99.5 - 0.55 * 100, 149.5 + 0.70 * 150), abs=1)
+
+
+def test_drift_goes_on_from_where_it_is(make_microscope) -> None:
+    microscope = make_microscope()
+    microscope.clock.sleep(3600)
+    microscope.set_fault("focus drifts", True)
+    assert microscope.drift_zyx_um() == pytest.approx((0, 0, 0), abs=1e-12), "it never jumps"
+    microscope.clock.sleep(120)
+    assert microscope.drift_zyx_um() == pytest.approx((0.3, 0, 0), abs=1e-9)
+    microscope.set_fault("focus drifts", False)
+    microscope.clock.sleep(600)
+    assert microscope.drift_zyx_um() == pytest.approx((0.3, 0, 0), abs=1e-9)

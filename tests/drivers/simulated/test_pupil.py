@@ -19,7 +19,7 @@ def bessel(order, x):
     return np.cos(order * t - np.asarray(x)[..., None] * np.sin(t)).mean(axis=-1)
 
 
-def radial_intensity(objective, wavelength_um, r_um, z_um):
+def radial_intensity(objective, wavelength_um, r_um, z_um, path_um=lambda rho: 0 * rho):
     """Richards and Wolf's three integrals for freely rotating dipoles (doi:10.1098/rspa.1959.0200, eq. 2.31)."""
     n, aperture = objective.immersion_index, objective.numerical_aperture
     nodes, weights = np.polynomial.legendre.leggauss(200)
@@ -27,7 +27,7 @@ def radial_intensity(objective, wavelength_um, r_um, z_um):
     sine = rho / n
     cosine = np.sqrt(1 - sine**2)
     k = 2 * pi / wavelength_um
-    common = weights * rho / np.sqrt(cosine) * np.exp(1j * k * z_um * n * cosine)
+    common = weights * rho / np.sqrt(cosine) * np.exp(1j * k * (z_um * n * cosine + path_um(rho)))
     argument = k * np.outer(r_um, rho)
     i0 = (common * (1 + cosine) / 2 * bessel(0, argument)).sum(axis=1)
     i1 = (common * sine * bessel(1, argument)).sum(axis=1)
@@ -114,6 +114,46 @@ def test_astigmatism_lies_at_its_angle() -> None:
         yy, xx, xy = ((plane * m).sum() / plane.sum() for m in (y * y, x * x, x * y))
         angles.append(np.degrees(0.5 * np.arctan2(2 * xy, xx - yy)) % 180)
     assert sorted(angles) == pytest.approx([30, 120], abs=3)
+
+
+@pytest.mark.parametrize(
+    ("label", "pupil"),
+    [("20x/0.75", Pupil(coverslip_error_um=-35.0)), ("60x/1.40 oil", Pupil(coverslip_error_um=60.0))],
+    ids=["thin glass, dry", "thick glass, oil"],
+)
+def test_cover_glass_is_gibson_and_lannis(label: str, pupil: Pupil) -> None:
+    objective, wavelength_um = TRUTH.objective(label), 0.52
+    n, aperture = objective.immersion_index, objective.numerical_aperture
+    nodes, weights = np.polynomial.legendre.leggauss(300)
+    sampled = aperture * (nodes + 1) / 2
+
+    def glass(rho):
+        return pupil.coverslip_error_um * np.sqrt(1.5255**2 - rho**2)
+
+    basis = np.stack([np.ones(300), np.sqrt(n**2 - sampled**2)], axis=1)
+    root_weight = np.sqrt(weights * sampled)
+    piston, defocus = np.linalg.lstsq(basis * root_weight[:, None], glass(sampled) * root_weight, rcond=None)[
+        0
+    ]
+    z_um = np.linspace(-4, 5, 61) / aperture**2
+    expected = np.array(
+        [
+            radial_intensity(
+                objective,
+                wavelength_um,
+                np.zeros(1),
+                z,
+                lambda rho: glass(rho) - piston - defocus * np.sqrt(n**2 - rho**2),
+            )[0]
+            for z in z_um
+        ]
+    )
+    field = pupil_field(objective, pupil, 520, 12.0)
+    ours = np.array([intensity(field, z, np.zeros(1))[0, 0] for z in z_um])
+    unspoiled = radial_intensity(objective, wavelength_um, np.zeros(1), 0.0)[0]
+    scale = intensity(pupil_field(objective, Pupil(), 520, 12.0), 0.0, np.zeros(1))[0, 0]
+    assert ours / float(scale) == pytest.approx(expected / unspoiled, abs=5e-3)
+    assert expected.max() < 0.9 * unspoiled
 
 
 def test_wrong_index_lengthens_the_image_of_oil_objectives_alone() -> None:
