@@ -2,7 +2,21 @@
 
 from __future__ import annotations
 
-from qc_routines import psf, registration
+from qc_routines import (
+    autofocus,
+    axial,
+    camera,
+    drift,
+    grid,
+    illumination,
+    line_pairs,
+    pixel_size,
+    power_routines,
+    psf,
+    registration,
+    stage,
+    thin_layer,
+)
 from qc_routines.routine import Routine
 
 ROUTINES: dict[str, Routine] = {
@@ -10,6 +24,17 @@ ROUTINES: dict[str, Routine] = {
     for routine in (
         psf.ROUTINE,
         registration.ROUTINE,
+        illumination.ROUTINE,
+        *camera.ROUTINES,
+        *power_routines.ROUTINES,
+        stage.ROUTINE,
+        drift.ROUTINE,
+        autofocus.ROUTINE,
+        pixel_size.ROUTINE,
+        grid.ROUTINE,
+        line_pairs.ROUTINE,
+        thin_layer.ROUTINE,
+        axial.ROUTINE,
     )
 }
 """Every routine there is; a routine is added by putting its module's `ROUTINE` in this row."""

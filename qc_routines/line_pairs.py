@@ -140,7 +140,9 @@ def pair_contrast(
     total = np.sum(blocks, axis=0)
     without = [_contrast_at((total - block) / (len(blocks) - 1), centre, spacing_px) for block in blocks]
     n = len(blocks)
-    return contrast, float(np.sqrt((n - 1) / n * np.sum((np.array(without) - np.mean(without)) ** 2)))
+    by_blocks = (n - 1) / n * float(np.sum((np.array(without) - np.mean(without)) ** 2))
+    of_extremes = noise / max(float(np.ptp(profile)), 1e-12)  # largest and least values lean on the noise
+    return contrast, float(np.hypot(by_blocks**0.5, of_extremes))
 
 
 def _pair_centre(profile: NDArray[np.float64], noise: float) -> float:

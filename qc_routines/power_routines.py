@@ -79,9 +79,9 @@ LINEARITY = Routine(
     measure=measure_power_linearity,
     inputs={"setting_percent": "settings, %", "power_mw": "readings, mW"},
     figures={
-        "slope": FigureNames("mW/%", "Of the line", "slope"),
-        "intercept": FigureNames("mW", "Of the line", "intercept"),
-        "r2": FigureNames("1", "Of the line", "r_squared", "R2"),
+        "slope": FigureNames("mW/%", "Of the line", "power_linearity_slope"),
+        "intercept": FigureNames("mW", "Of the line", "power_linearity_intercept"),
+        "r2": FigureNames("1", "Of the line", "power_linearity_coefficient_of_determination", "R2"),
         "largest_deviation": FigureNames("%", "From the line, of the largest power"),
         "slope_through_origin": FigureNames("mW/%", "Of the line through the origin"),
         "chi2": FigureNames("1", "Per degree of freedom, of the line through the origin"),
@@ -120,13 +120,15 @@ STABILITY = Routine(
         "temperature_c": "temperatures, deg C; optional",
     },
     figures={
-        "stability": FigureNames("%", "100 (1 - (max - min)/(max + min))", "stability", "stability"),
+        "stability": FigureNames(
+            "%", "100 (1 - (max - min)/(max + min))", "short_term_power_stability", "stability"
+        ),
         "nsd": FigureNames("%", "Standard deviation over mean", None, "nsd"),
-        "mean_power": FigureNames("mW", "Mean", "power_mean"),
-        "median_power": FigureNames("mW", "Median", "power_median"),
-        "sd_power": FigureNames("mW", "Standard deviation", "power_std"),
-        "least_power": FigureNames("mW", "Least", "power_min"),
-        "largest_power": FigureNames("mW", "Largest", "power_max"),
+        "mean_power": FigureNames("mW", "Mean", "power_mean_mw"),
+        "median_power": FigureNames("mW", "Median", "power_median_mw"),
+        "sd_power": FigureNames("mW", "Standard deviation", "power_std_mw"),
+        "least_power": FigureNames("mW", "Least", "power_min_mw"),
+        "largest_power": FigureNames("mW", "Largest", "power_max_mw"),
         "drift": FigureNames("%/min", "Slope of a line, of the mean"),
         "largest_step": FigureNames("%", "Largest difference of neighbouring readings, of the mean"),
         "warm_up_time": FigureNames("min", "From when on it stays within 1 % of the last quarter"),
@@ -168,7 +170,7 @@ SAMPLE = Routine(
     measure=measure_sample_power,
     inputs={"power_mw": "readings, mW", "reference_mw": "at time zero, mW; optional"},
     figures={
-        "power": FigureNames("mW", "Mean power at the sample", "power_mean"),
+        "power": FigureNames("mW", "Mean power at the sample", "power_mean_mw"),
         "power_density": FigureNames("mW/cm^2", "Power over the lit area"),
         "ratio_to_reference": FigureNames("1", "Power over that of time zero"),
         "transmission": FigureNames("%", "Power over that at the source"),

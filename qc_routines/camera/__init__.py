@@ -1,5 +1,6 @@
 """Camera characterisation from frames that pass by once."""
 
+from qc_routines.camera import dark_current, dark_noise, defects, linearity, photon_transfer, uniformity
 from qc_routines.camera.dark_current import measure_dark_current
 from qc_routines.camera.dark_noise import measure_dark_noise
 from qc_routines.camera.defects import Defect, measure_defects
@@ -12,7 +13,18 @@ from qc_routines.camera.photon_transfer import (
 )
 from qc_routines.camera.uniformity import measure_uniformity
 
+ROUTINES = (
+    dark_noise.ROUTINE,
+    photon_transfer.ROUTINE,
+    linearity.ROUTINE,
+    dark_current.ROUTINE,
+    uniformity.ROUTINE,
+    defects.ROUTINE,
+)
+"""For the catalogue."""
+
 __all__ = [
+    "ROUTINES",
     "Defect",
     "PhotonTransferPoint",
     "PixelMoments",
