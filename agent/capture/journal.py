@@ -7,8 +7,8 @@
 
 Lines of frames.jsonl are JSON: a list is a frame (`FrameRow`), ``{"state": …}`` a change of state that holds from the
 next frame on, ``{"batch": n}`` says that frames before the n-th belong to ledger records made so far, ``{"ended": …}``
-is the end. Every line is written at once, so it outlives the process; `flush` syncs
-them to disk, so they outlive the power.
+is the end. Lines are written by handfuls, some 20 times a second (see `queue.GATHER_S`), and then outlive the process;
+`flush` syncs them to disk, so that they outlive the power.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ FRAMES = "frames.jsonl"
 STARTED = "started.json"
 FINISHED = "finished.json"
 LOCK = "lock"
+_encode_line = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
 _log = logging.getLogger("scopestamp.capture")
 
 
@@ -63,6 +64,7 @@ class Journal:
         self.folder = folder
         self.error: str | None = None
         self._file: FileIO | None = None
+        self._lines: list[str] = []
         self._is_synced = True
         with self._noting_errors():
             folder.mkdir(parents=True)
@@ -91,8 +93,20 @@ class Journal:
         self._line({"ended": reason, "wall_at": wall_at, "monotonic_ns": monotonic_ns})
         self.flush()
 
+    def write(self) -> None:
+        """Write what was noted: it outlives the process."""
+        lines, self._lines = self._lines, []
+        if not lines or self._file is None or self.error is not None:
+            return  # a line after a torn one could not be read
+        data = ("\n".join(lines) + "\n").encode()
+        with self._noting_errors():
+            if self._file.write(data) < len(data):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        self._is_synced = False
+
     def flush(self) -> None:
-        """Sync what was written to disk."""
+        """Write what was noted, and sync it to disk."""
+        self.write()
         if self._file is not None and not self._is_synced:
             with self._noting_errors():
                 os.fsync(self._file.fileno())
@@ -111,13 +125,7 @@ class Journal:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _line(self, value: Any) -> None:
-        if self._file is None or self.error is not None:
-            return  # a line after a torn one could not be read
-        line = json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode() + b"\n"
-        with self._noting_errors():
-            if self._file.write(line) < len(line):
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        self._is_synced = False
+        self._lines.append(_encode_line(value))
 
     @contextmanager
     def _noting_errors(self) -> Iterator[None]:

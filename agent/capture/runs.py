@@ -159,6 +159,11 @@ class Runs:
             if batch := run.take_batch(self._mint, now_ns):
                 self._publisher.publish(batch)
 
+    def write_journals(self) -> None:
+        """Write what the journals noted, so that it outlives the process."""
+        for run in self._running.values():
+            run.journal.write()
+
     def close_journals(self) -> None:
         """Close the files of journals whose acquisition still runs; the next start finds them."""
         for run in self._running.values():

@@ -12,6 +12,7 @@ import threading
 import time
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 from agent.capture.acquisition import OpenAcquisition
@@ -191,12 +192,12 @@ class Capture:
     def _run(self) -> None:
         is_running = True
         while is_running:
-            message = self.queue.get(self._wait_s())
-            if isinstance(message, _Stop):
-                is_running = False
-            elif message is not None:
-                shielded(lambda: self._take(message), "capturing an event")  # noqa: B023 - called at once
-            shielded(lambda: self._tick(is_last=not is_running), "publishing what is due")  # noqa: B023
+            for message in self.queue.take(self._wait_s()):
+                if isinstance(message, _Stop):
+                    is_running = False
+                else:
+                    shielded(partial(self._take, message), "capturing an event")
+            shielded(partial(self._tick, is_last=not is_running), "publishing what is due")
             is_quiet = self._is_quiet()
             with self._settled:
                 self._is_settled = is_quiet
@@ -254,6 +255,7 @@ class Capture:
 
     def _tick(self, *, is_last: bool) -> None:
         now = time.monotonic_ns()
+        self._runs.write_journals()
         self._watch.tick(now)
         if is_last:
             self._watch.publish_changes()

@@ -74,6 +74,7 @@ class CoreSignals:
         self._n_frames = 0
         self._loading_since_s: float | None = None
         self._is_in_sequence = False
+        self._active: set[str] = set()  # devices of which one such activity was told in this sequence
         self.stamped_keys: tuple[Key, ...] = ()
 
     @property
@@ -162,6 +163,7 @@ class CoreSignals:
         self._n_changes_stamped = -1  # the first frame carries the whole state
         self._n_frames = 0
         self._is_in_sequence = True
+        self._active.clear()
         self.tell(
             SequenceStarted(
                 moment=moment,
@@ -181,6 +183,10 @@ class CoreSignals:
     def _on_property(self, device: str, name: str, value: Any) -> None:
         if not self._is_activity(device, name):
             self._n_changes += 1
+        elif self._is_in_sequence:
+            if device in self._active:
+                return  # twice a frame: the shutter, opened and closed for the exposure
+            self._active.add(device)
         key = Key(device, name)
         if key == INITIALIZE:
             self._loading_since_s = time.monotonic() if str(value) == "0" else None

@@ -1,11 +1,11 @@
 from __future__ import annotations
 
 import threading
-from functools import partial
+import time
 
 import pytest
 
-from agent.capture.queue import VITAL_RESERVE, EventQueue, Lost
+from agent.capture.queue import GATHER_S, VITAL_RESERVE, EventQueue, Lost
 from drivers import FrameSeen, LiveToggled, Moment
 
 FRAME = FrameSeen(Moment(0, 0), lambda: None, None)  # type: ignore[arg-type, return-value]
@@ -14,9 +14,9 @@ OTHER = LiveToggled(Moment(0, 0), True)
 
 def drain(queue: EventQueue) -> list[object]:
     events = []
-    while (event := queue.get(0)) is not None or len(queue):
-        events.append(event)
-    return [event for event in events if event is not None]
+    while taken := queue.take(0):
+        events += taken
+    return events
 
 
 def test_queue_gives_back_in_order() -> None:
@@ -24,7 +24,7 @@ def test_queue_gives_back_in_order() -> None:
     events = [FRAME, OTHER, FRAME]
     assert all(map(queue.put, events))
     assert drain(queue) == events
-    assert queue.get(0) is None
+    assert queue.take(0) == []
 
 
 def test_frames_that_do_not_fit_are_counted_in_their_place() -> None:
@@ -46,16 +46,15 @@ def test_other_events_still_fit_when_frames_do_not() -> None:
 def test_loss_with_nothing_behind_it_is_told_when_the_queue_is_empty() -> None:
     queue = EventQueue(1)
     assert [queue.put(FRAME), queue.put(FRAME)] == [True, False]
-    assert queue.get(0) is FRAME
-    assert queue.get(0) is None
-    assert queue.get(0) == Lost(1)
-    assert queue.get(0) is None
+    assert queue.take(0) == [FRAME]
+    assert queue.take(0) == [Lost(1)]
+    assert queue.take(0) == []
 
 
 def test_our_own_messages_always_fit() -> None:
     queue = EventQueue(0)
     queue.put_always("stop")
-    assert queue.get(0) == "stop"
+    assert queue.take(0) == ["stop"]
 
 
 @pytest.mark.parametrize("size", [0, 100, 100_000])
@@ -67,8 +66,7 @@ def test_nothing_is_lost_without_being_counted(size: int) -> None:
 
     def take() -> None:
         while not done.is_set() or len(queue):
-            if (event := queue.get(0.001)) is not None:
-                got.append(event)
+            got.extend(queue.take(0.001))
 
     taker = threading.Thread(target=take)
     for thread in (*threads, taker):
@@ -77,8 +75,21 @@ def test_nothing_is_lost_without_being_counted(size: int) -> None:
         thread.join()
     done.set()
     taker.join()
-    got += iter(partial(queue.get, 0), None)
-    got += iter(partial(queue.get, 0), None)
+    got += drain(queue)
     n_marked = sum(event.n_events for event in got if isinstance(event, Lost))
     assert got.count(FRAME) + n_marked == 8000
     assert n_marked == queue.n_lost
+
+
+def test_frames_gather_and_other_events_do_not_wait() -> None:
+    queue = EventQueue(100)
+    queue.put(FRAME)
+    assert queue.take(10) == [FRAME]
+    began = time.monotonic()
+    queue.put(FRAME)
+    queue.put(OTHER)
+    assert queue.take(10) == [FRAME, OTHER]
+    assert time.monotonic() - began < GATHER_S
+    queue.put(FRAME)
+    assert queue.take(10) == [FRAME]
+    assert time.monotonic() - began >= GATHER_S

@@ -300,13 +300,8 @@ def test_capture_that_is_stopped_in_the_middle_leaves_a_journal(
 
 def test_lost_events_are_counted_where_they_were_lost(core: Any, make_capture: Any, shelf: Any) -> None:
     capture = make_capture(core, queue_size=10)
-    real, gate, n_gone = capture.queue.get, threading.Event(), 0
-
-    def slow_get(timeout_s: float) -> Any:
-        gate.wait(20)
-        return real(timeout_s)
-
-    capture.queue.get = slow_get
+    real, gate = capture.queue.take, threading.Event()
+    capture.queue.take = lambda timeout_s: real(timeout_s) if gate.wait(20) else []
     core.mda.engine.use_hardware_sequencing = False
     core.mda.run(timelapse(40))
     n_gone = capture.queue.n_lost
@@ -341,7 +336,7 @@ def test_run_whose_end_is_lost_is_closed_by_the_next(core: Any, make_capture: An
 def test_no_image_is_kept(core: Any, make_capture: Any, shelf: Any) -> None:
     images: list[weakref.ref[Any]] = []
     capture = make_capture(core)
-    real, gate = capture.queue.get, threading.Event()
+    real, gate = capture.queue.take, threading.Event()
     capture.queue.get = lambda timeout_s: (
         real(timeout_s) if gate.wait(20) else None
     )  # nothing is taken meanwhile
