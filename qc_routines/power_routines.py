@@ -60,12 +60,15 @@ def sample_protocol(setting_percent: float = 20.0) -> Protocol:
     )
 
 
-_SOURCE = Cause(
-    "the source ages or its cooling fails",
-    "Compare with hours of use and with the reading at the source's exit",
-    ("stability", "nsd", "drift", "mean_power", "ratio_to_reference", "power"),
-    OURS,
-)
+def _ageing(*figures: str) -> Cause:
+    return Cause(
+        "the source ages or its cooling fails",
+        "Compare with hours of use and with the reading at the source's exit",
+        figures,
+        OURS,
+    )
+
+
 _PATH = Cause(
     "dirt or misalignment in the light path",
     "Read along the path, place by place; clean and align where power is lost; look at the fibre's ends",
@@ -146,7 +149,7 @@ STABILITY = Routine(
             ("stability", "nsd", "drift", "warm_up_time"),
             OURS,
         ),
-        _SOURCE,
+        _ageing("stability", "nsd", "drift", "mean_power"),
         Cause(
             "temperature of the room",
             "Compare with the temperature; shield the fibre coupling from draughts",
@@ -176,7 +179,7 @@ SAMPLE = Routine(
         "transmission": FigureNames("%", "Power over that at the source"),
     },
     protocol=sample_protocol,
-    causes=(_PATH, _SOURCE),
+    causes=(_PATH, _ageing("power", "ratio_to_reference")),
 )
 ROUTINES = (LINEARITY, STABILITY, SAMPLE)
 """For the catalogue."""
