@@ -48,12 +48,20 @@ def state_of(readings: Iterable[PropertyReading], taken: Instant, duration_ms: f
         if reading.key == PIXEL_SIZE:
             pixel_size = published
         elif reading.key.property.startswith(PRESET):
-            presets[reading.key.property.removeprefix(PRESET)] = published
+            presets[reading.key.property.removeprefix(PRESET)] = _preset_of(published)
         else:
             devices.setdefault(reading.key.device, {})[reading.key.property] = published
     return SystemState(
         taken=taken, duration_ms=duration_ms, devices=devices, presets=presets, pixel_size=pixel_size
     )
+
+
+def _preset_of(published: Reading) -> Reading:
+    """Return the preset a group is in; the core says "" when its devices are in none."""
+    if published.value != "":
+        return published
+    none = "its devices are in none of the group's presets"
+    return published.model_copy(update={"status": ReadingStatus.ABSENT, "value": None, "error": none})
 
 
 def devices_of(

@@ -195,7 +195,9 @@ def difference(
             log.add(
                 earlier,
                 reading,
-                cause_of.get(key.device, of_core if key.device == "Core" else Cause.DRIFTED),
+                of_core
+                if key.device == "Core" and key.property.startswith("@")
+                else cause_of.get(key.device, Cause.DRIFTED),
             )
     return log.take()
 
