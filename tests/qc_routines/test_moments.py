@@ -1,0 +1,128 @@
+"""Moments of pixels in one pass, against plain Python and against what is known."""
+
+from __future__ import annotations
+
+import runpy
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from qc_routines import InputError
+from qc_routines.camera import pixel_moments
+from qc_routines.camera.moments import TILE, _fold_eight, _fold_one, _fold_tile, _sum_of_differences
+
+naive = runpy.run_path(str(Path(__file__).with_name("naive_moments.py")))
+DTYPES = ["uint8", "uint16", "float32", "float64"]
+
+
+def frames(dtype: str, n: int = 21, shape: tuple[int, int] = (13, 17), seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).integers(90, 250, (n, *shape)).astype(dtype)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("n", [2, 8, 21])
+def test_moments_agree_with_the_oracle(dtype: str, n: int) -> None:
+    series = frames(dtype, n)
+    found, expected = pixel_moments(series), naive["pixel_moments"](series.reshape(n, -1).tolist())
+    for name in ("mean_adu", "variance_adu2", "low_adu", "high_adu", "frame_means_adu"):
+        np.testing.assert_allclose(np.ravel(getattr(found, name)), expected[name], rtol=2e-5)
+    assert (found.n_frames, found.n_rejected) == (n, {})
+
+
+def test_moments_are_exact_at_high_offsets_and_over_many_tiles() -> None:
+    rng = np.random.default_rng(3)
+    series = rng.normal(60_000, 2, (40, 70, 131)).round().astype(np.uint16)
+    assert series[0].size > 2 * TILE
+    found = pixel_moments(series)
+    np.testing.assert_allclose(found.variance_adu2, series.astype(float).var(axis=0, ddof=1), rtol=1e-5)
+    np.testing.assert_allclose(found.frame_means_adu, series.mean(axis=(1, 2), dtype=float), rtol=1e-9)
+
+
+def test_kernels_compute_the_same_without_the_compiler() -> None:
+    series = frames("float64", 8).reshape(8, -1)
+    first, expected = series[0].copy(), naive["sums"](series.tolist(), series[0].tolist())
+    for fold, group in ((_fold_eight.py_func, tuple(series)), (_fold_one.py_func, (series[3],))):
+        total, square = np.zeros((2, first.size))
+        low, high, own = first.copy(), first.copy(), np.zeros(len(group))
+        fold(group, first, total, square, low, high, own)
+        if len(group) == 8:
+            np.testing.assert_allclose(total, expected["total"])
+            np.testing.assert_allclose(square, expected["square"])
+            np.testing.assert_allclose(own, expected["frame_totals"], rtol=1e-6)
+        else:
+            np.testing.assert_allclose(total, series[3] - first)
+    assert _sum_of_differences.py_func(series[1], first) == pytest.approx((series[1] - first).sum(), rel=1e-6)
+    total, square, low, high = np.zeros((4, first.size))
+    _fold_tile.py_func(tuple(series), first, total, square, low, high)
+    np.testing.assert_allclose(high, series.max(axis=0))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_layout_and_byte_order_do_not_matter(dtype: str) -> None:
+    series = frames(dtype)
+    odd = [np.asfortranarray(frame) for frame in series]
+    odd[4] = odd[4].astype(odd[4].dtype.newbyteorder(">"))
+    np.testing.assert_array_equal(pixel_moments(odd).mean_adu, pixel_moments(series).mean_adu)
+
+
+def test_one_pixel_and_one_frame_are_enough_for_a_mean() -> None:
+    found = pixel_moments([np.array([[7]], np.uint8)])
+    assert found.mean_adu.tolist() == [[7.0]]
+    assert np.isnan(found.variance_adu2).all()
+
+
+def test_bad_frames_are_counted_by_reason_and_left_out() -> None:
+    good = list(frames("float32", 12))
+    not_finite, short, integer = good[0].copy(), good[0][:5], good[0].astype(np.uint16)
+    not_finite[2, 3] = np.nan
+    bad = [
+        not_finite,
+        short,
+        integer,
+        np.zeros_like(good[0]),
+        good[0] * 5,
+        np.zeros((2, 3, 4)),
+        "frame",
+        good[0] * 1j,
+    ]
+    found = pixel_moments([good[0], *bad, *good[1:]])
+    np.testing.assert_array_equal(found.mean_adu, pixel_moments([good[0], *good[1:]]).mean_adu)
+    assert found.n_frames == 12
+    assert found.n_rejected == {
+        "NaN or infinite": 1,
+        "other shape than the first": 1,
+        "other dtype than the first": 1,
+        "one single value": 1,
+        "other level than the first": 1,
+        "not a frame (y, x)": 2,
+        "unsupported dtype complex64": 1,
+    }
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ([], "got none, left out: nothing"),
+        ([np.zeros((4, 5), np.uint16)] * 3, "one single value"),
+        (np.zeros((4, 5), np.uint16), "3 axes"),
+        (np.ones((4, 5, 3), np.uint16), "colours"),
+        ([np.full((4, 5), np.nan)], "NaN or infinite"),
+    ],
+    ids=["none", "black", "one frame", "RGB", "NaN"],
+)  # fmt: skip
+def test_no_usable_frame_is_refused(given, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        pixel_moments(given)
+
+
+def test_memory_does_not_grow_with_the_number_of_frames() -> None:
+    handed_out = 0
+
+    def generator():
+        nonlocal handed_out
+        for frame in frames("uint16", 30):
+            handed_out += 1
+            yield frame
+
+    assert pixel_moments(generator()).n_frames == handed_out == 30
