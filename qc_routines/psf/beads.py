@@ -29,7 +29,7 @@ KEPT_OUT_SHARE = 0.9
 
 THRESHOLD_SIGMA = 8.0
 UNKNOWN_FWHM_VOXELS = 4.0
-N_PILOTS = 32
+N_PILOTS = 16
 SAME_SCALE = (0.6, 1.6)
 """Ratio of real to searched FWHM within which a search need not be repeated."""
 

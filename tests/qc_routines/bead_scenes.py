@@ -31,11 +31,11 @@ def places(
     size = np.array(shape) - 1.0
     margin = np.array(margin_zyx)
     for _ in range(200_000):
+        if len(found) == n:
+            break
         place = rng.uniform(margin, size - margin)
         if all(np.hypot(*(place - other)[1:]) >= apart for other in found):
             found.append(place)
-        if len(found) == n:
-            break
     centres = np.array(found).reshape(-1, 3)
     if flat and len(centres):
         slope = 6 * (centres[:, 1] / size[1] - 0.5) + 4 * (centres[:, 2] / size[2] - 0.5)
