@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -87,27 +88,25 @@ def _stage_as_measured(bundle: Bundle, stage: Stage) -> Stage:
 
 
 def _filled(part: Any, results: list[QcResult], section: str) -> Any:
+    """Return a part with what QC measured of it and nobody stated; the latest figure is taken."""
     update: dict[str, Any] = {}
     for result in sorted(results, key=lambda item: item.captured.wall_at):
         for metric in result.metrics:
-            fed = fed_by(metric.metric)
+            row = row_of(result.routine, metric) or {}
+            fed_section, _, field = str(row.get("feeds", "")).partition(".")
             value = number(metric.measured.value) if metric.measured else None
-            if fed and fed[0] == section and value is not None and getattr(part, fed[1]) is None:
-                update[fed[1]] = value
+            if fed_section == section and value is not None and getattr(part, field) is None:
+                update[field] = value
     return part.model_copy(update=update) if update else part
 
 
-def fed_by(metric: str) -> tuple[str, str] | None:
-    """Return section and field of the profile that a metric fills, if it fills one.
-
-    >>> fed_by("read_noise_e")
-    ('cameras', 'read_noise_e')
-    """
-    for row in load_mapping().qc:
-        if metric in row["metrics"] and row.get("feeds"):
-            section, _, field = row["feeds"].partition(".")
-            return section, field
-    return None
+def row_of(routine: str, metric: QcMetric) -> Mapping[str, Any] | None:
+    """Return the mapping's row for a figure: by routine and name, without brackets or a unit at its end."""
+    stem = metric.metric.partition("[")[0]
+    unit = metric.measured.unit if metric.measured else None
+    names = {stem, stem.removesuffix(f"_{(unit or '').lower()}")}
+    rows = load_mapping().qc
+    return next((row for row in rows if row["routine"] == routine and row["metric"] in names), None)
 
 
 def _software(bundle: Bundle, profile: Profile) -> tuple[Part, ...]:
