@@ -5,6 +5,7 @@ They are thin, because the microscope knows everything, and share it through `be
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 from drivers.mmcore.loading import fenced_import
@@ -47,6 +48,8 @@ class Stand(GenericDevice):
 
     @sensor.setter
     def set_sensor(self, value: str) -> None:
+        if not re.fullmatch(r"[1-9]\d*x[1-9]\d*", value):
+            raise ValueError(f"Sensor is rows x columns, such as 512x640; got {value!r}.")
         rows, columns = (int(n) for n in value.split("x"))
         truth = self.microscope.healthy_truth
         sensor = replace(truth.sensor, height_px=rows, width_px=columns)

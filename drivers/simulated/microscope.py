@@ -267,6 +267,6 @@ def _faulty(truth: Truth, faults: frozenset[str]) -> Truth:
     return with_faults(truth, faults)
 
 
-@lru_cache(maxsize=4)
+@lru_cache(maxsize=2)  # 84 MB each for 2048 x 2048 pixels
 def _maps(sensor: Sensor, seed: int) -> PixelMaps:
     return pixel_maps(sensor, seed)

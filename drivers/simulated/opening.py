@@ -11,7 +11,7 @@ from drivers.errors import ConfigurationError
 from drivers.mmcore import OwningMMCoreDriver, release_callback_at_exit
 from drivers.mmcore.loading import fenced_import
 from drivers.simulated.bench import laid_ready
-from drivers.simulated.clock import Clock, JumpingClock
+from drivers.simulated.clock import Clock, JumpingClock, SystemClock
 from drivers.simulated.microscope import SimulatedMicroscope
 from drivers.simulated.truth import Truth
 
@@ -87,8 +87,6 @@ def open_simulated_driver(
     adapter_paths, log_file, truth, clock
         As in `open_simulated`; the computer's own clock when `clock` is omitted.
     """
-    from drivers.simulated.clock import SystemClock
-
     path = CONFIGURATION if str(configuration) == SIMULATED else Path(configuration).expanduser()
     core, microscope = open_simulated(
         truth=truth,
@@ -101,10 +99,10 @@ def open_simulated_driver(
 
 
 def _empty_core(adapter_paths: Sequence[str | Path], log_file: Path | None) -> SimulatedCore:
-    from drivers.simulated.core import SimulatedCore
-
     with fenced_import(log_file):
         from pymmcore_plus import find_micromanager
+    from drivers.simulated.core import SimulatedCore
+
     folders = [str(path) for path in adapter_paths] or [path for path in [find_micromanager()] if path]
     core = SimulatedCore(adapter_paths=folders)
     if log_file:

@@ -97,6 +97,26 @@ def test_devices_without_a_stand_are_refused(tmp_path) -> None:
         open_simulated(configuration=tmp_path / "bad.cfg")
 
 
+def test_stand_is_set_up_by_the_configuration(tmp_path) -> None:
+    text = CONFIGURATION.read_text("utf-8").replace(
+        "Property,Core,Initialize,1",
+        "#py Property,Stand,Seed,31\n#py Property,Stand,Sensor,90x150\nProperty,Core,Initialize,1",
+    )
+    (tmp_path / "small.cfg").write_text(text, "utf-8")
+    driver = open_simulated_driver(tmp_path / "small.cfg", clock=JumpingClock())
+    assert driver.microscope.truth.seed == 31 and driver.microscope.shape() == (90, 150)
+    driver.close()
+    (tmp_path / "small.cfg").write_text(text.replace("90x150", "90 by 150"), "utf-8")
+    with pytest.raises(ConfigurationError, match="such as 512x640"):
+        open_simulated_driver(tmp_path / "small.cfg")
+
+
+def test_log_file_is_the_callers(tmp_path) -> None:
+    core, microscope = open_simulated(truth=TRUTH, log_file=tmp_path / "core.log")
+    SimulatedDriver(core, microscope).close()
+    assert (tmp_path / "core.log").stat().st_size > 0
+
+
 def test_two_cores_have_two_microscopes() -> None:
     pairs = [open_simulated(truth=replace(TRUTH, seed=seed)) for seed in (1, 2)]
     (core_a, one), (core_b, two) = pairs
