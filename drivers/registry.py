@@ -19,10 +19,10 @@ def open_driver(
 
     Parameters
     ----------
-    name : {"mmcore"}
+    name : {"mmcore", "simulated"}
         Which back end.
     configuration : str or Path
-        What the back end loads.
+        What the back end loads. Of the simulated microscope "simulated" and "demo" are its own.
     adapter_paths : sequence of path
         Where it finds device adapters.
     log_file : Path, optional
@@ -33,10 +33,27 @@ def open_driver(
     ConfigurationError
         There is no such back end, or the configuration does not load.
     """
-    if name != "mmcore":
-        raise ConfigurationError(f"There is no driver '{name}'; there is: mmcore.")
+    if name == "mmcore":
+        return _open_mmcore(configuration, adapter_paths, log_file)
+    if name == "simulated":
+        return _open_simulated(configuration, adapter_paths, log_file)
+    raise ConfigurationError(f"There is no driver '{name}'; there are: mmcore and simulated.")
+
+
+def _open_mmcore(
+    configuration: str | Path, adapter_paths: Sequence[str | Path], log_file: Path | None
+) -> OwningDriver:
     from drivers.mmcore import OwningMMCoreDriver, load_core, release_callback_at_exit
 
     core = load_core(configuration, adapter_paths, log_file)
     release_callback_at_exit(core)
     return OwningMMCoreDriver(core)
+
+
+def _open_simulated(
+    configuration: str | Path, adapter_paths: Sequence[str | Path], log_file: Path | None
+) -> OwningDriver:
+    from drivers.simulated import CONFIGURATION, open_simulated_driver
+
+    path = CONFIGURATION if str(configuration) in ("simulated", "demo") else configuration
+    return open_simulated_driver(path, adapter_paths, log_file)

@@ -30,6 +30,9 @@ DATA_DIR_VARIABLE = "SCOPESTAMP_DATA_DIR"
 DEMO_CONFIG = "demo"
 """Stands for the demo configuration that comes with the installed test adapters."""
 
+SIMULATED_CONFIG = "simulated"
+"""Stands for the configuration that comes with the simulated microscope."""
+
 
 def _from_file(value: str, info: ValidationInfo) -> str:
     """Make a path absolute, seen from the folder of the settings file (or the working directory without one)."""
@@ -41,7 +44,7 @@ def _from_file(value: str, info: ValidationInfo) -> str:
 
 
 def _configuration(value: str, info: ValidationInfo) -> str:
-    return value if value == DEMO_CONFIG else _from_file(value, info)
+    return value if value in (DEMO_CONFIG, SIMULATED_CONFIG) else _from_file(value, info)
 
 
 def _web_address(value: str) -> str:
@@ -117,11 +120,14 @@ class InstrumentSettings(Section):
 class HardwareSettings(Section):
     """How the microscope is reached."""
 
-    driver: Literal["mmcore"] = Field(default="mmcore", description="Back end that talks to the hardware.")
+    driver: Literal["mmcore", "simulated"] = Field(
+        default="mmcore",
+        description="Back end that talks to the hardware: mmcore, or simulated for a microscope of known truth.",
+    )
     config_file: ConfigurationPath = Field(
         default="",
         description="Micro-Manager configuration (.cfg). 'demo': the demo configuration of the installed test "
-        "adapters. Empty: no hardware is loaded.",
+        "adapters. 'simulated': the simulated microscope, with that driver. Empty: no hardware is loaded.",
     )
     adapter_paths: tuple[FilePath, ...] = Field(
         default=(),
