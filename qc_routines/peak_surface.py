@@ -93,12 +93,17 @@ def _covariance(
     weight: NDArray[np.float64],
     base: NDArray[np.float64],
 ) -> NDArray[np.float64]:
-    """Return the sandwich covariance, honest also when the weights are not the inverse variances."""
+    """Return the sandwich covariance, honest also when the weights are not the inverse variances.
+
+    Residuals are divided by 1 - leverage (HC3; MacKinnon & White 1985, doi:10.1016/0304-4076(85)90158-7).
+    """
     bread = np.linalg.pinv(design.T @ (design * weight[:, None]))
-    influence = np.divide(weight, np.sqrt(base), where=base > 0, out=np.zeros_like(base)) * residuals
+    leverage = np.clip(weight * np.einsum("ni,ij,nj->n", design, bread, design), 0.0, 0.9)
+    influence = (
+        np.divide(weight, np.sqrt(base), where=base > 0, out=np.zeros_like(base)) * residuals / (1 - leverage)
+    )
     filling = (design * influence[:, None]).T @ (design * influence[:, None])
-    n = max(np.count_nonzero(weight), N_TERMS + 1)
-    return bread @ filling @ bread * n / (n - N_TERMS)
+    return bread @ filling @ bread
 
 
 def _stationary(

@@ -162,13 +162,14 @@ def _refined(
     ours = ours - ours.mean()
     state = np.array([0.0, 0.0, 1.0, theirs.mean()])
     pieces = np.empty((BLOCKS * BLOCKS, 4))
-    for _ in range(ROUNDS):
+    for turn in range(ROUNDS):
         normal, residual, total = np.zeros((4, 4)), 0.0, 0.0
         normal, pieces, residual, total = _normal_equations(ours, theirs, state)
         step = np.linalg.lstsq(normal, pieces.sum(axis=0), rcond=None)[0]
         step[:2] = np.clip(step[:2], -1.0, 1.0)
         state += step
-        if hypot(step[0], step[1]) < SETTLED_PX or max(abs(state[0]), abs(state[1])) > MARGIN_PX - 1:
+        is_settled = turn > 0 and hypot(step[0], step[1]) < SETTLED_PX  # the first turn is for the brightness
+        if is_settled or max(abs(state[0]), abs(state[1])) > MARGIN_PX - 1:
             break
     bread = np.linalg.pinv(normal)
     n_pixels = (ours.shape[0] - 2 * MARGIN_PX) * (ours.shape[1] - 2 * MARGIN_PX)
