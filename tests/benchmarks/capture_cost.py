@@ -79,43 +79,77 @@ VARIANTS: dict[str, Callable[[Any], Any]] = {
 }
 
 
-def run_us(core: Any, plan: dict[str, Any], variant: Callable[[Any], Any]) -> float:
-    """Return the time per frame of one run, from its first frame to its last."""
+MEASURES = ("wall", "cpu_of_engine_thread", "cpu_of_process")
+
+
+def run_us(core: Any, plan: dict[str, Any], variant: Callable[[Any], Any]) -> tuple[float, ...]:
+    """Return the `MEASURES` of one run, us per frame; processor time is steady where wall time is not."""
     from useq import MDASequence
 
-    seen: list[int] = []
+    seen: list[tuple[int, ...]] = []
     with variant(core):
 
         def on_frame() -> None:
-            seen.append(time.perf_counter_ns())
+            seen.append((time.perf_counter_ns(), time.thread_time_ns(), time.process_time_ns()))
 
         core.mda.events.frameReady.connect(on_frame)
         gc.collect()
         core.mda.run(MDASequence.model_validate(plan))
         core.mda.events.frameReady.disconnect(on_frame)
-    return (seen[-1] - seen[0]) / (len(seen) - 1) / 1e3
+    return tuple(
+        (last - first) / (len(seen) - 1) / 1e3 for first, last in zip(seen[0], seen[-1], strict=True)
+    )
 
 
 def acquisitions(core: Any, n_rounds: int) -> dict[str, Any]:
     core.mda.engine.use_hardware_sequencing = False
     result: dict[str, Any] = {}
     for name, plan in PLANS.items():
-        times: dict[str, list[float]] = {variant: [] for variant in VARIANTS}
+        runs: dict[str, list[tuple[float, ...]]] = {variant: [] for variant in VARIANTS}
         for number in range(n_rounds):
             for variant in islice(cycle(VARIANTS), number, number + len(VARIANTS)):
-                times[variant].append(run_us(core, plan, VARIANTS[variant]))
-        medians = {variant: statistics.median(values) for variant, values in times.items()}
+                runs[variant].append(run_us(core, plan, VARIANTS[variant]))
         result[name] = {
-            variant: {
-                "us_per_frame": round(medians[variant], 1),
-                "frames_per_s": round(1e6 / medians[variant], 1),
-                "ratio_to_bare": round(medians[variant] / medians["bare"], 4),
-                "us_over_bare": round(
-                    statistics.median(t - b for t, b in zip(times[variant], times["bare"], strict=True)), 1
-                ),
-                "us_over_bare_of_best": round(min(times[variant]) - min(times["bare"]), 1),
-            }
-            for variant in VARIANTS
+            measure: _compared({variant: [run[i] for run in runs[variant]] for variant in VARIANTS})
+            for i, measure in enumerate(MEASURES)
+        }
+    return result
+
+
+def _compared(times: dict[str, list[float]]) -> dict[str, Any]:
+    bare = statistics.median(times["bare"])
+    return {
+        variant: {
+            "us_per_frame": round(statistics.median(values), 1),
+            "ratio_to_bare": round(statistics.median(values) / bare, 4),
+            "us_over_bare": round(
+                statistics.median(t - b for t, b in zip(values, times["bare"], strict=True)), 1
+            ),
+        }
+        for variant, values in times.items()
+    }
+
+
+def steady_state(core: Any, n_rounds: int) -> dict[str, Any]:
+    """Tell what each further frame costs from what a run costs once: by runs of two lengths."""
+    times: dict[tuple[str, int], list[tuple[float, ...]]] = {}
+    for _ in range(n_rounds):
+        for n_frames in (200, 1200):
+            plan = {**PLANS["time"], "time_plan": {"interval": 0, "loops": n_frames}}
+            for variant in ("bare", "attached"):
+                run = tuple(us * n_frames for us in run_us(core, plan, VARIANTS[variant]))
+                times.setdefault((variant, n_frames), []).append(run)
+    result: dict[str, Any] = {}
+    for i, measure in enumerate(MEASURES[1:], start=1):
+        over = {
+            n: statistics.median(run[i] for run in times["attached", n])
+            - statistics.median(run[i] for run in times["bare", n])
+            for n in (200, 1200)
+        }
+        per_frame = (over[1200] - over[200]) / 1000
+        result[measure] = {
+            "us_per_frame_over_bare": round(per_frame, 1),
+            "ms_per_run_over_bare": round((over[200] - 200 * per_frame) / 1e3, 1),
         }
     return result
 
@@ -192,6 +226,7 @@ def main(n_rounds: int) -> None:
         "frame_handler": frame_handler(core),
         "snapshot": snapshots(core),
         "acquisitions": acquisitions(core, n_rounds),
+        "steady_state": steady_state(core, n_rounds),
     }
     core.unloadAllDevices()
     release_callback(core)

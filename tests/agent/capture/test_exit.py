@@ -20,10 +20,11 @@ data, ending = sys.argv[1], sys.argv[2]
 core = load_core("demo")
 attachment = agent.attach(core, data_dir=data)
 core.mda.run(MDASequence(time_plan={"interval": 0, "loops": 10}, channels=["DAPI"]))
-for z in range(100):
-    core.setPosition(z)                # leaves announcements in the core's queue
 if ending == "detach":
     attachment.detach()
+    core.events.stagePositionChanged.connect(lambda *_: None)
+for z in range(500):
+    core.setPosition(z % 100)          # leaves announcements in the core's queue
 if ending == "unload":
     core.unloadAllDevices()
 if ending == "raise":
