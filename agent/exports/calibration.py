@@ -162,6 +162,10 @@ def calibration_texts(view: AcquisitionView) -> dict[str, str]:
     pairs = {}
     for entry in calibration(view)["evaluations"]:
         name = f"QC {entry['routine']} {entry['metric']}"
-        shown = {key: value for key, value in entry.items() if key not in ("routine", "metric", "light_path", "Class")}
+        shown = {
+            key: value
+            for key, value in entry.items()
+            if key not in ("routine", "metric", "light_path", "Class")
+        }
         pairs[name] = "; ".join(f"{key} {text_of(value)}" for key, value in shown.items())
     return pairs

@@ -25,7 +25,11 @@ def fbbi_terms(view: AcquisitionView) -> list[dict[str, str]]:
         for standard in ("fbbi", "fbbi_also"):
             term = mapping.term("modality", modality, standard) if modality else None
             if term:
-                label = mapping.term("modality", modality, "label") if standard == "fbbi" else "widefield illumination"
+                label = (
+                    mapping.term("modality", modality, "label")
+                    if standard == "fbbi"
+                    else "widefield illumination"
+                )
                 terms[term] = {"id": term, "iri": f"{_FBBI}{term}", "label": str(label)}
     return list(terms.values())
 
@@ -83,7 +87,10 @@ def omero_csv(view: AcquisitionView) -> bytes:
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\r\n")
     writer.writerow(["Image Name", *(_cell(key) for key in pairs)])
-    names = [f"{image_name(view)} {place.name}" if len(view.positions) > 1 else image_name(view) for place in view.positions]
+    names = [
+        f"{image_name(view)} {place.name}" if len(view.positions) > 1 else image_name(view)
+        for place in view.positions
+    ]
     for name in names or [image_name(view)]:
         writer.writerow([_cell(name), *(_cell(text) for text in pairs.values())])
     return stream.getvalue().encode("utf-8-sig")
@@ -116,7 +123,9 @@ def nexus(view: AcquisitionView) -> dict[str, Any]:
             if (part := getattr(channel, key)) is not None:
                 instrument[f"filter_{part.name}".replace("/", "_")] = _filter(part)
         if channel.light:
-            instrument[f"source_{channel.light.name}".replace("/", "_")] = _group("NXsource", channel.light, {"source_type": ""})
+            instrument[f"source_{channel.light.name}".replace("/", "_")] = _group(
+                "NXsource", channel.light, {"source_type": ""}
+            )
     return {
         "entry": {
             "@NX_class": "NXentry",

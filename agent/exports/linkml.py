@@ -27,7 +27,10 @@ def linkml_schema() -> dict[str, Any]:
         "id": "https://scopestamp.org/linkml/records/v1",
         "name": "scopestamp_records",
         "description": "Records of Scopestamp, generated from their pydantic models.",
-        "prefixes": {"linkml": "https://w3id.org/linkml/", "scopestamp": "https://scopestamp.org/linkml/records/v1/"},
+        "prefixes": {
+            "linkml": "https://w3id.org/linkml/",
+            "scopestamp": "https://scopestamp.org/linkml/records/v1/",
+        },
         "default_prefix": "scopestamp",
         "default_range": "string",
         "imports": ["linkml:types"],

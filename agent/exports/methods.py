@@ -240,7 +240,9 @@ def provenance(view: AcquisitionView) -> list[tuple[str, str, Fact]]:
     for channel in view.channels:
         rows += [(channel.name, name, fact) for name, fact in channel_facts(view, channel).items()]
     wanted = set(_SLOTS.values()) | {
-        f"{key}.{name}" for key in ("excitation", "dichroic", "emission") for name in ("bands", "model", "manufacturer")
+        f"{key}.{name}"
+        for key in ("excitation", "dichroic", "emission")
+        for name in ("bands", "model", "manufacturer")
     }
     return [row for row in rows if row[1] in wanted]
 

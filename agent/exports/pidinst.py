@@ -91,10 +91,7 @@ def _dates(plate: Nameplate) -> list[dict[str, str]]:
 def _related(profile: Profile) -> list[dict[str, str]]:
     related = [(item.identifier, item.relation, item.name) for item in profile.instrument.related]
     related += [
-        (part.pid, "HasComponent", part.name)
-        for _, parts in profile.sections()
-        for part in parts
-        if part.pid
+        (part.pid, "HasComponent", part.name) for _, parts in profile.sections() for part in parts if part.pid
     ]
     if profile.facility.rrid:
         related.append((profile.facility.rrid, "References", profile.facility.name))

@@ -143,7 +143,9 @@ def _organisation(view: AcquisitionView, graph: _Graph) -> str | None:
 
 def _agency(agency: Agency, graph: _Graph) -> str:
     name = agency.ror or agency.url or "#organisation-" + "-".join(agency.name.split())
-    return graph.add({"@id": name, "@type": "Organization", "name": agency.name, "url": agency.url or agency.ror})
+    return graph.add(
+        {"@id": name, "@type": "Organization", "name": agency.name, "url": agency.url or agency.ror}
+    )
 
 
 def _publisher(view: AcquisitionView, graph: _Graph) -> Any:
@@ -164,7 +166,8 @@ def _publisher(view: AcquisitionView, graph: _Graph) -> Any:
 
 def _funders(view: AcquisitionView, graph: _Graph) -> list[str]:
     return [
-        _agency(Agency(name=grant.funder, ror=grant.funder_ror), graph) for grant in view.bundle.profile.grants
+        _agency(Agency(name=grant.funder, ror=grant.funder_ror), graph)
+        for grant in view.bundle.profile.grants
     ]
 
 
@@ -228,7 +231,9 @@ def _part(graph: _Graph, kind: str, part: Any) -> str:
             "name": part.name,
             "serialNumber": part.serial_number,
             "model": part.model,
-            "manufacturer": _refs([_agency(Agency(name=part.manufacturer), graph)] if part.manufacturer else []),
+            "manufacturer": _refs(
+                [_agency(Agency(name=part.manufacturer), graph)] if part.manufacturer else []
+            ),
             "additionalProperty": _refs(values),
         }
     )
@@ -347,7 +352,14 @@ def _settings(view: AcquisitionView, graph: _Graph) -> list[str]:
             if name.startswith("channel.") and name != "channel.name"
         ]
     return [
-        _value(graph, "setting-" + "-".join(name.split()).replace(".", "-"), name, fact.value, fact.unit, description=f"Source: {fact.source.value}")
+        _value(
+            graph,
+            "setting-" + "-".join(name.split()).replace(".", "-"),
+            name,
+            fact.value,
+            fact.unit,
+            description=f"Source: {fact.source.value}",
+        )
         for name, fact in facts
     ]
 

@@ -60,7 +60,9 @@ def _references(profile: Profile) -> list[Finding]:
             name = getattr(cube, key)
             if name and name not in filters:
                 text = f"expected the name of a filter, came '{name}'"
-                found.append(Finding("error", "profile", f"filter_cubes '{cube.name}' {key}", text, "facility"))
+                found.append(
+                    Finding("error", "profile", f"filter_cubes '{cube.name}' {key}", text, "facility")
+                )
     for channel in profile.channels:
         if channel.light_source and channel.light_source not in lights:
             text = f"expected the name of a light source, came '{channel.light_source}'"
@@ -90,7 +92,13 @@ def _guesses(profile: Profile) -> list[Finding]:
     parts = [(section, part) for section, group in profile.sections() for part in group]
     parts += [("stand", profile.stand)] if profile.stand else []
     return [
-        Finding("guess", "profile", f"{section} '{part.name}' {key}", f"guessed {getattr(part, key, None)!r}", "facility")
+        Finding(
+            "guess",
+            "profile",
+            f"{section} '{part.name}' {key}",
+            f"guessed {getattr(part, key, None)!r}",
+            "facility",
+        )
         for section, part in parts
         for key in part.derived
     ]

@@ -54,6 +54,9 @@ def misfits(profile: Profile, instrument: InstrumentDescription) -> list[tuple[s
                 labels = instrument.devices[part.device].state_labels
                 if part.state not in labels:
                     found.append(
-                        (place, f"'{part.device}' has no position '{part.state}'; it has {', '.join(labels) or 'none'}")
+                        (
+                            place,
+                            f"'{part.device}' has no position '{part.state}'; it has {', '.join(labels) or 'none'}",
+                        )
                     )
     return found

@@ -53,7 +53,8 @@ def objective_in(label: str) -> dict[str, Any]:
     low = label.lower()
     found["correction"] = next((word for text, word in _CORRECTIONS.items() if text.lower() in low), None)
     found["immersion"] = next(
-        (word for text, word in _IMMERSIONS.items() if re.search(rf"(?<![a-zö])(?:{text})(?![a-zö])", low)), None
+        (word for text, word in _IMMERSIONS.items() if re.search(rf"(?<![a-zö])(?:{text})(?![a-zö])", low)),
+        None,
     )
     if phase := re.search(r"\bph\s?([123])\b", low):
         found["modulation"] = f"ph{phase[1]}"
@@ -119,5 +120,9 @@ def is_empty(label: str) -> bool:
     (True, True, False)
     """
     return bool(
-        re.fullmatch(r"(?:\w+[-_ ])?(?:state|position|pos|objective|filter)[-_ ]?\d+|empty|open|none|closed|\d*", label.strip(), re.IGNORECASE)
+        re.fullmatch(
+            r"(?:\w+[-_ ])?(?:state|position|pos|objective|filter)[-_ ]?\d+|empty|open|none|closed|\d*",
+            label.strip(),
+            re.IGNORECASE,
+        )
     )

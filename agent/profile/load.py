@@ -42,10 +42,14 @@ def load_profile(path: Path) -> Profile:
     try:
         text = path.read_text("utf-8-sig")  # Windows editors put a byte order mark in front
     except OSError as error:
-        problem = ProfileProblem(None, "", f"expected a file, but it cannot be read: {error.strerror or error}")
+        problem = ProfileProblem(
+            None, "", f"expected a file, but it cannot be read: {error.strerror or error}"
+        )
         raise ProfileError(str(path), [problem]) from error
     except UnicodeDecodeError as error:
-        problem = ProfileProblem(None, "", f"expected UTF-8 text; byte {error.start} is none. Save it as UTF-8")
+        problem = ProfileProblem(
+            None, "", f"expected UTF-8 text; byte {error.start} is none. Save it as UTF-8"
+        )
         raise ProfileError(str(path), [problem]) from error
     return read_profile(text, str(path))
 

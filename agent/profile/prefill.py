@@ -128,7 +128,9 @@ def _parts_in(label: str, device: DeviceDescription, words: str) -> list[tuple[s
     role = next((role for role, pattern in _ROLES.items() if re.search(pattern, label.lower())), None)
     if role:
         return [("filters", _filter(label, state, role)) for state in states]
-    if re.search(r"filter|wheel|turret|cube", words) and any(filter_in(state).get("bands") for state in states):
+    if re.search(r"filter|wheel|turret|cube", words) and any(
+        filter_in(state).get("bands") for state in states
+    ):
         return [("filters", _filter(label, state, "emission", is_role_guessed=True)) for state in states]
     return _lights_and_climate(label, device, words)
 
@@ -149,7 +151,10 @@ def _filter(device: str, state: str, role: str, *, is_role_guessed: bool = False
 
 
 def _lights_and_climate(label: str, device: DeviceDescription, words: str) -> list[tuple[str, Part]]:
-    if re.search(r"\bled\b|laser|lumencor|spectra|lamp|light source|x-?cite|coolled", words) and "shutter" not in words:
+    if (
+        re.search(r"\bled\b|laser|lumencor|spectra|lamp|light source|x-?cite|coolled", words)
+        and "shutter" not in words
+    ):
         return [("light_sources", _light(label, device, words))]
     refs = {
         key: PropertyRef(device=label, property=name, unit=_CLIMATE_UNITS[key])

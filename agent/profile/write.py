@@ -33,7 +33,9 @@ def _stated(model: Frozen) -> dict[str, Any]:
     out: dict[str, Any] = {}
     for name, field in type(model).model_fields.items():
         value = getattr(model, name)
-        if value is None or (value == field.get_default(call_default_factory=True) and not field.is_required()):
+        if value is None or (
+            value == field.get_default(call_default_factory=True) and not field.is_required()
+        ):
             continue
         out[name] = _plain(value)
     return dict(sorted(out.items(), key=lambda item: isinstance(item[1], dict) or _is_tables(item[1])))
