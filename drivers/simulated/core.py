@@ -7,6 +7,7 @@ sends no `propertyChanged` for Python devices and raises KeyError where C++ devi
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from drivers.mmcore.loading import fenced_import
@@ -25,7 +26,7 @@ ROLES = {
 class SimulatedCore(UniMMCore):
     """A `UniMMCore` whose Python devices behave as C++ ones do."""
 
-    _opened_shutter = False
+    _closes_after_sequence = False
 
     # ---- properties
 
@@ -128,45 +129,48 @@ class SimulatedCore(UniMMCore):
     # ---- auto-shutter
 
     def snapImage(self) -> None:
-        is_ours = self._open_automatically()
+        if not self._works_the_shutter():
+            super().snapImage()
+            return
+        self.setShutterOpen(True)
         try:
             super().snapImage()
         finally:
-            if is_ours:
-                self._close_again()
+            self.setShutterOpen(False)
 
     def startSequenceAcquisition(self, *args: Any) -> None:
-        self._open_automatically()
-        super().startSequenceAcquisition(*args)
+        self._start_lit(super().startSequenceAcquisition, args)
 
     def startContinuousSequenceAcquisition(self, *args: Any) -> None:
-        self._open_automatically()
-        super().startContinuousSequenceAcquisition(*args)
+        self._start_lit(super().startContinuousSequenceAcquisition, args)
 
     def stopSequenceAcquisition(self, *args: Any) -> None:
         super().stopSequenceAcquisition(*args)
-        self._close_again()
+        self._close_after_sequence()
 
     def isSequenceRunning(self, *args: Any) -> bool:
         is_running = super().isSequenceRunning(*args)
         if not is_running:
-            self._close_again()  # a burst that ended by itself
+            self._close_after_sequence()  # a burst that ended by itself
         return is_running
 
-    def _open_automatically(self) -> bool:
-        is_ours = (
+    def _works_the_shutter(self) -> bool:
+        return (
             self.getAutoShutter()
-            and self.isPyDevice(self.getCameraDevice())
             and bool(self.getShutterDevice())
-            and not self._opened_shutter
+            and self.isPyDevice(self.getCameraDevice())
         )
-        if is_ours:
-            self.setShutterOpen(True)
-            self._opened_shutter = True
-        return is_ours
 
-    def _close_again(self) -> None:
-        if self._opened_shutter:
-            self._opened_shutter = False
+    def _start_lit(self, start: Callable[..., None], args: tuple[Any, ...]) -> None:
+        opens = self._works_the_shutter()
+        if opens:
+            self.setShutterOpen(True)
+        start(*args)
+        # Only now: whoever asks meanwhile whether a sequence runs must not end the light of one that begins.
+        self._closes_after_sequence = opens
+
+    def _close_after_sequence(self) -> None:
+        if self._closes_after_sequence:
+            self._closes_after_sequence = False
             if self.getShutterDevice():
                 self.setShutterOpen(False)

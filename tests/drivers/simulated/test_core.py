@@ -141,6 +141,20 @@ def test_snap_opens_the_shutter_by_itself(opened) -> None:
     assert snap(core).mean() > 500
 
 
+def test_asking_whether_a_sequence_runs_leaves_the_light_of_a_snap_alone(opened) -> None:
+    core, microscope = opened
+    core.setStateLabel("Slide", "uniform")
+    expose, seen = microscope.expose, []
+
+    def asked_meanwhile(out):
+        core.isSequenceRunning()
+        seen.append(microscope.shutter_open)
+        return expose(out)
+
+    microscope.expose = asked_meanwhile
+    assert snap(core).mean() > 500 and seen == [True]
+
+
 def test_pixel_size_follows_turret_and_binning(opened) -> None:
     core, microscope = opened
     sizes = {}

@@ -10,7 +10,7 @@ import pytest
 from drivers.simulated.camera import Region
 from drivers.simulated.faults import with_faults
 from drivers.simulated.field import View
-from drivers.simulated.scene import electrons_per_photon_mw, expected_image
+from drivers.simulated.scene import electrons_per_photon_mw, expected_image, stack_for
 from drivers.simulated.slides import SLIDES, objects_in
 from drivers.simulated.truth import Geometry, Illumination, Sensor, Truth
 
@@ -86,6 +86,34 @@ def test_chromatic_shift_is_what_the_channels_say() -> None:
     for channel in ("DAPI", "Cy5"):
         expected_um = TRUTH.channel(channel).lateral_shift_yx_um
         assert found[channel] - found["FITC"] == pytest.approx(expected_um, abs=0.006)
+
+
+@pytest.mark.parametrize("channel", ["DAPI", "Cy5"])
+def test_colours_are_magnified_differently(channel: str) -> None:
+    corners_um = np.array([[-100.0, -150.0], [120.0, 160.0]])
+    spans_px = [
+        np.diff(view(channel=c, zyx_um=(0, 0, 0)).to_pixels(corners_um), axis=0) for c in ("FITC", channel)
+    ]
+    assert spans_px[1] / spans_px[0] - 1 == pytest.approx(
+        TRUTH.channel(channel).magnification_error, rel=1e-6
+    )
+
+
+def test_stage_above_focus_is_positive_defocus() -> None:
+    truth = with_faults(TRUTH, ["wrong immersion"])
+    images = []
+    for above_um in (0.9, -0.9):
+        seen = best_focus(view(truth))
+        seen = replace(seen, stage_zyx_um=(seen.stage_zyx_um[0] + above_um, *seen.stage_zyx_um[1:]))
+        images.append(expected_image(seen, BARE["beads 0.2 um"], WHOLE))
+    sharper_above = stack_for(seen, BARE["beads 0.2 um"])
+    planes = (
+        sharper_above.first_defocus_um
+        + np.arange(len(sharper_above.radii_px)) * sharper_above.defocus_step_um
+    )
+    peaks = sharper_above.coefficients.max(axis=(1, 2))
+    assert abs(planes[peaks.argmax()]) > 0.3, "the spoiled image is not the same on both sides"
+    assert (images[0].max() > images[1].max()) == (planes[peaks.argmax()] > 0)
 
 
 @pytest.mark.parametrize("channel", ["DAPI", "TRITC"])
