@@ -17,13 +17,25 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from itertools import cycle, islice
+from pathlib import Path
 from typing import Any
+from uuid import uuid4
+
+from useq import MDAEvent, MDASequence
 
 import agent
+from agent.capture.acquisition import OpenAcquisition
+from agent.capture.journal import Journal
+from agent.capture.ledger import BATCH_FRAMES
 from agent.capture.queue import EventQueue
-from drivers import How
+from agent.clock import Clock
+from agent.mint import Mint
+from agent.records import AcquisitionPlan, AcquisitionStarted, encode
+from drivers import FrameSeen, How, Moment
 from drivers.mmcore import MMCoreDriver, load_core, release_callback
+from drivers.mmcore.sequences import frame_stamp
 
 N_ROUNDS = 9
 N_CALLS = 20_000
@@ -84,8 +96,6 @@ MEASURES = ("wall", "cpu_of_engine_thread", "cpu_of_process")
 
 def run_us(core: Any, plan: dict[str, Any], variant: Callable[[Any], Any]) -> tuple[float, ...]:
     """Return the `MEASURES` of one run, us per frame; processor time is steady where wall time is not."""
-    from useq import MDASequence
-
     seen: list[tuple[int, ...]] = []
     with variant(core):
 
@@ -165,8 +175,6 @@ def median_us(call: Callable[[], object], n: int) -> float:
 
 def frame_handler(core: Any) -> dict[str, Any]:
     """Call our frame handler as the engine's signal does: in steady state, and when the light path has changed."""
-    from useq import MDAEvent
-
     driver = MMCoreDriver(core)
     driver.describe()
     queue = EventQueue(10 * N_CALLS)
@@ -189,6 +197,38 @@ def frame_handler(core: Any) -> dict[str, Any]:
     }
     driver.stop_listening()
     return result
+
+
+def capture_thread() -> dict[str, float]:
+    """Tell the processor time of the capture thread a frame: stamp and journal, and its share of a ledger record."""
+    mint = Mint("scope", "agent", Clock())
+    started = mint.make(
+        AcquisitionStarted, acquisition_id=uuid4(), started=mint.clock.now(), plan=AcquisitionPlan(axes={})
+    )
+    event = MDAEvent(index={"t": 1, "c": 0, "z": 3}, channel="DAPI", exposure=EXPOSURE_MS)
+    meta = {
+        "runner_time_ms": 1.5,
+        "exposure_ms": 1.0,
+        "camera_device": "Camera",
+        "position": {"x": 1.0, "z": 3.0},
+    }
+    times: dict[str, list[float]] = {"us_stamp_and_journal": [], "us_ledger_record": []}
+    with tempfile.TemporaryDirectory() as folder:
+        for number in range(5):
+            journal = Journal(Path(folder) / str(number), started)
+            run = OpenAcquisition(started, journal, {}, time.monotonic_ns())
+            began = time.thread_time_ns()
+            for _ in range(BATCH_FRAMES - 1):
+                run.add_frame(FrameSeen(Moment.now(), partial(frame_stamp, event, meta), None))
+            journal.write()
+            stamped = time.thread_time_ns()
+            batch = run.take_batch(mint, time.monotonic_ns(), is_last=True)
+            assert batch is not None
+            encode(batch)
+            times["us_stamp_and_journal"].append((stamped - began) / BATCH_FRAMES / 1e3)
+            times["us_ledger_record"].append((time.thread_time_ns() - stamped) / BATCH_FRAMES / 1e3)
+            journal.close()
+    return {name: round(statistics.median(values), 2) for name, values in times.items()}
 
 
 def snapshots(core: Any) -> dict[str, Any]:
@@ -224,6 +264,7 @@ def main(n_rounds: int) -> None:
         "image": f"{core.getImageWidth()}x{core.getImageHeight()}x{core.getImageBitDepth()} bit",
         "exposure_ms": EXPOSURE_MS,
         "frame_handler": frame_handler(core),
+        "capture_thread": capture_thread(),
         "snapshot": snapshots(core),
         "acquisitions": acquisitions(core, n_rounds),
         "steady_state": steady_state(core, n_rounds),
