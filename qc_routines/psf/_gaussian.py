@@ -26,7 +26,7 @@ LEAST_VARIANCE_E2 = 0.25
 
 MOST_STEPS = 60
 CONVERGED = 1e-7
-"""Fall of the deviance, relative to it, below which the fit has arrived; far below one noise unit."""
+"""Change of the deviance, relative to it, below which the fit has arrived; far below one noise unit."""
 
 
 @kernel
@@ -201,17 +201,15 @@ def climb(start, is_free, electrons, indices, variance_e2):
         trial_merit = np.inf
         if is_bell(trial):
             trial_merit = deviance(trial, electrons, indices, variance_e2)
+        change = abs(trial_merit - merit)
         if trial_merit <= merit:
-            fall = merit - trial_merit
             parameters, merit, is_fresh = trial, trial_merit, False
             damping = max(damping * 0.1, 1e-12)
-            if fall <= CONVERGED * merit + 1e-9:
-                has_converged = True
-                break
         else:
             damping *= 10.0
-            if damping > 1e10:
-                break
+        has_converged = change <= CONVERGED * merit + 1e-9  # also from below: rounding may hide the last fall
+        if has_converged or damping > 1e10:
+            break
     normal_equations(parameters, electrons, indices, variance_e2, matrix, gradient)
     hold(matrix, gradient, is_free)
     return parameters, matrix, has_converged

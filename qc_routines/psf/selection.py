@@ -30,6 +30,10 @@ class Reason(StrEnum):
     ODD_SIZE = "odd size"
 
 
+AXIAL_FWHM = 1.0
+"""Maxima closer than this in the plane are straight above one another."""
+
+
 @dataclass(frozen=True, slots=True)
 class Rules:
     """Limits of what counts as a bead; distances in FWHM. All are ours.
@@ -43,7 +47,11 @@ class Rules:
     edge_fwhm : float
         A centre closer than this to the end of the stack is not seen whole.
     side_lobe_fwhm, side_lobe_share : float
-        A maximum this close to another and dimmer than this share of it is taken for part of its PSF.
+        A maximum this close to another and dimmer than this share of it is taken for part of its PSF: the rings of
+        an ideal lens have 5 %, those of one with a wave of spherical aberration 15 %.
+    axial_lobe_share : float
+        The same for a maximum straight above or below: spherical aberration has lobes there that are far brighter,
+        and a PSF must not be left out for being bad.
     sharpest : float
         Brightest voxel over its neighbours: above, no lens made it.
     least_snr : float
@@ -58,7 +66,8 @@ class Rules:
     crowded_fwhm: float = 2.2
     edge_fwhm: float = 1.0
     side_lobe_fwhm: float = 4.0
-    side_lobe_share: float = 0.05
+    side_lobe_share: float = 0.25
+    axial_lobe_share: float = 0.6
     sharpest: float = 0.85
     least_snr: float = 8.0
     least_r_squared: float = 0.7
@@ -129,13 +138,16 @@ def _neighbours(
 ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
     """Return which are part of a brighter one's PSF, and which have a neighbour too close that is not."""
     is_lobe, is_crowded = np.zeros((2, len(amplitude)), bool)
-    for i in range(len(amplitude)):
-        distance2 = ((centre_fwhm - centre_fwhm[i]) ** 2).sum(axis=1)
-        is_other = (distance2 > 0) & ~is_hot
-        is_master = is_other & (amplitude[i] < rules.side_lobe_share * amplitude)
-        is_lobe[i] = (is_master & (distance2 < rules.side_lobe_fwhm**2)).any()
-        is_rival = is_other & (amplitude > rules.side_lobe_share * amplitude[i])
-        is_crowded[i] = (is_rival & (distance2 < rules.crowded_fwhm**2)).any()
+    shares = np.where(is_hot, 0.0, amplitude)
+    for i, centre in enumerate(centre_fwhm):
+        away = centre_fwhm - centre
+        distance = np.linalg.norm(away, axis=1)
+        is_axial = np.linalg.norm(away[:, 1:], axis=1) < AXIAL_FWHM
+        share = np.where(is_axial, rules.axial_lobe_share, rules.side_lobe_share)
+        is_near = (distance > 0) & (distance < rules.side_lobe_fwhm)
+        is_lobe[i] = (is_near & (amplitude[i] < share * shares)).any()
+        is_rival = (distance > 0) & (distance < rules.crowded_fwhm) & (shares > share * amplitude[i])
+        is_crowded[i] = is_rival.any()
     return is_lobe, is_crowded
 
 

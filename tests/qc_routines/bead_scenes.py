@@ -69,3 +69,32 @@ def photographed(light: NDArray[np.float32], seed: int, e_per_adu: float = 1.0) 
         electrons = rng.poisson(plane) + rng.normal(0, READ_NOISE_E, plane.shape)
         counts[z] = np.clip(np.rint(OFFSET_ADU + electrons / e_per_adu), 0, 65535)
     return counts
+
+
+def diffracted(
+    shape: tuple[int, int, int],
+    voxel_um: tuple[float, float, float],
+    numerical_aperture: float,
+    wavelength_um: float,
+    spherical_waves: float = 0.0,
+    centre: tuple[float, float, float] | None = None,
+) -> NDArray[np.float64]:
+    """Return the image of a point in oil (z, y, x), peak about 1: scalar Debye integral over the pupil.
+
+    `spherical_waves` is the coefficient of rho^4 with its best defocus, in waves.
+    """
+    index, middle = 1.518, centre or tuple((n - 1) / 2 for n in shape)
+    rho = (np.arange(48) + 0.5) / 48
+    around = (np.arange(40) + 0.5) * np.pi / 40
+    radius = np.linspace(0, np.hypot(shape[1] * voxel_um[1], shape[2] * voxel_um[2]), 400)
+    wave = 2 * np.pi / wavelength_um
+    bessel = np.cos(wave * numerical_aperture * radius[:, None, None] * rho[:, None] * np.sin(around)).mean(
+        axis=2
+    )
+    z = (np.arange(shape[0]) - middle[0]) * voxel_um[0]
+    path = z[:, None] * np.sqrt(index**2 - (numerical_aperture * rho) ** 2) / wavelength_um
+    pupil = np.exp(2j * np.pi * (path + spherical_waves * (rho**4 - rho**2)))
+    field = np.einsum("zp,rp,p->zr", pupil, bessel, rho) / rho.sum()
+    rows, columns = np.mgrid[: shape[1], : shape[2]]
+    away = np.hypot((rows - middle[1]) * voxel_um[1], (columns - middle[2]) * voxel_um[2])
+    return np.stack([np.interp(away, radius, np.abs(plane) ** 2) for plane in field])

@@ -237,6 +237,29 @@ def test_crowded_field_gives_no_false_value(scenes: ModuleType) -> None:
         assert kept(found, f"fwhm_{axis}_um") == pytest.approx(np.full(40, truth), rel=0.05)
 
 
+@pytest.mark.parametrize("spherical_waves", [0.0, 0.6, -1.0])
+@pytest.mark.parametrize("peak_e", [1000.0, 50_000.0])
+def test_real_psfs_with_rings_and_aberrations_are_one_bead_each(
+    scenes: ModuleType, peak_e: float, spherical_waves: float
+) -> None:
+    """Rings, cones and axial lobes are neither beads nor neighbours, and a bad PSF is still measured."""
+    voxel = VoxelSize(0.2, 0.065, 0.065)
+    light = np.full((61, 180, 270), 50.0)
+    for y, x in [(0, 0), (0, 90), (0, 180), (90, 0), (90, 90), (90, 180)]:
+        middle = (30.0 + 0.01 * y - 0.004 * x, 44.3, 44.8)
+        point = scenes.diffracted((61, 90, 90), voxel.zyx_um, 1.3, 0.56, spherical_waves, middle)
+        light[:, y : y + 90, x : x + 90] += peak_e * point
+    optics = Optics("widefield", 1.3, 1.518, 560)
+    found = measure_psf(scenes.photographed(light, 0), voxel, optics, CAMERA)
+    assert found.n_used == 6
+    assert kept(found, "fwhm_x_um") == pytest.approx(np.full(6, found.value("fwhm_x")), rel=0.03)
+    asymmetry = found.value("axial_asymmetry")
+    if spherical_waves:
+        assert abs(np.log(asymmetry)) > 0.05
+    else:
+        assert asymmetry == pytest.approx(1, abs=0.03)
+
+
 def test_steep_background_hides_no_bead(scene: Scene) -> None:
     stack = scene.stack + np.linspace(0, 3000, SHAPE[2]).astype(np.uint16)
     assert measure_psf(stack, VOXEL, OPTICS).n_used == len(scene.centres)
