@@ -19,6 +19,8 @@ from qc_routines.peak_surface import Peak
 LEAST_SLICES = 5
 TOP = 0.5
 """The parabola is fitted to the logarithm of slices above this part of the largest sharpness."""
+NOISE_SIGMAS = 6.0
+"""The largest sharpness must be so many times what noise leaves of it by chance."""
 LEAST_RISE = 1.3
 """Largest over median sharpness, below which there is nothing to focus on."""
 
@@ -64,7 +66,11 @@ def best_focus(stack: NDArray[np.generic], z_um: ArrayLike) -> Focus:
         )
     if min(pixels.shape[1:]) < 5:
         raise InputError(f"expected slices of at least 5 x 5 pixels; got {pixels.shape[1:]}")
-    sharpness = np.array([_brenner(image) for image in pixels])
+    two_apart, one_apart = np.array([_squared_differences(image) for image in pixels]).T
+    sharpness = two_apart - one_apart  # noise alone gives the same between pixels one and two apart
+    noise = np.nanmedian(one_apart) * 2 / (pixels[0].size) ** 0.5 if np.isfinite(one_apart).any() else 0.0
+    if np.isfinite(sharpness).any() and not np.nanmax(sharpness) > NOISE_SIGMAS * noise:
+        raise InputError("expected a stack with something to focus on; got noise alone. Is there a sample?")
     peak = focus_peak(z, sharpness)
     return Focus(peak.centre_yx[0], peak.uncertainty_yx[0], sharpness)
 
@@ -110,12 +116,6 @@ def _parabola_top(z: NDArray[np.float64], logs: NDArray[np.float64]) -> Peak:
         float(np.exp(c[0] - c[1] ** 2 / (4 * c[2]))),
         0.0,
     )
-
-
-def _brenner(image: NDArray[np.generic]) -> float:
-    """Return sharpness per pixel less that of noise, which is the same between pixels one apart."""
-    two_apart, one_apart = _squared_differences(image)
-    return two_apart - one_apart
 
 
 @kernel
