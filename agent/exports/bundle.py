@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +48,7 @@ class Bundle:
 
     finished: AcquisitionFinished
     instrument: InstrumentDescription | None = None
-    profile: Profile = Profile()
+    profile: Profile = field(default_factory=Profile)
     frames: FrameColumns | None = None
     qc: tuple[QcResult, ...] = ()
     stamp: DatasetStamp | None = None

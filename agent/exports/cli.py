@@ -44,7 +44,7 @@ def export(
     try:
         view = _view(records or [], profile)
         if format_name == ALL:
-            _write_all(view, out or Path("."), language)
+            _write_all(view, out or Path(), language)
             return
         data = write(format_name, view, language)
         _put(data, out)
