@@ -187,6 +187,25 @@ def test_maxima_agree_with_the_oracle(naive: ModuleType, compiled: bool) -> None
     assert list(heights) == list(scores) == [volume[place] for place in expected]
 
 
+def test_maxima_agree_with_scikit_image() -> None:
+    feature = pytest.importorskip("skimage.feature")
+    volume = np.random.default_rng(4).normal(100, 20, (9, 14, 12)).astype(np.float32)
+    found, _, _ = _search.maxima(volume, (9, 14, 12), np.zeros((1, 1, 1)), np.ones((1, 1, 1)), 110.0, 0, 14)
+    theirs = feature.peak_local_max(volume, min_distance=1, threshold_abs=110.0, exclude_border=False)
+    assert sorted(found) == sorted(map(tuple, theirs.tolist()))
+
+
+def test_smoothing_agrees_with_scipy() -> None:
+    ndimage = pytest.importorskip("scipy.ndimage")
+    volume = np.zeros((15, 17, 19), np.float32)
+    volume[5:9, 6:11, 7:13] = np.random.default_rng(5).uniform(1, 2, (4, 5, 6))
+    sigmas = (0.8, 1.2, 1.0)  # far enough from the edges, where ours weights the outside out
+    weights = [np.exp(-0.5 * (np.arange(4) / sigma) ** 2).astype(np.float32) for sigma in sigmas]
+    theirs = ndimage.gaussian_filter(volume.astype(float), sigmas, radius=3, mode="constant")
+    _search.smooth(volume, *weights)
+    assert volume[3:-3, 3:-3, 3:-3] == pytest.approx(theirs[3:-3, 3:-3, 3:-3], rel=1e-5, abs=1e-6)
+
+
 @BOTH
 def test_tile_noise_agrees_with_the_oracle(naive: ModuleType, compiled: bool) -> None:
     volume = noise("float32", (5, 9, 8))
