@@ -1,0 +1,84 @@
+"""How fast frames stream and how right the camera's figures are: ``python tests/benchmarks/qc_camera.py``.
+
+Streaming is compared with what this machine's memory gives one thread that only reads: in bytes of frames, and in all
+bytes that have to move (frames, and the sums that are read and written once for eight frames). In turns, best of
+several. Accuracy is of a simulated 512 x 512 sensor with 60 hot pixels and a lamp that varies by 2 %. Prints one JSON
+object; the targets are half of the read bandwidth, 0.2 % for the gain and 2 % for the dark noise.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+
+import numpy as np
+
+from qc_routines.camera import measure_dark_noise, measure_photon_transfer, pixel_moments
+
+SHAPE = (2048, 2048)
+N_FRAMES = 104
+N_ROUNDS = 9
+BYTES_OF_SUMS = 2 + 2 * (2 * 4) + 2 * (2 * 2)
+"""Per pixel and eight frames: first frame read, two float32 sums and two uint16 extremes read and written."""
+
+GAIN, READ_NOISE_E, FULL_E, N_HOT, DRIFT = 0.47, 2.5, 115_000.0, 60, 0.02
+
+
+def gb_per_s(n_bytes: float, action: Callable[[], object]) -> float:
+    began = time.perf_counter()
+    action()
+    return n_bytes / (time.perf_counter() - began) / 1e9
+
+
+def streaming() -> dict[str, float]:
+    frames = np.random.default_rng(0).integers(90, 120, (8, *SHAPE), dtype=np.uint16)
+    many = [frames[i % 8] for i in range(N_FRAMES)]  # 64 MiB in turn: more than the caches hold
+    n_bytes = frames[0].nbytes * N_FRAMES
+    as_words = frames.view(np.uint64)
+    reading, moving = [], []
+    for _ in range(N_ROUNDS):
+        reading.append(gb_per_s(as_words.nbytes, as_words.sum))
+        moving.append(gb_per_s(n_bytes, lambda: pixel_moments(many)))
+    all_bytes = 1 + BYTES_OF_SUMS / 8 / 2
+    return {
+        "read_bandwidth_gb_per_s": round(max(reading), 1),
+        "frames_gb_per_s": round(max(moving), 1),
+        "frames_per_s_of_2048_x_2048": round(max(moving) * 1e9 / frames[0].nbytes),
+        "all_traffic_gb_per_s": round(max(moving) * all_bytes, 1),
+        "frames_over_read_bandwidth": round(max(moving) / max(reading), 2),
+        "all_traffic_over_read_bandwidth": round(max(moving) * all_bytes / max(reading), 2),
+    }
+
+
+def accuracy(seed: int, shape: tuple[int, int] = (512, 512), n_levels: int = 30) -> dict[str, float]:
+    rng, (y, x) = np.random.default_rng(seed), np.mgrid[: shape[0], : shape[1]]
+    light = 1 - 0.3 * ((y / shape[0] - 0.4) ** 2 + (x / shape[1] - 0.6) ** 2)
+    response, offset = light * (1 + rng.normal(0, 0.01, shape)), 100 + rng.normal(0, 1.5, shape)
+    hot = np.zeros(shape)
+    hot.flat[rng.choice(hot.size, N_HOT, replace=False)] = rng.uniform(5000, 40_000, N_HOT)
+
+    def frame(electrons: float) -> np.ndarray:
+        lamp = 1 + DRIFT * rng.uniform(-0.5, 0.5)
+        caught = np.minimum(rng.poisson(response * electrons * lamp + hot), FULL_E)
+        return np.clip(
+            np.rint(offset + GAIN * (caught + rng.normal(0, READ_NOISE_E, shape))), 0, 65_535
+        ).astype(np.uint16)
+
+    dark = pixel_moments(frame(0) for _ in range(100))
+    levels = np.linspace(0.04, 1.2, n_levels) * FULL_E
+    transfer = measure_photon_transfer(dark, ([frame(level), frame(level)] for level in levels))
+    noise = measure_dark_noise(dark, transfer.value("conversion"))
+    return {
+        "gain_error_percent": round(100 * (transfer.value("gain") / GAIN - 1), 3),
+        "gain_uncertainty_percent": round(100 * transfer.figure("gain").uncertainty / GAIN, 3),
+        "dark_noise_error_percent": round(100 * (noise.value("dark_noise_e") / READ_NOISE_E - 1), 3),
+        "dsnu_error_percent": round(100 * (noise.value("dsnu") / float(np.std(offset)) - 1), 3),
+        "dsnu_all_over_dsnu": round(noise.value("dsnu_all") / noise.value("dsnu")),
+        "full_well_error_percent": round(100 * (transfer.value("full_well") / FULL_E - 1), 2),
+        "saturation_signal_error_percent": round(100 * (transfer.value("saturation_signal") / FULL_E - 1), 2),
+    }
+
+
+if __name__ == "__main__":
+    print(json.dumps({"streaming": streaming(), "accuracy": [accuracy(seed) for seed in range(4)]}, indent=2))
