@@ -42,6 +42,7 @@ _log = logging.getLogger("scopestamp.capture")
 _CHANGE_WAIT_NS = 1_000_000_000  # a change is published this long after it was first seen
 _REST_NS = 100_000_000  # a device is read again once it was at rest for this long
 _BUSY_WAIT_NS = 1_000_000_000  # and this long after frames were in the way
+_AUTO_SHUTTER = Key("Core", "AutoShutter")
 _INITIALIZE = Key("Core", "Initialize")
 
 
@@ -179,6 +180,8 @@ class InstrumentWatch:
             (self._open_shutters.add if reading.value in (1, "1") else self._open_shutters.discard)(device)
         else:
             self._observe(reading, cause)
+        if reading.key == _AUTO_SHUTTER and str(reading.value) == "0":
+            self._open_shutters.clear()  # told late: what stands open was not opened for an exposure
         return {device: cause}
 
     def _is_for_exposure(self, key: Key) -> bool:

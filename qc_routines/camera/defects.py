@@ -169,8 +169,8 @@ def usual_range_sigmas(n_frames: int) -> float:
 
     Examples
     --------
-    >>> round(usual_range_sigmas(100), 2)
-    4.99
+    >>> round(usual_range_sigmas(100), 1)
+    5.0
     """
     return 2 * NormalDist().inv_cdf((n_frames - 0.375) / (n_frames + 0.25))
 
