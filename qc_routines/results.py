@@ -120,8 +120,8 @@ class Measurement:
     inputs: tuple[Input, ...] = ()
     software: Mapping[str, str] = field(default_factory=lambda: software_versions())
     remarks: tuple[str, ...] = ()
-    table: Mapping[str, NDArray[np.generic]] = field(default_factory=dict, repr=False, compare=False)
-    maps: Mapping[str, NDArray[np.generic]] = field(default_factory=dict, repr=False, compare=False)
+    table: Mapping[str, NDArray[Any]] = field(default_factory=dict, repr=False, compare=False)
+    maps: Mapping[str, NDArray[Any]] = field(default_factory=dict, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         names = [figure.name for figure in self.figures]

@@ -128,8 +128,8 @@ def worst(statuses: Sequence[Status]) -> Status:
 
 
 def _judged(figure: Figure, rule: Tolerance, theory: Expected | None, zero: float | None) -> Judgement:
-    reference = {Against.VALUE: None, Against.EXPECTED: theory and theory.value, Against.BASELINE: zero}
-    compared_with = reference[rule.against]
+    expected = None if theory is None else theory.value
+    compared_with = {Against.VALUE: None, Against.EXPECTED: expected, Against.BASELINE: zero}[rule.against]
     if figure.value is None:
         return Judgement(figure, Status.UNKNOWN, f"not measured; rule: {rule}", theory, zero)
     if rule.against is not Against.VALUE and compared_with is None:

@@ -5,17 +5,24 @@ Frame and parameters as in `_gaussian`. Distances between beads are in units of 
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+from numpy.typing import NDArray
 
 from qc_routines._jit import kernel
 from qc_routines.psf._gaussian import climb, gather, goodness, model_e
+
+Array = NDArray[Any]
 
 LOOK_COLUMNS = ("background_adu", "amplitude_adu", "z", "y", "x", "n_saturated", "peak_adu", "sharpness")
 FIT_COLUMNS = ("n_voxels", "chi2", "residual_e2", "total_e2", "noise_e2", "has_converged")
 
 
 @kernel
-def first_looks(stack, is_defect, centres_zyx, half_zyx, full_scale_adu, looks):
+def first_looks(
+    stack: Array, is_defect: Array, centres_zyx: Array, half_zyx: Array, full_scale_adu: float, looks: Array
+) -> None:
     """Fill `looks` (n, 8), columns as in LOOK_COLUMNS, from the voxels about each centre.
 
     Background: mean of the dimmer half of the ellipsoid's outer shell. Centre: of the light above half the peak,
@@ -46,7 +53,7 @@ def first_looks(stack, is_defect, centres_zyx, half_zyx, full_scale_adu, looks):
 
 
 @kernel
-def _light_centre(values, places, background, centre_zyx):
+def _light_centre(values: Array, places: Array, background: float, centre_zyx: Array) -> None:
     """Fill the centre of the light above half the peak."""
     half = 0.5 * (values.max() - background)
     weight = 0.0
@@ -62,7 +69,7 @@ def _light_centre(values, places, background, centre_zyx):
 
 
 @kernel
-def _sharpness(stack, is_defect, place, background):
+def _sharpness(stack: Array, is_defect: Array, place: Array, background: float) -> float:
     z, y, x = int(place[0]), int(place[1]), int(place[2])
     total, n = 0.0, 0
     for dz, dy, dx in ((-1, 0, 0), (1, 0, 0), (0, -1, 0), (0, 1, 0), (0, 0, -1), (0, 0, 1)):
@@ -78,8 +85,18 @@ def _sharpness(stack, is_defect, place, background):
 
 @kernel
 def fit_beads(
-    stack, is_defect, starts, is_free, half_zyx, others_zyx, other_radius, camera, fits, information, quality
-):
+    stack: Array,
+    is_defect: Array,
+    starts: Array,
+    is_free: Array,
+    half_zyx: Array,
+    others_zyx: Array,
+    other_radius: float,
+    camera: Array,
+    fits: Array,
+    information: Array,
+    quality: Array,
+) -> None:
     """Fit one Gaussian to each bead.
 
     Parameters
@@ -115,7 +132,7 @@ def fit_beads(
 
 
 @kernel
-def _near(others_zyx, centre, half_zyx, other_radius):
+def _near(others_zyx: Array, centre: Array, half_zyx: Array, other_radius: float) -> Array:
     """Return those of the others whose ellipsoid reaches the one about the centre; the bead itself is no other."""
     near = np.empty_like(others_zyx)
     n = 0
@@ -130,7 +147,17 @@ def _near(others_zyx, centre, half_zyx, other_radius):
 
 
 @kernel
-def noise_bins(stack, is_defect, fits, half_zyx, camera, edges_e, counts, models_e, squares_e2):
+def noise_bins(
+    stack: Array,
+    is_defect: Array,
+    fits: Array,
+    half_zyx: Array,
+    camera: Array,
+    edges_e: Array,
+    counts: Array,
+    models_e: Array,
+    squares_e2: Array,
+) -> None:
     """Add up, by level of the model, how many voxels there are, their model and their squared residuals."""
     for bead in range(fits.shape[0]):
         electrons, indices = gather(
@@ -146,8 +173,18 @@ def noise_bins(stack, is_defect, fits, half_zyx, camera, edges_e, counts, models
 
 @kernel
 def spread_out(
-    stack, is_defect, fits, half_zyx, others_zyx, other_radius, camera, fine, totals, squares, counts
-):
+    stack: Array,
+    is_defect: Array,
+    fits: Array,
+    half_zyx: Array,
+    others_zyx: Array,
+    other_radius: float,
+    camera: Array,
+    fine: float,
+    totals: Array,
+    squares: Array,
+    counts: Array,
+) -> None:
     """Add every bead, its centre moved to the middle of the fine grid, in units of its amplitude.
 
     A voxel at r lands at (r - c) x `fine` from the middle: what lies above the centre stays above it. No value is

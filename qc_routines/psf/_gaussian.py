@@ -16,9 +16,14 @@ the counts themselves would not.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+from numpy.typing import NDArray
 
 from qc_routines._jit import kernel
+
+Array = NDArray[Any]
 
 N_PARAMETERS = 11
 LEAST_VARIANCE_E2 = 0.25
@@ -30,7 +35,16 @@ CONVERGED = 1e-7
 
 
 @kernel
-def gather(stack, is_defect, centre_zyx, half_zyx, neighbours_zyx, neighbour_radius, offset_adu, e_per_adu):
+def gather(
+    stack: Array,
+    is_defect: Array,
+    centre_zyx: Array,
+    half_zyx: Array,
+    neighbours_zyx: Array,
+    neighbour_radius: float,
+    offset_adu: float,
+    e_per_adu: float,
+) -> tuple[Array, Array]:
     """Return the electrons (n,) and indices (n, 3) of an ellipsoid of voxels, float64.
 
     Left out: what is outside the stack, in the ellipsoid of `neighbour_radius` x half axes about a neighbour, on a
@@ -64,7 +78,7 @@ def gather(stack, is_defect, centre_zyx, half_zyx, neighbours_zyx, neighbour_rad
 
 
 @kernel
-def _distance2(z, y, x, centre_zyx, half_zyx):
+def _distance2(z: float, y: float, x: float, centre_zyx: Array, half_zyx: Array) -> float:
     """Return the squared distance from a centre in units of the half axes; an axis of no extent counts nothing."""
     dz = (z - centre_zyx[0]) / max(half_zyx[0], 0.5)
     dy = (y - centre_zyx[1]) / max(half_zyx[1], 0.5)
@@ -73,7 +87,7 @@ def _distance2(z, y, x, centre_zyx, half_zyx):
 
 
 @kernel
-def model_e(parameters, z, y, x):
+def model_e(parameters: Array, z: float, y: float, x: float) -> float:
     """Return the model at one place, electrons."""
     p = parameters
     dz, dy, dx = z - p[2], y - p[3], x - p[4]
@@ -83,7 +97,7 @@ def model_e(parameters, z, y, x):
 
 
 @kernel
-def deviance(parameters, electrons, indices, variance_e2):
+def deviance(parameters: Array, electrons: Array, indices: Array, variance_e2: float) -> float:
     """Return the Poisson deviance of the voxels, both sides raised by the read noise variance."""
     total = 0.0
     for i in range(electrons.size):
@@ -97,7 +111,9 @@ def deviance(parameters, electrons, indices, variance_e2):
 
 
 @kernel
-def normal_equations(parameters, electrons, indices, variance_e2, matrix, gradient):
+def normal_equations(
+    parameters: Array, electrons: Array, indices: Array, variance_e2: float, matrix: Array, gradient: Array
+) -> None:
     """Fill the Fisher information (11, 11) and the score (11,) at the parameters."""
     p = parameters
     slope = np.empty(N_PARAMETERS)
@@ -130,7 +146,7 @@ def normal_equations(parameters, electrons, indices, variance_e2, matrix, gradie
 
 
 @kernel
-def hold(matrix, gradient, is_free):
+def hold(matrix: Array, gradient: Array, is_free: Array) -> None:
     """Take the held parameters out of the normal equations: they get no step and no correlation."""
     for j in range(N_PARAMETERS):
         if is_free[j]:
@@ -143,7 +159,7 @@ def hold(matrix, gradient, is_free):
 
 
 @kernel
-def is_bell(p):
+def is_bell(p: Array) -> bool:
     """Tell whether amplitude and all principal minors are positive: a bump, not a hole, a ridge or a saddle."""
     minor = p[5] * p[6] - p[8] * p[8]
     determinant = p[5] * (p[6] * p[7] - p[10] * p[10])
@@ -152,7 +168,7 @@ def is_bell(p):
 
 
 @kernel
-def solve_positive(matrix, right):
+def solve_positive(matrix: Array, right: Array) -> Array:
     """Solve a symmetric positive system by Cholesky; the first element is NaN when it is not positive."""
     n = right.size
     lower = np.zeros((n, n))
@@ -183,7 +199,9 @@ def solve_positive(matrix, right):
 
 
 @kernel
-def climb(start, is_free, electrons, indices, variance_e2):
+def climb(
+    start: Array, is_free: Array, electrons: Array, indices: Array, variance_e2: float
+) -> tuple[Array, Array, bool]:
     """Return parameters, Fisher information and whether the fit converged: Levenberg-Marquardt on the deviance."""
     parameters = start.copy()
     matrix, gradient = np.empty((N_PARAMETERS, N_PARAMETERS)), np.empty(N_PARAMETERS)
@@ -216,7 +234,9 @@ def climb(start, is_free, electrons, indices, variance_e2):
 
 
 @kernel
-def goodness(parameters, electrons, indices, variance_e2):
+def goodness(
+    parameters: Array, electrons: Array, indices: Array, variance_e2: float
+) -> tuple[float, float, float, float]:
     """Return chi^2, residual and total sum of squares (e-^2) and the sum of the noise variances (e-^2)."""
     chi2, residual, total, noise, mean = 0.0, 0.0, 0.0, 0.0, 0.0
     for i in range(electrons.size):

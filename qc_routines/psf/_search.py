@@ -6,13 +6,18 @@ averaged over blocks, smoothed with the bead's own width and searched for maxima
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+from numpy.typing import NDArray
 
 from qc_routines._jit import kernel
 
+Array = NDArray[Any]
+
 
 @kernel
-def lowest_plane(stack, first_row, last_row, lowest):
+def lowest_plane(stack: Array, first_row: int, last_row: int, lowest: Array) -> None:
     """Fill rows of `lowest` (y, x) with the minimum over z, NaN passed over; infinity where all are NaN."""
     for y in range(first_row, last_row):
         for x in range(stack.shape[2]):
@@ -25,7 +30,7 @@ def lowest_plane(stack, first_row, last_row, lowest):
 
 
 @kernel
-def mark_defects(lowest, noise_adu, is_defect):
+def mark_defects(lowest: Array, noise_adu: float, is_defect: Array) -> None:
     """Mark pixels whose minimum over z stands out from the eight around it more than any optics can do.
 
     Hot: `noise_adu` and three times the excess of the third brightest neighbour over the third darkest. Dead: as
@@ -54,7 +59,9 @@ def mark_defects(lowest, noise_adu, is_defect):
 
 
 @kernel
-def block_means(stack, is_defect, block_zyx, first_row, n_rows):
+def block_means(
+    stack: Array, is_defect: Array, block_zyx: tuple[int, int, int], first_row: int, n_rows: int
+) -> Array:
     """Return the means (z, y, x) of blocks of voxels, float32; without defects and NaN, NaN of nothing.
 
     Rows of blocks start at row `first_row` of the stack. Voxels that fill no block are left out.
@@ -80,7 +87,7 @@ def block_means(stack, is_defect, block_zyx, first_row, n_rows):
 
 
 @kernel
-def smooth(volume, weights_z, weights_y, weights_x):
+def smooth(volume: Array, weights_z: Array, weights_y: Array, weights_x: Array) -> None:
     """Smooth in place along all axes with symmetric weights (centre first); edges and NaN are weighted out."""
     _smooth_lines(volume, weights_x, 2)
     _smooth_lines(volume, weights_y, 1)
@@ -88,7 +95,7 @@ def smooth(volume, weights_z, weights_y, weights_x):
 
 
 @kernel
-def _smooth_lines(volume, weights, axis):
+def _smooth_lines(volume: Array, weights: Array, axis: int) -> None:
     """Smooth along one axis, row by row: for axes 0 and 1 a row is added to the rows around it."""
     nz, ny, nx = volume.shape
     n_lines, length = (ny, nz) if axis == 0 else (nz, ny)
@@ -127,7 +134,7 @@ def _smooth_lines(volume, weights, axis):
 
 
 @kernel
-def tile_noise(volume, tile_zyx, least_noise):
+def tile_noise(volume: Array, tile_zyx: tuple[int, int, int], least_noise: float) -> tuple[Array, Array]:
     """Return median and noise (z, y, x) of tiles: noise is the median minus the 16th percentile, one sigma.
 
     The lower side alone, because beads are on the upper. NaN and noise infinity where nothing is finite.
@@ -158,7 +165,15 @@ def tile_noise(volume, tile_zyx, least_noise):
 
 
 @kernel
-def maxima(volume, tile_zyx, middles, noises, threshold_sigma, first_row, last_row):
+def maxima(
+    volume: Array,
+    tile_zyx: tuple[int, int, int],
+    middles: Array,
+    noises: Array,
+    threshold_sigma: float,
+    first_row: int,
+    last_row: int,
+) -> tuple[list[tuple[int, int, int]], list[float], list[float]]:
     """Return places (n, 3), heights over the background and heights in noise units (n,) of local maxima.
 
     A maximum is higher than the 26 around it; of equal ones the first counts. Rows outside first_row..last_row are
@@ -181,7 +196,7 @@ def maxima(volume, tile_zyx, middles, noises, threshold_sigma, first_row, last_r
 
 
 @kernel
-def _is_highest(volume, z, y, x):
+def _is_highest(volume: Array, z: int, y: int, x: int) -> bool:
     nz, ny, nx = volume.shape
     value = volume[z, y, x]
     for zz in range(max(0, z - 1), min(nz, z + 2)):

@@ -7,6 +7,7 @@ is unknown, the noise; 4. a reason for every maximum that is no single whole bea
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -123,7 +124,13 @@ def find_and_fit(
     return _fitted(stack, is_defect, looks, pilot_fwhm, model, voxel, rules)
 
 
-def _searched(stack, is_defect, fwhm, scale_adu, rules) -> dict[str, NDArray[np.float64]]:
+def _searched(
+    stack: NDArray[np.generic],
+    is_defect: NDArray[np.bool_],
+    fwhm: NDArray[np.float64],
+    scale_adu: float,
+    rules: Rules,
+) -> dict[str, NDArray[np.float64]]:
     found = find_candidates(stack, is_defect, fwhm, THRESHOLD_SIGMA)
     half = FIT_REACH_FWHM * fwhm
     looks = np.empty((len(found.score), len(LOOK_COLUMNS)))
@@ -138,7 +145,9 @@ def _searched(stack, is_defect, fwhm, scale_adu, rules) -> dict[str, NDArray[np.
     return dict(zip(LOOK_COLUMNS, looks.T, strict=True))
 
 
-def _starts(looks, fwhm, model) -> NDArray[np.float64]:
+def _starts(
+    looks: dict[str, NDArray[np.float64]], fwhm: NDArray[np.float64], model: NDArray[np.float64]
+) -> NDArray[np.float64]:
     starts = np.zeros((len(looks["z"]), 11))
     starts[:, 0] = (looks["background_adu"] - model[0]) * model[1]
     starts[:, 1] = np.maximum(looks["amplitude_adu"] * model[1], 1e-12)
@@ -147,7 +156,14 @@ def _starts(looks, fwhm, model) -> NDArray[np.float64]:
     return starts
 
 
-def _pilots(stack, is_defect, looks, fwhm, known, rules) -> tuple[NDArray, NDArray]:
+def _pilots(
+    stack: NDArray[np.generic],
+    is_defect: NDArray[np.bool_],
+    looks: dict[str, NDArray[np.float64]],
+    fwhm: NDArray[np.float64],
+    known: NDArray[np.float64] | None,
+    rules: Rules,
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return the typical FWHM, voxels, and the noise model, from some candidates spread over all brightnesses."""
     reasons = selection.before_fit(looks, stack.shape, fwhm, rules)
     usable = np.flatnonzero(reasons == Reason.NONE)
@@ -178,7 +194,15 @@ def _rivals(centre_zyx: NDArray[np.float64], reason: NDArray[np.str_]) -> NDArra
     return np.ascontiguousarray(centre_zyx[is_rival])
 
 
-def _fitted(stack, is_defect, looks, fwhm, model, voxel, rules) -> Beads:
+def _fitted(
+    stack: NDArray[np.generic],
+    is_defect: NDArray[np.bool_],
+    looks: dict[str, NDArray[np.float64]],
+    fwhm: NDArray[np.float64],
+    model: NDArray[np.float64],
+    voxel: VoxelSize,
+    rules: Rules,
+) -> Beads:
     reason = selection.before_fit(looks, stack.shape, fwhm, rules)
     centre = np.column_stack([looks["z"], looks["y"], looks["x"]])
     at = np.flatnonzero(reason == Reason.NONE)
@@ -202,6 +226,6 @@ def _fitted(stack, is_defect, looks, fwhm, model, voxel, rules) -> Beads:
     return Beads(reason, centre, looks, fits, parameters_um, covariance_um, widths, fwhm, model, is_defect)
 
 
-def _only(fits: Fits, keep: NDArray[np.bool_]) -> Fits:
+def _only(fits: Fits, keep: Any) -> Fits:
     quality = {name: column[keep] for name, column in fits.quality.items()}
     return Fits(fits.parameters[keep], fits.covariance[keep], quality)

@@ -102,13 +102,15 @@ def find_candidates(
         found = maxima(
             volume, TILE_BLOCKS_ZYX, middles, noises, threshold_sigma, rows[0] - low, rows[1] - low
         )
-        return [(z, y + low, x) for z, y, x in found[0]], *found[1:]
+        return [(z, y + low, x) for z, y, x in found[0]], found[1], found[2]
 
     strips = side_by_side(in_strip, spans(n_rows, 4 * available_cores(), least=TILE_BLOCKS_ZYX[1]))
     return _sorted_candidates(strips, block)
 
 
-def _sorted_candidates(strips: list, block: tuple[int, int, int]) -> Candidates:
+def _sorted_candidates(
+    strips: list[tuple[list[tuple[int, int, int]], list[float], list[float]]], block: tuple[int, int, int]
+) -> Candidates:
     places = np.array([place for strip in strips for place in strip[0]], np.float64).reshape(-1, 3)
     heights = np.array([height for strip in strips for height in strip[1]], np.float64)
     scores = np.array([score for strip in strips for score in strip[2]], np.float64)

@@ -7,6 +7,7 @@ from +x towards +y (rows downwards), in [-90, 90) degrees.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -154,7 +155,7 @@ class Widths:
     tilt_azimuth_deg: NDArray[np.float64]
 
 
-def widths_um(parameters: NDArray[np.float64], covariance: NDArray[np.float64]) -> Widths:
+def widths_um(parameters: NDArray[Any], covariance: NDArray[Any]) -> Widths:
     """Return widths and axes of beads whose parameters are finite, with errors carried over to first order.
 
     With C the bead's covariance and P its inverse, dC = -C dP C; so for unit vectors a and b
@@ -184,7 +185,12 @@ def widths_um(parameters: NDArray[np.float64], covariance: NDArray[np.float64]) 
     )
 
 
-def _fwhm(values, shapes, of_precision, vectors) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _fwhm(
+    values: NDArray[Any],
+    shapes: NDArray[Any],
+    of_precision: NDArray[Any],
+    vectors: NDArray[Any],
+) -> tuple[NDArray[Any], NDArray[Any]]:
     """Return FWHM and standard error for variances along unit vectors (n, 3, k)."""
     fwhm = FWHM_PER_SIGMA * np.sqrt(values)
     variances = [
@@ -193,7 +199,12 @@ def _fwhm(values, shapes, of_precision, vectors) -> tuple[NDArray[np.float64], N
     return fwhm, fwhm / (2 * values) * np.sqrt(np.stack(variances, axis=1))
 
 
-def _carried(shapes, of_precision, a, b) -> NDArray[np.float64]:
+def _carried(
+    shapes: NDArray[Any],
+    of_precision: NDArray[Any],
+    a: NDArray[Any],
+    b: NDArray[Any],
+) -> NDArray[Any]:
     """Return the variance of a C b that the errors of P cause."""
     left, right = np.einsum("nij,nj->ni", shapes, a), np.einsum("nij,nj->ni", shapes, b)
     slopes = [left[:, i] * right[:, j] + (left[:, j] * right[:, i] if i != j else 0.0) for i, j in _PAIRS]
@@ -201,7 +212,7 @@ def _carried(shapes, of_precision, a, b) -> NDArray[np.float64]:
     return np.maximum(np.einsum("ni,nij,nj->n", gradient, of_precision, gradient), 0.0)
 
 
-def _tilt_deg(vectors: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _tilt_deg(vectors: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
     nearest = np.argmax(np.abs(vectors[:, 0]), axis=1)
     axis = np.take_along_axis(vectors, nearest[:, None, None], axis=2)[:, :, 0]
     axis = axis * np.where(axis[:, :1] < 0, -1.0, 1.0)
@@ -209,5 +220,5 @@ def _tilt_deg(vectors: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArra
     return np.degrees(np.arctan2(lean, axis[:, 0])), np.degrees(np.arctan2(axis[:, 1], axis[:, 2]))
 
 
-def _direction_deg(y: NDArray[np.float64], x: NDArray[np.float64]) -> NDArray[np.float64]:
+def _direction_deg(y: NDArray[Any], x: NDArray[Any]) -> NDArray[Any]:
     return (np.degrees(np.arctan2(y, x)) + 90.0) % 180.0 - 90.0

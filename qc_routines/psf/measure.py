@@ -7,6 +7,7 @@ are those of the 3D Gaussian's marginals unless a name says otherwise.
 from __future__ import annotations
 
 from dataclasses import asdict
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +20,7 @@ from qc_routines.psf.beads import Beads, find_and_fit
 from qc_routines.psf.field import robust_sd, surface, tile_medians
 from qc_routines.psf.selection import Rules
 from qc_routines.psf.table import bead_table
-from qc_routines.results import Figure, Measurement, input_of
+from qc_routines.results import Figure, Measurement, Scalar, input_of
 from qc_routines.theory import (
     axial_fwhm_um,
     bead_corrected_fwhm_um,
@@ -146,7 +147,7 @@ MEDIANS = (
 """Columns of the table whose median over the beads is a figure of the same name, less the unit."""
 
 
-def _bead_figures(table: dict[str, NDArray[np.generic]], beads: Beads) -> list[Figure]:
+def _bead_figures(table: dict[str, NDArray[Any]], beads: Beads) -> list[Figure]:
     figures = [_median(column, table[column][beads.is_bead]) for column in MEDIANS]
     for axis in "zyx":
         widths = table[f"fwhm_{axis}_um"][beads.is_bead]
@@ -184,7 +185,7 @@ def _angle(angles_deg: NDArray[np.float64]) -> Figure:
 
 
 def _corrected_figures(
-    table: dict[str, NDArray[np.generic]], beads: Beads, voxel: VoxelSize, diameter_um: float | None
+    table: dict[str, NDArray[Any]], beads: Beads, voxel: VoxelSize, diameter_um: float | None
 ) -> list[Figure]:
     """Return FWHM less the beads' size, and that less the pixels' too."""
     figures = []
@@ -207,7 +208,7 @@ def _average_figures(average: AveragePsf | None, n: int) -> list[Figure]:
 
 
 def _field_figures(
-    table: dict[str, NDArray[np.generic]], beads: Beads, shape: tuple[int, ...], voxel: VoxelSize
+    table: dict[str, NDArray[Any]], beads: Beads, shape: tuple[int, ...], voxel: VoxelSize
 ) -> list[Figure]:
     z, y, x = (table[f"centroid_{axis}_um"][beads.is_bead] for axis in "zyx")
     size = shape[1] * voxel.y_um, shape[2] * voxel.x_um
@@ -227,16 +228,18 @@ def _field_figures(
 
 
 def _maps(
-    table: dict[str, NDArray[np.generic]],
+    table: dict[str, NDArray[Any]],
     beads: Beads,
     average: AveragePsf | None,
     shape: tuple[int, ...],
     voxel: VoxelSize,
-) -> dict[str, NDArray[np.generic]]:
+) -> dict[str, NDArray[Any]]:
     y, x = (table[f"centroid_{axis}_um"][beads.is_bead] for axis in "yx")
     size = shape[1] * voxel.y_um, shape[2] * voxel.x_um
     columns = ("fwhm_z_um", "fwhm_y_um", "fwhm_x_um", "lateral_axes_ratio", "centroid_z_um")
-    maps = {f"tiles_{name}": tile_medians(y, x, table[name][beads.is_bead], size) for name in columns}
+    maps: dict[str, NDArray[Any]] = {
+        f"tiles_{name}": tile_medians(y, x, table[name][beads.is_bead], size) for name in columns
+    }
     maps["defect_pixels_yx"] = np.argwhere(beads.is_defect)
     if average is not None:
         maps |= {"average_psf": average.mean, "average_psf_sd": average.sd}
@@ -247,7 +250,14 @@ def _maps(
 # ---- what a reader must know
 
 
-def _parameters(voxel, optics, camera, diameter_um, rules, beads: Beads) -> dict:
+def _parameters(
+    voxel: VoxelSize,
+    optics: Optics | None,
+    camera: Camera | None,
+    diameter_um: float | None,
+    rules: Rules,
+    beads: Beads,
+) -> dict[str, Scalar]:
     described = {f"voxel_{name}": value for name, value in asdict(voxel).items()}
     for name, item in (("optics", optics), ("camera", camera), ("rules", rules)):
         if item is not None:
@@ -262,7 +272,7 @@ def _parameters(voxel, optics, camera, diameter_um, rules, beads: Beads) -> dict
 
 
 def _remarks(
-    pixels, beads: Beads, voxel: VoxelSize, optics: Optics | None, camera: Camera | None
+    pixels: NDArray[np.generic], beads: Beads, voxel: VoxelSize, optics: Optics | None, camera: Camera | None
 ) -> list[str]:
     remarks = []
     if not beads.is_bead.any():

@@ -6,12 +6,16 @@ baselines and limits of years were made with them.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
 from qc_routines._jit import kernel
 from qc_routines.psf.fitting import IN_PLANE, ON_LINE, fit
 from qc_routines.theory import FWHM_PER_SIGMA
+
+Array = NDArray[Any]
 
 GAP_UM, RING_UM = 0.5, 1.0
 """Between bead and annulus, and width of the annulus, as in MetroloJ_QC."""
@@ -98,7 +102,16 @@ def _crossing(falling: NDArray[np.float64], level: float) -> float | None:
 
 
 @kernel
-def signal_and_ring(stack, is_defect, centres_zyx, radius_um, inner_um, outer_um, pixel_yx_um, found):
+def signal_and_ring(
+    stack: Array,
+    is_defect: Array,
+    centres_zyx: Array,
+    radius_um: float,
+    inner_um: float,
+    outer_um: float,
+    pixel_yx_um: Array,
+    found: Array,
+) -> None:
     """Fill mean counts in the bead and median counts in the annulus about it (n, 2), plane nearest the centre."""
     for bead in range(centres_zyx.shape[0]):
         z = int(np.rint(centres_zyx[bead, 0]))

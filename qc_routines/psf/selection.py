@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -116,7 +117,7 @@ def after_fit(fits: Fits, widths: Widths, rules: Rules) -> NDArray[np.str_]:
     amplitude, error = fits.parameters[:, 1], np.sqrt(fits.covariance[:, 1, 1])
     explained = fits.quality["r_squared"] / np.maximum(fits.quality["r_squared_possible"], 1e-3)
     is_lost = (fits.quality["has_converged"] == 0) | ~np.isfinite(error)
-    reasons = {
+    reasons: dict[Reason, Any] = {
         Reason.NOT_FITTED: is_lost,
         Reason.TOO_DIM: amplitude < rules.least_snr * error,
         Reason.POOR_FIT: explained < rules.least_r_squared,
@@ -151,7 +152,7 @@ def _neighbours(
     return is_lobe, is_crowded
 
 
-def _first_that_holds(n: int, tests: dict[Reason, NDArray[np.bool_]]) -> NDArray[np.str_]:
+def _first_that_holds(n: int, tests: dict[Reason, Any]) -> NDArray[np.str_]:
     reasons = np.full(n, Reason.NONE.value, dtype="U16")
     for reason, holds in reversed(tests.items()):
         reasons[holds] = reason.value

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -12,7 +14,7 @@ from qc_routines.psf.beads import Beads
 
 def bead_table(
     stack: NDArray[np.generic], beads: Beads, voxel: VoxelSize, has_camera: bool
-) -> dict[str, NDArray[np.generic]]:
+) -> dict[str, NDArray[Any]]:
     """Return the columns (n,) of all candidates; NaN in the rows of those that were left out.
 
     Without a calibrated camera the columns in electrons and the ratio of signal to background are NaN: the first
@@ -21,7 +23,7 @@ def bead_table(
     voxel_um = np.array(voxel.zyx_um)
     measured = _fit_columns(beads) | _profile_columns(stack, beads, voxel_um)
     measured |= _light_columns(stack, beads, voxel_um, has_camera)
-    table: dict[str, NDArray[np.generic]] = {"reason": beads.reason}
+    table: dict[str, NDArray[Any]] = {"reason": beads.reason}
     for axis, name in enumerate("zyx"):
         table[f"centroid_{name}_um"] = beads.centre_zyx[:, axis] * voxel_um[axis]
     table["peak_adu"], table["n_saturated"] = beads.looks["peak_adu"], beads.looks["n_saturated"]

@@ -21,7 +21,7 @@ from qc_routines.psf.measure import checked_stack
 from qc_routines.psf.selection import Rules
 from qc_routines.registration.field_map import FieldMap, field_map
 from qc_routines.registration.matching import matched
-from qc_routines.results import Figure, Measurement, input_of
+from qc_routines.results import Figure, Measurement, Scalar, input_of
 from qc_routines.theory import FWHM_PER_SIGMA, axial_fwhm_um, lateral_fwhm_um, reference_distance_um
 
 VERSION = "1"
@@ -139,7 +139,17 @@ class _Pair:
     n_without_partner: int
 
     @classmethod
-    def of(cls, first, second, beads, voxel, shape, optics, largest_shift_um) -> _Pair:
+    def of(
+        cls,
+        first: str,
+        second: str,
+        beads: Mapping[str, Beads],
+        voxel: VoxelSize,
+        shape: tuple[int, ...],
+        optics: Mapping[str, Optics] | None,
+        largest_shift_um: float,
+    ) -> _Pair:
+        """Return the matched beads of two channels."""
         a, b = beads[first], beads[second]
         one, two = a.parameters_um[:, 2:5], b.parameters_um[:, 2:5]
         tolerance = TOLERANCE_FWHM * np.maximum(a.fwhm_zyx, b.fwhm_zyx) * voxel.zyx_um
@@ -161,6 +171,7 @@ class _Pair:
 
     @property
     def distance_um(self) -> NDArray[np.float64]:
+        """Distance in space of each bead (n,)."""
         return np.linalg.norm(self.shift_zyx_um, axis=1)
 
     def figures(self) -> list[Figure]:
@@ -276,7 +287,14 @@ def _rejected(beads: Mapping[str, Beads], pairs: list[_Pair]) -> dict[str, int]:
     }
 
 
-def _parameters(voxel, optics, camera, diameter_um, largest_shift_um, rules) -> dict:
+def _parameters(
+    voxel: VoxelSize,
+    optics: Mapping[str, Optics] | None,
+    camera: Camera | None,
+    diameter_um: float | None,
+    largest_shift_um: float,
+    rules: Rules,
+) -> dict[str, Scalar]:
     described = {f"voxel_{name}": value for name, value in asdict(voxel).items()}
     for channel, item in (optics or {}).items():
         described |= {f"optics_{key}[{channel}]": value for key, value in asdict(item).items()}
