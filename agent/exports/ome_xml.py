@@ -152,7 +152,7 @@ def _environment(facts: Facts) -> ome.ImagingEnvironment | None:
         if name in values:
             values[name] = min(max(values[name] / 100.0, 0.0), 1.0)
     if oxygen := facts.get("environment.o2_percent"):
-        values["map"] = ome.Map(ms=[ome.M(k="O2Percent", value=f"{oxygen.value:g}")])
+        values["map"] = ome.Map(ms=[ome.Map.M(k="O2Percent", value=f"{oxygen.value:g}")])
     return ome.ImagingEnvironment(**values) if values else None
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
@@ -80,3 +82,33 @@ def schemas(standards: Path) -> dict[str, dict[str, Any]]:
     """The classes of Micro-Meta App by schema id."""
     text = (standards / "micro-meta-app" / "fullSchema-2.01.1.json").read_text("utf-8")
     return {item["ID"]: item for item in json.loads(text)}
+
+
+@pytest.fixture(scope="session")
+def validators() -> Path:
+    """The interpreter of an environment with linkml and roc-validator; they do not go with our own packages."""
+    folder = Path(os.environ.get("SCOPESTAMP_VALIDATORS", ROOT / ".." / "venvs" / "standards"))
+    found = [path for path in (folder / "bin" / "python", folder / "Scripts" / "python.exe") if path.exists()]
+    if not found:
+        pytest.skip("no validators: expected an environment with linkml and roc-validator in SCOPESTAMP_VALIDATORS")
+    return found[0]
+
+
+@pytest.fixture
+def linkml(validators: Path, tmp_path: Path) -> Callable[[list[tuple[Path, str, Any]]], list[list[str]]]:
+    """Validate cases of (schema, class, instance); return the problems of each."""
+
+    def validate(cases: list[tuple[Path, str, Any]]) -> list[list[str]]:
+        listed = tmp_path / "cases.json"
+        listed.write_text(json.dumps([[str(case[0]), *case[1:]] for case in cases], default=str), "utf-8")
+        return run_validator(validators, "linkml_check.script", str(listed))
+
+    return validate
+
+
+def run_validator(python: Path, script: str, *arguments: str) -> list[list[str]]:
+    path = Path(__file__).parent / "validators" / script
+    done = subprocess.run([str(python), str(path), *arguments], capture_output=True, text=True, timeout=240, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    problems: list[list[str]] = json.loads(done.stdout.splitlines()[-1])
+    return problems
