@@ -22,6 +22,7 @@ from qc_routines.figures.style import (
     label,
     legend,
     panels,
+    plain,
     robust_limits,
 )
 from qc_routines.results import Measurement
@@ -32,15 +33,15 @@ if TYPE_CHECKING:
 
 
 def pixel_noise(measurement: Measurement, theory: Theory) -> Canvas:
-    """Draw offset and noise of each pixel as maps, and the noise as a histogram."""
+    """Draw offset and noise of each pixel as maps and histograms."""
     noise, offset = (np.asarray(measurement.maps[name], float) for name in ("read_noise_adu", "offset_adu"))
-    canvas, axes = panels(3, height_in=2.9)
-    for each, values, title in ((axes[0], noise, "noise"), (axes[1], offset, "offset")):
-        image(each, values, None, "ADU", robust_limits(values), "both")
-        label(each, "x (px)", "y (px)", title)
-    histogram(axes[2], noise)
-    axes[2].set_yscale("log")
-    label(axes[2], "Noise in time (ADU)", "Pixels", "noise of the pixels")
+    canvas, axes = panels(2, 2, height_in=2.6)
+    for k, (values, title) in enumerate(((noise, "noise in time"), (offset, "offset"))):
+        image(axes[k], values, None, "ADU", robust_limits(values), "both")
+        label(axes[k], "x (px)", "y (px)", title)
+        histogram(axes[k + 2], values)
+        axes[k + 2].set_yscale("log")
+        label(axes[k + 2], f"{title.capitalize()} (ADU)", "Pixels")
     return canvas
 
 
@@ -67,7 +68,7 @@ def photon_transfer(measurement: Measurement, theory: Theory) -> Canvas:
 
 def linearity(measurement: Measurement, theory: Theory) -> Canvas:
     """Draw signal against light with its line, and the deviations from it."""
-    table, unit = measurement.table, measurement.parameters.get("light_unit", "ms")
+    table, unit = measurement.table, plain(str(measurement.parameters.get("light_unit", "ms")))
     light, signal = np.asarray(table["light"], float), np.asarray(table["signal_adu"], float)
     line = fit_line(light, signal, weights=signal**-2)
     canvas, (curve, rest) = panels(2, height_in=2.8)
@@ -124,11 +125,11 @@ def defects(measurement: Measurement, theory: Theory) -> Canvas:
     found = np.asarray(measurement.maps["defects"])
     height, width = found.shape
     canvas, (axes,) = panels(height_in=4.4)
-    for kind, (marker, colour) in KINDS.items():
+    for size, (kind, (marker, colour)) in zip(range(10, 3, -1), KINDS.items(), strict=True):
         y, x = np.nonzero(found & int(kind))
         if y.size:
             name = f"{kind.name.lower()} ({y.size})"
-            axes.plot(x, y, marker, color=colour, label=name, markersize=4, alpha=0.8)
+            axes.plot(x, y, marker, color=colour, label=name, markersize=size, markerfacecolor="none")
     axes.set(xlim=(-0.5, width - 0.5), ylim=(height - 0.5, -0.5), aspect="equal")
     if not found.any():
         axes.text(0.5, 0.5, "no defects", transform=axes.transAxes, ha="center", color=SOFT)
@@ -144,7 +145,7 @@ DARK_NOISE = (
         "camera-noise",
         "Noise and offset of the pixels",
         "Standard deviation in time and mean of each pixel in the dark. Colours leave out the outermost 0.5 % at "
-        "either end; the histogram shows all pixels, counts on a logarithmic scale.",
+        "either end; the histograms show all pixels, counts on a logarithmic scale.",
         ("read_noise_adu", "offset_adu"),
         pixel_noise,
     ),
@@ -191,7 +192,7 @@ DEFECTS = (
     Plot(
         "camera-defects",
         "Defect pixels",
-        "Each mark is a pixel with a defect; marks are much larger than pixels.",
+        "Each mark is a pixel with a defect; marks are much larger than pixels, and lie within one another where a pixel has several.",
         ("defects",),
         defects,
     ),

@@ -71,12 +71,16 @@ def focus_errors(measurement: Measurement, theory: Theory) -> Canvas:
     table = measurement.table
     error_nm = 1000 * np.asarray(table["error_um"], float)
     used = np.asarray(table["is_used"], bool)
+    low, high = float(error_nm[used].min()), float(error_nm[used].max())
+    room = 0.15 * max(high - low, 1e-3)
+    lost = ~used & np.isfinite(error_nm)
     order = np.arange(1, error_nm.size + 1)
     canvas, axes = panels(2, height_in=2.8)
     views = ((order, "Trial (number)"), (np.asarray(table["defocus_um"], float), "Defocus before (µm)"))
     for each, (across, words) in zip(axes, views, strict=True):
         each.plot(across[used], error_nm[used], "o", color=BLUE, label="recovered")
-        each.plot(across[~used], error_nm[~used], "x", color=VERMILION, label="lost focus")
+        at = np.where(error_nm[lost] > high, high + room, low - room)
+        each.plot(across[lost], at, "x", color=VERMILION, label="lost focus, off the scale", markersize=7)
         each.axhline(float(np.mean(error_nm[used])), color=SOFT, linewidth=1, linestyle="--", label="mean")
         label(each, words, "Recovered less true focus (nm)")
     legend(axes[0])
@@ -129,7 +133,7 @@ AUTOFOCUS = (
     Plot(
         "autofocus-errors",
         "Focus that was recovered",
-        "Recovered less true focus of each trial, in order and against the defocus before it.",
+        "Recovered less true focus of each trial, in order and against the defocus before it. Trials that lost focus are marked at the edge: the scale is that of the others.",
         ("error_um", "defocus_um", "is_used"),
         focus_errors,
     ),

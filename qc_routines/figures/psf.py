@@ -8,7 +8,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qc_routines.figures.drawing import Plot, Theory
-from qc_routines.figures.style import BLUE, FAINT, ORANGE, SOFT, VERMILION, histogram, label, legend, panels
+from qc_routines.figures.style import (
+    BLUE,
+    FAINT,
+    ORANGE,
+    SOFT,
+    VERMILION,
+    histogram,
+    label,
+    legend,
+    nice_length,
+    panels,
+)
 from qc_routines.results import Measurement
 
 if TYPE_CHECKING:
@@ -32,6 +43,8 @@ def average_views(measurement: Measurement, theory: Theory) -> Canvas:
     for each, (values, (across, down), title) in zip(axes, views, strict=True):
         extent = (-reach[across], reach[across], reach[down], -reach[down])
         shown = each.imshow(values, extent=extent, vmin=0, vmax=1, interpolation="nearest")
+        tick_um = nice_length(0.9 * reach[across])
+        each.set_xticks([-tick_um, 0, tick_um] if down else [-tick_um, tick_um])
         label(each, f"{AXES[across]} (µm)", f"{AXES[down]} (µm)", title)
     canvas.colorbar(shown, ax=axes, label="of the fitted height", shrink=0.8, extend="both")
     return canvas
@@ -48,8 +61,10 @@ def average_profiles(measurement: Measurement, theory: Theory) -> Canvas:
         each.fill_between(place, line - sd, line + sd, color=FAINT, label="mean ± SD of beads", linewidth=0)
         each.plot(place, line, "o", color=BLUE, label="mean of beads", markersize=3)
         fine = np.linspace(place[0], place[-1], 301)
-        _gaussian(each, fine, _width(measurement, f"fwhm_{axis}_average"), "fit", VERMILION, "-")
-        _gaussian(each, fine, theory.get(f"fwhm_{axis}"), "theory", "black", "--")
+        _gaussian(
+            each, fine, _width(measurement, f"fwhm_{axis}_average"), "Gaussian, fitted width", VERMILION, "-"
+        )
+        _gaussian(each, fine, theory.get(f"fwhm_{axis}"), "Gaussian, width by theory", "black", "--")
         label(each, f"{axis} (µm)", "of the fitted height" if k == 0 else "", f"along {axis}")
         each.set_ylim(-0.1, 1.2)
     handles, names = axes[0].get_legend_handles_labels()
@@ -78,7 +93,7 @@ def _gaussian(
 ) -> None:
     if fwhm is not None and fwhm > 0:
         bell = np.exp(-4 * np.log(2) * (place / fwhm) ** 2)
-        axes.plot(place, bell, dash, color=colour, label=f"{name}, FWHM as given", linewidth=1.3)
+        axes.plot(place, bell, dash, color=colour, label=name, linewidth=1.3)
 
 
 def _width(measurement: Measurement, name: str) -> float | None:
@@ -90,9 +105,10 @@ def widths(measurement: Measurement, theory: Theory) -> Canvas:
     canvas, axes = panels(3, height_in=2.6)
     for each, axis in zip(axes, AXES, strict=True):
         column = measurement.table[f"fwhm_{axis}_um"]
-        histogram(each, column)
+        expected = theory.get(f"fwhm_{axis}")
+        histogram(each, column, [expected])
         each.axvline(float(np.nanmedian(column)), color=VERMILION, label="median")
-        if (expected := theory.get(f"fwhm_{axis}")) is not None:
+        if expected is not None:
             each.axvline(expected, color="black", linestyle="--", label="theory")
         label(each, f"FWHM {axis} (µm)", "Beads" if axis == "z" else "", f"along {axis}")
         each.yaxis.get_major_locator().set_params(integer=True)
@@ -130,7 +146,8 @@ def widths_against_light(measurement: Measurement, theory: Theory) -> Canvas:
     canvas, (axes,) = panels(height_in=2.7)
     axes.plot(table["snr"], table["fwhm_x_um"], "o", color=BLUE, label="FWHM x", alpha=0.7)
     axes.plot(table["snr"], table["fwhm_y_um"], "^", color=ORANGE, label="FWHM y", alpha=0.7)
-    axes.set_xscale("log")
+    if np.nanmax(table["snr"]) > 5 * np.nanmin(table["snr"]) > 0:
+        axes.set_xscale("log")
     label(axes, "Signal to noise at the peak (ratio)", "FWHM (µm)")
     legend(axes)
     return canvas

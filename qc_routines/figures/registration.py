@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qc_routines.figures.drawing import Plot, Theory
-from qc_routines.figures.style import BLUE, VERMILION, arrows, histogram, label, legend, panels
+from qc_routines.figures.style import BLUE, VERMILION, arrows, histogram, label, legend, panels, plain
 from qc_routines.results import Measurement
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ def _pairs(measurement: Measurement) -> dict[str, NDArray[np.bool_]]:
 def shifts(measurement: Measurement, theory: Theory) -> Canvas:
     """Draw for each pair of channels the shift in the plane of every bead as an arrow, and the axial shift as colour."""
     table, pairs = measurement.table, _pairs(measurement)
-    canvas, axes = panels(2, len(pairs), height_in=3.4)
+    canvas, axes = panels(2, len(pairs), height_in=2.9)
     y, x = (np.asarray(table[f"centroid_{axis}_um"], float) for axis in "yx")
     field = max(float(np.ptp(y)), float(np.ptp(x)), 1e-6)
     for row, (name, own) in enumerate(pairs.items()):
@@ -37,8 +37,8 @@ def shifts(measurement: Measurement, theory: Theory) -> Canvas:
         dots = axial.scatter(
             x[own], y[own], c=z_nm, cmap="PuOr", vmin=-reach, vmax=reach, s=26, edgecolor="0.4"
         )
-        canvas.colorbar(dots, ax=axial, label="axial shift (nm)")
-        for each, title in ((plane, f"{name}, in the plane"), (axial, f"{name}, axial")):
+        canvas.colorbar(dots, ax=axial, label="axial shift (nm)", shrink=0.8)
+        for each, title in ((plane, f"{plain(name)}, in the plane"), (axial, f"{plain(name)}, axial")):
             each.set_aspect("equal")
             each.margins(0.12)
             each.invert_yaxis()
@@ -49,16 +49,16 @@ def shifts(measurement: Measurement, theory: Theory) -> Canvas:
 def distances(measurement: Measurement, theory: Theory) -> Canvas:
     """Draw how many beads are how far apart, with the reference distance where it is known."""
     table, pairs = measurement.table, _pairs(measurement)
-    canvas, axes = panels(len(pairs), height_in=2.6)
+    canvas, axes = panels(len(pairs), height_in=2.5)
     for each, (name, own) in zip(axes, pairs.items(), strict=True):
-        histogram(each, table["distance_nm"][own])
+        histogram(each, table["distance_nm"][own], [0.0])
         reference = np.asarray(table["reference_distance_nm"], float)[own]
         if np.isfinite(reference).any():
             middle = float(np.nanmedian(reference))
-            each.axvline(middle, color=VERMILION, linestyle="--", label="reference distance, median")
+            each.axvline(middle, color=VERMILION, linestyle="--", label="reference")
         each.set_xlim(left=0)
         each.yaxis.get_major_locator().set_params(integer=True)
-        label(each, "Distance (nm)", "Beads", name)
+        label(each, "Distance (nm)", "Beads", plain(name))
         legend(each)
     return canvas
 
@@ -75,7 +75,7 @@ PLOTS = (
     Plot(
         "registration-distances",
         "Distances between channels",
-        "Number of beads by distance in space. Beyond the reference distance, two colours of one bead are resolved.",
+        "Number of beads by distance in space. Beyond the reference distance (dashed: its median) two colours of one bead are resolved.",
         ("pair", "distance_nm"),
         distances,
     ),

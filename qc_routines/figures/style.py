@@ -6,6 +6,7 @@ rises evenly. Images have y down, as the camera reads them out.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -55,8 +56,14 @@ STYLE: dict[str, Any] = {
 WIDTH_IN = 7.4
 """Of a figure: the text width of A4."""
 
+MOST_BINS = 60
 SHARE_OF_FIELD = 0.1
 """Length of the longest arrow, in parts of the field."""
+
+
+def plain(words: str) -> str:
+    """Return words from elsewhere such that matplotlib shows them as they are: no formulas, no control characters."""
+    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in words).replace("$", r"\$")
 
 
 def panels(
@@ -105,11 +112,21 @@ def robust_limits(values: NDArray[Any], percent: float = 0.5) -> tuple[float, fl
     return (float(low), float(high)) if high > low else (float(low) - 0.5, float(high) + 0.5)
 
 
-def histogram(axes: Axes, values: NDArray[Any], colour: str = BLUE, most_bins: int = 60) -> None:
-    """Draw a histogram of the finite values with as many bins as they bear."""
+def histogram(axes: Axes, values: NDArray[Any], also: Sequence[float | None] = ()) -> None:
+    """Draw a histogram of the finite values; bins stay wide enough to be seen when the view also holds other values."""
     finite = np.asarray(values, float)[np.isfinite(values)]
-    n_bins = int(np.clip(np.sqrt(finite.size) * 1.5, 6, most_bins))
-    axes.hist(finite, bins=n_bins, color=colour, edgecolor="white", linewidth=0.5)
+    view = np.append(finite, [value for value in also if value is not None])
+    n_bins = int(np.clip(np.sqrt(finite.size) * 1.5, 6, MOST_BINS))
+    widest = max(float(np.ptp(finite)) / n_bins, float(np.ptp(view)) / MOST_BINS)
+    n_bins = max(1, int(np.ceil(float(np.ptp(finite)) / widest))) if widest > 0 else 1
+    middle, half = (float(finite.min()) + float(finite.max())) / 2, n_bins * (widest or 1.0) / 2
+    axes.hist(
+        finite,
+        np.linspace(middle - half, middle + half, n_bins + 1),
+        color=BLUE,
+        edgecolor="white",
+        linewidth=0.5,
+    )
 
 
 def arrows(
