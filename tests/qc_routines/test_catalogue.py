@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import doctest
 import inspect
 from pathlib import Path
 
@@ -43,3 +44,15 @@ def test_protocols_say_what_to_acquire(name: str) -> None:
     assert protocol.routine == name
     assert protocol.steps and protocol.sample and protocol.exposure and protocol.source
     assert protocol.duration_s > 0 and protocol.every_days > 0
+
+
+def test_every_routine_is_in_the_documentation_and_its_example_runs() -> None:
+    page = Path(__file__).parents[2] / "docs" / "qc-routines.md"
+    text = page.read_text("utf-8")
+    for routine in ROUTINES.values():
+        assert (
+            f"| `{routine.name}` | {routine.title} | `{routine.measure.__module__}.{routine.measure.__name__}` |"
+            in text
+        )
+    found = doctest.testfile(str(page), module_relative=False)
+    assert found.attempted and not found.failed
