@@ -61,6 +61,9 @@ def test_dark_frames_give_offset_read_noise_and_their_maps(make_microscope) -> N
     assert np.median(noise_e) == pytest.approx(np.sqrt(np.median(truth_e) ** 2 + quantisation_e2), rel=0.01)
     assert np.corrcoef(noise_e.ravel(), truth_e.ravel())[0, 1] > 0.95
     assert taken.mean(axis=0) == pytest.approx(microscope.pixels.offset_adu, abs=6 * 8 / np.sqrt(300))
+    assert taken.mean() == pytest.approx(microscope.pixels.offset_adu.mean(), abs=0.02), (
+        "rounded, not cut off"
+    )
 
 
 def test_dark_current_grows_with_exposure(make_microscope) -> None:

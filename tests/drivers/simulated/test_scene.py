@@ -189,6 +189,35 @@ def test_bead_light_is_collected_as_the_aperture_says() -> None:
     assert totals["60x/1.40 oil"] / totals["20x/0.75"] == pytest.approx(expected[1] / expected[0], rel=0.04)
 
 
+@pytest.mark.parametrize(
+    ("objective", "power", "transmission", "cone"),
+    [
+        ("20x/0.75", 20, 0.88, 1 - np.sqrt(1 - 0.75**2)),
+        ("100x/1.45 oil", 100, 0.80, 1 - np.sqrt(1 - (1.45 / 1.515) ** 2)),
+    ],
+)
+def test_uniform_slide_is_as_bright_as_reckoned_by_hand(objective, power, transmission, cone) -> None:
+    lit_mm2 = np.pi * (11.0 / power) ** 2
+    photons_per_ms = 1100.0 * (6.5 / power) ** 2 * transmission / lit_mm2
+    by_hand = photons_per_ms * cone / 2 * transmission * 0.80 * 0.8
+    truth = replace(TRUTH, illumination=Illumination((0.0, 0.0), 1e6, 0.0))
+    image = expected_image(view(truth, objective), SLIDES["uniform"], Region(3, 5, 7, 11))
+    assert image == pytest.approx(by_hand, rel=1e-5)
+
+
+def test_beads_differ_in_brightness() -> None:
+    slide = replace(BARE["beads 0.2 um"], brightness_spread=0.3)
+    seen = best_focus(view())
+    beads = objects_in(slide, TRUTH.seed, *seen.seen_yx_um(50))
+    places_px = seen.to_pixels(beads.yx_um)
+    kept = well_inside(places_px)
+    image = expected_image(seen, slide, WHOLE)
+    sums = [image[r - 8 : r + 9, c - 8 : c + 9].sum() for r, c in np.round(places_px[kept]).astype(int)]
+    assert np.array(sums) / np.mean(sums) == pytest.approx(
+        beads.brightness[kept] / beads.brightness[kept].mean(), rel=0.05
+    )
+
+
 def test_tilted_slide_is_in_focus_along_its_plane() -> None:
     truth = with_faults(TRUTH, ["slide tilted"])
     tilt_y, tilt_x = truth.geometry.slide_tilt_yx
