@@ -85,15 +85,35 @@ def enrich_ome_tiff(path: Path, view: AcquisitionView) -> bool:
 
 
 def _refuse_short_file(path: Path, tiff: Any) -> None:
-    """Raise for a file that ends before its pixels do: it was cut short, or is still being written."""
+    """Raise for a file that ends before its pages or pixels do: it was cut short, or is still being written."""
     size = path.stat().st_size
+    end = _end_of_chain(tiff, size)
     for page in (tiff.pages[0], tiff.pages[-1]):
-        ends = [at + n for at, n in zip(page.dataoffsets, page.databytecounts, strict=True)]
-        if ends and max(ends) > size:
-            raise EnrichError(
-                f"expected a whole OME-TIFF at {path}, came one that ends at byte {size} of {max(ends)}: it was cut "
-                "short, or is still being written. It was left as it is."
-            )
+        end = max(end, *(at + n for at, n in zip(page.dataoffsets, page.databytecounts, strict=True)), 0)
+    if end > size:
+        raise EnrichError(
+            f"expected a whole OME-TIFF at {path}, came one of {size} bytes that goes on to byte {end} or beyond: it "
+            "was cut short, or is still being written. It was left as it is."
+        )
+
+
+def _end_of_chain(tiff: Any, size: int) -> int:
+    """Walk from page to page; return where the last one ends, or the first offset that lies beyond the file."""
+    n_letter, entry, letter, width = ("Q", 20, "Q", 8) if tiff.is_bigtiff else ("H", 12, "I", 4)
+    file, at = tiff.filehandle, tiff.pages.first.offset
+    head = struct.calcsize(n_letter)
+    while True:
+        if at + head > size:
+            return int(at + head)
+        file.seek(at)
+        (n_entries,) = struct.unpack(tiff.byteorder + n_letter, file.read(head))
+        end = at + head + n_entries * entry + width
+        if end > size:
+            return int(end)
+        file.seek(end - width)
+        (at,) = struct.unpack(tiff.byteorder + letter, file.read(width))
+        if at == 0:
+            return int(end)
 
 
 class _DescriptionPlace:

@@ -63,7 +63,9 @@ def _drop_ours(document: ome.OME) -> None:
         maps[:] = [item for item in maps if not item.id.startswith(_OURS)]
     for image in document.images:
         image.annotation_refs[:] = [ref for ref in image.annotation_refs if not ref.id.startswith(_OURS)]
-        image.experimenter_ref = None
+        image.experimenter_ref = image.instrument_ref = image.objective_settings = None
+        if document.instruments:  # ours: those of others were refused
+            image.imaging_environment = None
 
 
 def _pairs(theirs: ome.OME, ours: ome.OME, path: Path) -> list[tuple[ome.Image, ome.Image]]:
