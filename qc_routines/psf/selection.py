@@ -71,7 +71,7 @@ class Rules:
     axial_lobe_share: float = 0.6
     sharpest: float = 0.85
     least_snr: float = 8.0
-    least_r_squared: float = 0.7
+    least_r_squared: float = 0.5
     odd_size: float = 2.0
 
 

@@ -260,6 +260,27 @@ def test_real_psfs_with_rings_and_aberrations_are_one_bead_each(
         assert asymmetry == pytest.approx(1, abs=0.03)
 
 
+def test_light_of_a_neighbour_is_kept_out(scenes: ModuleType) -> None:
+    """Two and a half FWHM apart and eight times as bright: fitted with it, the dim bead would read several % wide."""
+    pair = np.array([[20.3, 50.4, 60.2], [20.1, 50.9, 60.2 + 2.5 * 4]])
+    light = scenes.light_e((41, 100, 130), pair, scenes.covariance(FWHM_VOXELS), np.array([1000.0, 8000.0]))
+    found = measure_psf(
+        scenes.photographed(light, 0), VOXEL, OPTICS, CAMERA, rules=Rules(side_lobe_share=0.05)
+    )
+    assert found.n_used == 2
+    for axis, truth in zip("zyx", TRUTH_UM, strict=True):
+        away = np.abs(kept(found, f"fwhm_{axis}_um") - truth)
+        assert (away < 0.02 * truth).all()
+
+
+def test_scale_is_found_when_nothing_is_known(scenes: ModuleType) -> None:
+    """Beads thrice as wide as the first search takes them to be."""
+    large = Scene(scenes, fwhm=(11.0, 12.0, 13.0), peak_e=100.0, n=6, apart=55, margin=(16, 24, 24), seed=3)
+    found = measure_psf(large.stack, VOXEL)
+    assert (found.n_used, dict(found.n_rejected)) == (6, {})
+    assert widths(found) == pytest.approx((11 * 0.2, 12 * 0.065, 13 * 0.07), rel=0.02)
+
+
 def test_steep_background_hides_no_bead(scene: Scene) -> None:
     stack = scene.stack + np.linspace(0, 3000, SHAPE[2]).astype(np.uint16)
     assert measure_psf(stack, VOXEL, OPTICS).n_used == len(scene.centres)

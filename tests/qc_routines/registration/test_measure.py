@@ -181,6 +181,14 @@ def test_common_shift_is_found_among_strangers() -> None:
     assert len(pairs) <= 26
 
 
+def test_magnification_parts_no_beads_at_the_edge() -> None:
+    rng = np.random.default_rng(3)
+    first = rng.uniform([0, -30, -40], [4, 30, 40], (50, 3))
+    second = first * [1, 1.008, 1.008] + np.array([0.3, 1.0, -2.0])  # 0.3 um at the edge
+    pairs = matched(first, second, np.array([0.6, 0.2, 0.2]), 5.0)
+    assert pairs.tolist() == [[i, i] for i in range(50)]
+
+
 @pytest.mark.parametrize(("n", "m"), [(0, 3), (3, 0), (0, 0)])
 def test_nothing_matches_nothing(n: int, m: int) -> None:
     assert matched(np.zeros((n, 3)), np.zeros((m, 3)), np.ones(3), 5.0).shape == (0, 2)
