@@ -16,6 +16,7 @@ import typer
 from rich.console import Console
 
 from agent.errors import ScopestampError
+from agent.quality.commands import app as quality_app
 
 app = typer.Typer(
     name="scopestamp",
@@ -24,6 +25,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+app.add_typer(quality_app, name="qc")
 Config = Annotated[
     Path | None,
     typer.Option(
