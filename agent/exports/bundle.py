@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -11,13 +11,16 @@ from typing import Any
 from agent.exports.errors import ExportError
 from agent.records import (
     AcquisitionFinished,
+    Agency,
     DatasetStamp,
     FrameColumns,
     FrameLedger,
     InstrumentDescription,
     InstrumentProfile,
+    Nameplate,
     Profile,
     QcResult,
+    Quantity,
     Record,
     RecordError,
     decode_tolerant,
@@ -86,7 +89,7 @@ def bundle_of(records: Iterable[Record], profile: Profile | None = None) -> Bund
     return Bundle(
         finished=acquisition,
         instrument=instruments[-1] if instruments else None,
-        profile=profile or _profile_that_held(acquisition, ours),
+        profile=profile or _profile_that_held(acquisition, ours, instruments),
         frames=join_ledgers(ledgers),
         qc=tuple(record for record in ours if isinstance(record, QcResult)),
         stamp=next((item for item in stamps if item.acquisition_id == acquisition.acquisition_id), None),
@@ -97,11 +100,23 @@ def _captured_at(record: Record) -> Any:
     return record.captured.wall_at
 
 
-def _profile_that_held(acquisition: AcquisitionFinished, records: Sequence[Record]) -> Profile:
+def _profile_that_held(
+    acquisition: AcquisitionFinished, records: Sequence[Record], instruments: Sequence[InstrumentDescription]
+) -> Profile:
+    """Return the profile that the acquisition points to, else the newest, else what the agent's settings state."""
     profiles = sorted((item for item in records if isinstance(item, InstrumentProfile)), key=_captured_at)
     named = [item for item in profiles if item.profile_sha256 == acquisition.profile_sha256]
-    chosen = (named or profiles)[-1:]
-    return chosen[0].profile if chosen else Profile()
+    if chosen := (named or profiles)[-1:]:
+        return chosen[0].profile
+    return _profile_of_nameplate(instruments[-1].nameplate) if instruments else Profile()
+
+
+def _profile_of_nameplate(nameplate: Mapping[str, Quantity]) -> Profile:
+    """Return the little that the agent's settings state of the whole instrument."""
+    texts = {key: str(quantity.value) for key, quantity in nameplate.items()}
+    kept = {key: texts.get(key) for key in ("name", "model", "serial_number")}
+    makers = (Agency(name=texts["manufacturer"]),) if texts.get("manufacturer") else ()
+    return Profile(instrument=Nameplate(**kept, manufacturers=makers))  # type: ignore[arg-type]
 
 
 def join_ledgers(ledgers: Sequence[FrameLedger]) -> FrameColumns | None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from agent.exports.facts import Facts, channel_facts, facts_of, modality_of
-from agent.exports.mapping import NboClass, load_mapping
+from agent.exports.mapping import load_mapping
 from agent.exports.micro_meta import NOT_STATED, component
 from agent.exports.micro_meta_settings import image_settings
 from agent.exports.quality import profile_as_measured, qc_that_held
@@ -208,11 +208,6 @@ def _tier_scores(held: list[Held], missing: list[Missing], max_tier: int) -> Ite
 def _n_required(held: list[Held], tier: int) -> int:
     fields = load_mapping().fields
     return sum(field.required and field.tier == tier for one in held for field in fields[one[0]])
-
-
-def class_of_part(section: str, part: Part) -> NboClass | None:
-    """Return the class of a part, for pages that show the report beside the part."""
-    return load_mapping().class_of(section, part)
 
 
 def _checklist(

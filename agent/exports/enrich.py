@@ -157,10 +157,11 @@ def enrich_ome_zarr(path: Path, view: AcquisitionView) -> list[Path]:
     Raises
     ------
     EnrichError
-        The group's document is no JSON.
+        The group's document is no JSON, or somebody still writes below it.
     """
     from agent.exports.ome_merge import zarr_xml
 
+    refuse_open_file(path)
     document = path / "zarr.json" if (path / "zarr.json").is_file() else path / ".zattrs"
     try:
         group = json.loads(document.read_bytes())
@@ -199,7 +200,7 @@ def _zarr_values(view: AcquisitionView) -> dict[str, Any]:
 
 
 def refuse_open_file(path: Path) -> None:
-    """Raise when another program has a file open for writing.
+    """Raise when another program has a file, or one below a folder, open for writing.
 
     On Windows a file that is open cannot be renamed, which is the test; elsewhere the open files of all processes
     that we may look into are searched.
@@ -218,8 +219,12 @@ def refuse_open_file(path: Path) -> None:
             held = process.open_files()
         except (psutil.Error, OSError):
             continue
-        if any(file.path == wanted and getattr(file, "mode", "w") != "r" for file in held):
+        if any(_is_in(file.path, wanted) and getattr(file, "mode", "w") != "r" for file in held):
             raise EnrichError(_OPEN.format(path=path, who=f"process {process.pid}"))
+
+
+def _is_in(path: str, wanted: str) -> bool:
+    return path == wanted or path.startswith(wanted + os.sep)
 
 
 _OPEN = "{path} is open for writing in {who}. Wait until the acquisition has closed it; it was left as it is."

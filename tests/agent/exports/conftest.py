@@ -65,7 +65,10 @@ def qc(bundle: Bundle) -> Callable[..., QcResult]:
             one = golden.metrics[0]
             update["metrics"] = tuple(
                 one.model_copy(
-                    update={"metric": name, "measured": Quantity(value=value, source=Source.QC, observed_at=when)}
+                    update={
+                        "metric": name,
+                        "measured": Quantity(value=value, source=Source.QC, observed_at=when),
+                    }
                 )
                 for name, value in metrics.items()
             )
@@ -90,7 +93,9 @@ def validators() -> Path:
     folder = Path(os.environ.get("SCOPESTAMP_VALIDATORS", ROOT / ".." / "venvs" / "standards"))
     found = [path for path in (folder / "bin" / "python", folder / "Scripts" / "python.exe") if path.exists()]
     if not found:
-        pytest.skip("no validators: expected an environment with linkml and roc-validator in SCOPESTAMP_VALIDATORS")
+        pytest.skip(
+            "no validators: expected an environment with linkml and roc-validator in SCOPESTAMP_VALIDATORS"
+        )
     return found[0]
 
 
@@ -106,9 +111,22 @@ def linkml(validators: Path, tmp_path: Path) -> Callable[[list[tuple[Path, str, 
     return validate
 
 
+@pytest.fixture
+def roc_validator(validators: Path, standards: Path, tmp_path: Path) -> Callable[..., list[list[str]]]:
+    """Validate crates; return the problems of each."""
+
+    def validate(*crates: Path) -> list[list[str]]:
+        places = str(standards / "ro-crate"), str(tmp_path / "cache")
+        return run_validator(validators, "roc_check.script", *places, *map(str, crates))
+
+    return validate
+
+
 def run_validator(python: Path, script: str, *arguments: str) -> list[list[str]]:
     path = Path(__file__).parent / "validators" / script
-    done = subprocess.run([str(python), str(path), *arguments], capture_output=True, text=True, timeout=240, check=False)
+    done = subprocess.run(
+        [str(python), str(path), *arguments], capture_output=True, text=True, timeout=240, check=False
+    )
     assert done.returncode == 0, done.stderr[-2000:]
     problems: list[list[str]] = json.loads(done.stdout.splitlines()[-1])
     return problems

@@ -78,7 +78,9 @@ def test_ledgers_are_joined_in_order_and_each_frame_once(bundle: Bundle) -> None
     assert frames is not None
 
     def ledger(start: int, stop: int) -> FrameLedger:
-        columns = FrameColumns(**{name: getattr(frames, name)[start:stop] for name in FrameColumns.model_fields})
+        columns = FrameColumns(
+            **{name: getattr(frames, name)[start:stop] for name in FrameColumns.model_fields}
+        )
         finished = bundle.finished
         return FrameLedger(
             captured=finished.captured,
@@ -105,3 +107,8 @@ def test_last_line_cut_short_costs_that_frame_alone(tmp_path: Path) -> None:
 
 def test_golden_finished_record_can_be_exported() -> None:
     assert read_bundle([GOLDEN / "acquisition_finished.v1.0.json"]).profile == Profile()
+
+
+def test_without_a_profile_the_settings_nameplate_is_taken() -> None:
+    bundle = read_bundle([RECORDS / "demo.scopestamp.json", RECORDS / "instrument.json"])
+    assert bundle.profile.instrument.name == "Demo microscope"

@@ -28,8 +28,6 @@ SHAPE = (2, 2, 11, 64, 64)
 
 def write(path: Path, file_format: str) -> Path:
     """Have ome-writers write two positions of two channels and eleven planes."""
-    from ome_writers import Position
-
     settings = AcquisitionSettings(
         root_path=str(path),
         dimensions=[
@@ -43,7 +41,6 @@ def write(path: Path, file_format: str) -> Path:
         format=file_format,
         overwrite=True,
     )
-    assert Position
     pixels = np.random.default_rng(1).integers(0, 4000, SHAPE, dtype=np.uint16)
     with create_stream(settings) as stream:
         for frame in pixels.reshape(-1, 64, 64):
@@ -80,7 +77,9 @@ def test_tiff_gets_everything_and_keeps_its_pixels(tiff: Path, view: Acquisition
     assert tifffile.imread(tiff).shape == (2, 11, 64, 64)
 
 
-def test_folder_of_tiffs_is_enriched_and_the_second_call_finds_nothing_to_do(tiff: Path, view: AcquisitionView) -> None:
+def test_folder_of_tiffs_is_enriched_and_the_second_call_finds_nothing_to_do(
+    tiff: Path, view: AcquisitionView
+) -> None:
     changed = enrich_dataset(tiff.parent, view)
     assert len(changed) == 2
     sizes = [path.stat().st_size for path in changed]
@@ -97,13 +96,18 @@ def test_other_metadata_replaces_ours_and_not_the_writers(
     document = ome_types.from_xml(tifffile.tiffcomment(tiff))
     assert document.uuid == writers and not document.instruments[0].objectives
     enrich_dataset(tiff, view)
-    ids = [item.id for item in ome_types.from_xml(tifffile.tiffcomment(tiff)).structured_annotations.map_annotations]  # type: ignore[union-attr]
+    ids = [
+        item.id
+        for item in ome_types.from_xml(tifffile.tiffcomment(tiff)).structured_annotations.map_annotations
+    ]  # type: ignore[union-attr]
     assert len(ids) == len(set(ids))
 
 
 @pytest.mark.parametrize("big", [False, True], ids=["classic", "bigtiff"])
 @pytest.mark.parametrize("order", ["<", ">"])
-def test_every_layout_of_tiff_can_be_enriched(tmp_path: Path, empty_view: AcquisitionView, big: bool, order: str) -> None:
+def test_every_layout_of_tiff_can_be_enriched(
+    tmp_path: Path, empty_view: AcquisitionView, big: bool, order: str
+) -> None:
     path = tmp_path / "x_p000.ome.tiff"
     data = np.arange(22 * 64, dtype=np.uint16).reshape(2, 11, 8, 8)
     tifffile.imwrite(path, data, bigtiff=big, byteorder=order, ome=True, metadata={"axes": "CZYX"})
@@ -114,7 +118,9 @@ def test_every_layout_of_tiff_can_be_enriched(tmp_path: Path, empty_view: Acquis
 
 
 @pytest.mark.parametrize("fraction", [0.0, 0.00001, 0.5, 0.99])
-def test_truncated_tiff_is_refused_and_left_as_it_is(tiff: Path, view: AcquisitionView, fraction: float) -> None:
+def test_truncated_tiff_is_refused_and_left_as_it_is(
+    tiff: Path, view: AcquisitionView, fraction: float
+) -> None:
     whole = tiff.read_bytes()
     tiff.write_bytes(whole[: int(len(whole) * fraction)])
     cut = tiff.read_bytes()
@@ -143,6 +149,12 @@ def test_tiff_with_other_images_is_refused(tmp_path: Path, view: AcquisitionView
 def test_tiff_that_is_still_being_written_is_refused(tiff: Path, view: AcquisitionView) -> None:
     with tiff.open("r+b"), pytest.raises(EnrichError, match="open for writing"):
         enrich_ome_tiff(tiff, view)
+
+
+def test_zarr_that_is_still_being_written_is_refused(zarr: Path, view: AcquisitionView) -> None:
+    chunk = next(file for file in zarr.rglob("c/**/*") if file.is_file())
+    with chunk.open("r+b"), pytest.raises(EnrichError, match="open for writing"):
+        enrich_dataset(zarr, view)
 
 
 class Killed(BaseException):
@@ -264,7 +276,9 @@ def test_read_only_zarr_is_refused_with_advice(
     assert not list(zarr.rglob("*.half"))
 
 
-@pytest.mark.skipif(sys.platform == "win32" or os.geteuid() == 0, reason="needs a user whom the file system refuses")
+@pytest.mark.skipif(
+    sys.platform == "win32" or os.geteuid() == 0, reason="needs a user whom the file system refuses"
+)
 def test_zarr_in_a_folder_without_permission_is_refused(zarr: Path, view: AcquisitionView) -> None:
     zarr.chmod(0o555)
     (zarr / "OME").chmod(0o555)

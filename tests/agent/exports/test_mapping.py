@@ -89,7 +89,9 @@ def test_calibration_fields_are_the_standards_own(standards: Any) -> None:
 
 
 def test_microscopemetrics_columns_are_its_own(standards: Any) -> None:
-    text = "".join(path.read_text("utf-8") for path in (standards / "microscopemetrics" / "analyses").glob("*.yaml"))
+    text = "".join(
+        path.read_text("utf-8") for path in (standards / "microscopemetrics" / "analyses").glob("*.yaml")
+    )
     columns = [row["microscopemetrics"] for row in MAPPING.qc if row.get("microscopemetrics")]
     assert len(columns) > 40
     assert not [name for name in columns if not re.search(rf"\b{name}\b", text)]

@@ -19,7 +19,17 @@ from agent.records import Profile, QcResult
 def test_paragraph_of_a_complete_profile_misses_nothing(view: AcquisitionView, language: str) -> None:
     text = methods_paragraph(view, language)
     assert "MISSING" not in text and "{" not in text
-    for value in ("Nikon", "40×/0.6", "PlanFluor", "12.5.1", "512 × 512", "0.25 µm", "DAPI", "360/40 nm", "EC-512"):
+    for value in (
+        "Nikon",
+        "40×/0.6",
+        "PlanFluor",
+        "12.5.1",
+        "512 × 512",
+        "0.25 µm",
+        "DAPI",
+        "360/40 nm",
+        "EC-512",
+    ):
         assert value in text, value
 
 
@@ -59,18 +69,29 @@ def test_unknown_language_is_refused(view: AcquisitionView) -> None:
 
 def test_acknowledgement_names_all_that_is_to_be_named(view: AcquisitionView) -> None:
     text = acknowledgement(view)
-    for value in ("RRID:SCR_018315", "05a28rw58", "10.5442/NI000001", "INSTR-4711", "0000-0002-1825-0097", "methodology"):
+    for value in (
+        "RRID:SCR_018315",
+        "05a28rw58",
+        "10.5442/NI000001",
+        "INSTR-4711",
+        "0000-0002-1825-0097",
+        "methodology",
+    ):
         assert value in text, value
 
 
 def test_staff_without_consent_are_not_thanked(bundle: Bundle) -> None:
     (person,) = bundle.profile.people
-    silent = bundle.profile.model_copy(update={"people": (person.model_copy(update={"has_consented": False}),)})
+    silent = bundle.profile.model_copy(
+        update={"people": (person.model_copy(update={"has_consented": False}),)}
+    )
     view = view_of(replace(bundle, profile=silent))
     assert b"Carberry" not in methods_document(view)
 
 
-def test_qc_is_told_with_age_and_verdict(view: AcquisitionView, bundle: Bundle, qc: Callable[..., QcResult]) -> None:
+def test_qc_is_told_with_age_and_verdict(
+    view: AcquisitionView, bundle: Bundle, qc: Callable[..., QcResult]
+) -> None:
     assert "pass, 3 days before" in methods_paragraph(view)
     old = methods_paragraph(view_of(replace(bundle, qc=(qc(days=400),))))
     assert "No valid quality control" in old and "no longer valid" in old and "400 days" in old
@@ -91,7 +112,9 @@ def test_guesses_are_marked_in_the_table(bundle: Bundle) -> None:
 
 def test_transmitted_light_has_no_filters(bundle: Bundle) -> None:
     channels = tuple(item.model_copy(update={"modality": "brightfield"}) for item in bundle.profile.channels)
-    text = methods_paragraph(view_of(replace(bundle, profile=bundle.profile.model_copy(update={"channels": channels}))))
+    text = methods_paragraph(
+        view_of(replace(bundle, profile=bundle.profile.model_copy(update={"channels": channels})))
+    )
     assert "the sample was lit" in text and "emission filter" not in text
 
 

@@ -72,7 +72,9 @@ def test_real_microscope_there_and_back_loses_nothing(standards: Path, name: str
 
 
 @pytest.mark.parametrize("name", EXAMPLES)
-def test_export_of_a_real_microscope_is_as_valid_as_the_file(standards: Path, schemas: Schemas, name: str) -> None:
+def test_export_of_a_real_microscope_is_as_valid_as_the_file(
+    standards: Path, schemas: Schemas, name: str
+) -> None:
     profile = profile_from_micro_meta((standards / "micro-meta-app" / "examples" / name).read_bytes())
     for tier in (1, 2, 3):
         assert len(problems(schemas, microscope(profile, "any"), tier)) <= len(
@@ -111,7 +113,9 @@ def test_empty_profile_still_makes_a_file_that_loads(schemas: Schemas) -> None:
     assert {text.split(":")[1].strip()[:20] for text in problems(schemas, made)}  # it says what is missing
 
 
-def test_settings_have_no_error_at_tier_1_but_what_nobody_measures(schemas: Schemas, view: AcquisitionView) -> None:
+def test_settings_have_no_error_at_tier_1_but_what_nobody_measures(
+    schemas: Schemas, view: AcquisitionView
+) -> None:
     made = image_settings(view)
     assert [text for text in problems(schemas, made) if "ImagingEnvironment" not in text] == []
     assert len(made["Planes"]) == 22
@@ -121,7 +125,11 @@ def test_settings_point_to_the_hardware(view: AcquisitionView) -> None:
     hardware = microscope(profile_as_measured(view.bundle), view.bundle.finished.instrument_id)
     ids = {item["ID"] for item in hardware["components"]}
     made = image_settings(view)
-    refs = [part["Component_ID"] for ch in made["Channels"] for part in ch["LightPath"]["ComponentSettings"].values()]
+    refs = [
+        part["Component_ID"]
+        for ch in made["Channels"]
+        for part in ch["LightPath"]["ComponentSettings"].values()
+    ]
     assert len(refs) == 12
     assert {*refs, made["ObjectiveSettings"]["Component_ID"], *made["AcquisitionSoftware"]} <= ids
     assert made["InstrumentID"] == hardware["ID"]

@@ -68,7 +68,9 @@ def test_climate_is_in_fractions(bundle: Bundle) -> None:
     ref = part.temperature
     assert ref is not None
     five = ref.model_copy(update={"property": "BeadSize", "unit": "%"})  # holds 2.0
-    changed = bundle.profile.model_copy(update={"environment": (part.model_copy(update={"co2": five, "o2": five}),)})
+    changed = bundle.profile.model_copy(
+        update={"environment": (part.model_copy(update={"co2": five, "o2": five}),)}
+    )
     climate = valid(ome_xml(view_of(replace(bundle, profile=changed)))).images[0].imaging_environment
     assert climate is not None and climate.co2_percent == 0.02 and climate.temperature == 0
     assert climate.map is not None and climate.map.ms[0].value == "2"
@@ -102,7 +104,9 @@ def test_absence_of_valid_qc_is_said(bundle: Bundle, qc: Callable[..., QcResult]
 
 def test_people_without_consent_are_not_named(bundle: Bundle) -> None:
     (person,) = bundle.profile.people
-    silent = bundle.profile.model_copy(update={"people": (person.model_copy(update={"has_consented": False}),)})
+    silent = bundle.profile.model_copy(
+        update={"people": (person.model_copy(update={"has_consented": False}),)}
+    )
     data = ome_xml(view_of(replace(bundle, profile=silent)))
     assert b"Carberry" not in data and person.orcid is not None and person.orcid.encode() not in data
 
@@ -121,7 +125,12 @@ def test_acquisition_without_camera_makes_a_valid_document(bundle: Bundle) -> No
 def test_every_kind_of_light_source_is_valid(bundle: Bundle, source_type: str) -> None:
     light = bundle.profile.light_sources[0]
     one = light.model_copy(
-        update={"source_type": source_type, "emissions": light.emissions[:1], "is_pulsed": False, "is_tunable": False}
+        update={
+            "source_type": source_type,
+            "emissions": light.emissions[:1],
+            "is_pulsed": False,
+            "is_tunable": False,
+        }
     )
     changed = bundle.profile.model_copy(update={"light_sources": (one,)})
     document = valid(ome_xml(view_of(replace(bundle, profile=changed))))

@@ -63,7 +63,9 @@ def test_datacite_json_is_valid(standards: Path, profile: Profile, rich: Profile
     schema = json.loads((standards / "datacite" / "datacite-v4.5.json").read_text("utf-8"))
     validator = jsonschema.validators.validator_for(schema)(schema)
     for one in (profile, rich):
-        assert [error.message for error in validator.iter_errors(json.loads(json.dumps(datacite(one, "x"))))] == []
+        assert [
+            error.message for error in validator.iter_errors(json.loads(json.dumps(datacite(one, "x"))))
+        ] == []
 
 
 def test_datacite_xml_is_valid(standards: Path, profile: Profile, rich: Profile) -> None:

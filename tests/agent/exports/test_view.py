@@ -47,7 +47,11 @@ def test_every_frame_is_a_plane(view: AcquisitionView) -> None:
     [
         ("cameras", {"array_width_px": 2048}, "the device says 512 pixels in X, the profile 2048"),
         ("cameras", {"bit_depth": 12}, "the device says a bit depth of 16, the profile 12"),
-        ("cameras", {"pixel_width_um": 6.5}, "0.25 µm, pixel pitch and magnification of the profile make 0.1625 µm"),
+        (
+            "cameras",
+            {"pixel_width_um": 6.5},
+            "0.25 µm, pixel pitch and magnification of the profile make 0.1625 µm",
+        ),
     ],
 )
 def test_contradiction_is_told_and_nothing_overwritten(
@@ -81,7 +85,12 @@ def test_cube_brings_its_filters(bundle: Bundle) -> None:
     from agent.records import FilterCube
 
     cube = FilterCube(
-        name="cube", device="Dichroic", state="Q505LP", excitation="D360/40x", dichroic="400DCLP", emission="HQ535/50m"
+        name="cube",
+        device="Dichroic",
+        state="Q505LP",
+        excitation="D360/40x",
+        dichroic="400DCLP",
+        emission="HQ535/50m",
     )
     changed = replace(bundle, profile=bundle.profile.model_copy(update={"filter_cubes": (cube,)}))
     fitc = view_of(changed).channels[1]

@@ -37,9 +37,14 @@ def test_empty_file_is_a_valid_profile() -> None:
         ("version = 3", 1, "version", "a text in quotes, came 3"),
         ('[stand]\nname = "x"\nmanufactuer = "N"', 3, "stand.manufactuer", "did you mean manufacturer"),
         ('[[objectives]]\nname = "a"\nna = "0.5"', 3, "objectives[1].na", "a number, came '0.5'"),
-        ('[[objectives]]\nname = "a"\n[[objectives]]\nname = "b"\n\nna = 3.0', 6, "objectives[2].na", "less than 2.5"),
+        (
+            '[[objectives]]\nname = "a"\n[[objectives]]\nname = "b"\n\nna = 3.0',
+            6,
+            "objectives[2].na",
+            "less than 2.5",
+        ),
         ('[[objectives]]\nname = "a"\nimmersion = "olive oil"', 3, "objectives[1].immersion", "'oil'"),
-        ('[[objectives]]\nna = 1.2', 1, "objectives[1].name", "this key to be there"),
+        ("[[objectives]]\nna = 1.2", 1, "objectives[1].name", "this key to be there"),
         ('[organisation]\nror = "https://ror.org/05a28rw59"', 2, "organisation.ror", "check digits"),
         ('[facility]\nrrid = "SCR_12"', 2, "facility.rrid", "RRID:SCR_018315"),
         ('[instrument]\npid = "somewhere"', 2, "instrument.pid", "a DOI, a Handle"),
@@ -58,7 +63,12 @@ def test_empty_file_is_a_valid_profile() -> None:
             "below cut_off_nm",
         ),
         ("valid_from = 2026-02-01\nvalid_until = 2026-01-01", None, "", "not before valid_from"),
-        ('[[stages]]\nname = "s"\nstage_type = "xy"\n[[stages]]\nname = "s"\nstage_type = "xy"', None, "", "twice"),
+        (
+            '[[stages]]\nname = "s"\nstage_type = "xy"\n[[stages]]\nname = "s"\nstage_type = "xy"',
+            None,
+            "",
+            "twice",
+        ),
     ],
 )
 def test_wrong_value_is_told_with_line_and_key(text: str, line: int | None, key: str, words: str) -> None:

@@ -47,7 +47,9 @@ def test_prefilled_survives_its_file(instrument: InstrumentDescription) -> None:
     assert read_profile(profile_toml(profile)) == profile
 
 
-def test_check_of_a_prefilled_profile_asks_for_what_no_device_knows(instrument: InstrumentDescription) -> None:
+def test_check_of_a_prefilled_profile_asks_for_what_no_device_knows(
+    instrument: InstrumentDescription,
+) -> None:
     findings = check_profile(prefilled(instrument), instrument)
     missing = {item.text for item in findings if item.level == "missing"}
     assert {"Objective.LensNA is asked for", "CMOS.PixelWidth is asked for", "pid is mandatory"} <= missing
@@ -74,9 +76,18 @@ def test_check_tells_parts_that_join_to_nothing(instrument: InstrumentDescriptio
     [
         (
             "Nikon 40X Plan Fluor ELWD 0.60",
-            {"magnification": 40.0, "na": 0.6, "correction": "PlanFluor", "immersion": "air", "manufacturer": "Nikon"},
+            {
+                "magnification": 40.0,
+                "na": 0.6,
+                "correction": "PlanFluor",
+                "immersion": "air",
+                "manufacturer": "Nikon",
+            },
         ),
-        ("1-Plan Apo λ 60x/1.42 Oil", {"magnification": 60.0, "na": 1.42, "correction": "PlanApo", "immersion": "oil"}),
+        (
+            "1-Plan Apo λ 60x/1.42 Oil",
+            {"magnification": 60.0, "na": 1.42, "correction": "PlanApo", "immersion": "oil"},
+        ),
         ("Zeiss Plan-Apochromat 63x/1.4 Oil DIC", {"magnification": 63.0, "na": 1.4, "has_dic": True}),
         ("Olympus UPlanSApo 30x/1.05 Sil", {"correction": "UPlanApo", "immersion": "silicone_oil"}),
         ("10x/0.3 Ph1", {"magnification": 10.0, "na": 0.3, "modulation": "ph1"}),
@@ -96,7 +107,10 @@ def test_objective_labels_are_read(label: str, expected: dict[str, Any]) -> None
         ("LP 590", [{"cut_on_nm": 590.0}]),
         ("400DCLP", [{"cut_on_nm": 400.0}]),
         ("SP680", [{"cut_off_nm": 680.0}]),
-        ("440/40 521/21", [{"cut_on_nm": 420.0, "cut_off_nm": 460.0}, {"cut_on_nm": 510.5, "cut_off_nm": 531.5}]),
+        (
+            "440/40 521/21",
+            [{"cut_on_nm": 420.0, "cut_off_nm": 460.0}, {"cut_on_nm": 510.5, "cut_off_nm": 531.5}],
+        ),
         ("Chroma-HQ535", None),
     ],
 )

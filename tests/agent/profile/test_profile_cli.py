@@ -45,7 +45,9 @@ def test_import_reads_a_real_microscope(tmp_path: Path) -> None:
     if not folder.is_dir():
         pytest.skip("the standards' files are not there: expected ../shared/standards beside the repository")
     out = tmp_path / "axiovert.toml"
-    result = CliRunner().invoke(app, ["import", str(folder / "abif_axiovert1.microscope.json"), "--out", str(out)])
+    result = CliRunner().invoke(
+        app, ["import", str(folder / "abif_axiovert1.microscope.json"), "--out", str(out)]
+    )
     assert result.exit_code == 0, result.output
     profile = load_profile(out)
     assert len(profile.objectives) == 5 and profile.objectives[3].na == 1.4
