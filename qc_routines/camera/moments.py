@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from qc_routines._inputs import checked_counts
 from qc_routines._jit import kernel
+from qc_routines.camera.frames import Typical, flaw, typical_of
 from qc_routines.errors import InputError
 
 TILE = 4096
@@ -24,11 +25,6 @@ TILE = 4096
 
 AT_ONCE = 8
 """Frames folded into the sums together, so that the sums are fetched from memory once for eight frames."""
-
-DTYPES = ("uint8", "uint16", "float32", "float64")
-LIKENESS = 0.5
-"""A frame is one of the series when its level is within a factor 1 ± this of the first; a shutter that failed to open
-or light that failed to go out is not."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -66,7 +62,8 @@ def pixel_moments(frames: Iterable[NDArray[np.generic]]) -> PixelMoments:
     frames : iterable of ndarray, (y, x), uint8, uint16, float32 or float64
         A stack (t, y, x) or a generator that acquires. Up to eight frames are held while they wait for their turn:
         a generator must not write into an array it has handed out. A frame of other shape or type, with NaN, of
-        one single value, or of another level than the first (see `LIKENESS`) is counted and left out.
+        one single value, or of another level than the others (see `camera.frames`) is counted and left out; what is
+        typical is decided by the first eight.
 
     Raises
     ------
@@ -102,7 +99,7 @@ class _Series:
     def __init__(self) -> None:
         self.rejected: Counter[str] = Counter()
         self.frame_means_adu: list[float] = []
-        self.shape: tuple[int, int] | None = None
+        self.typical: Typical | None = None
 
     def add(self, batch: list[Any]) -> None:
         usable = list(self._usable(batch))
@@ -114,48 +111,29 @@ class _Series:
             self.frame_means_adu.extend(self.first_mean_adu + totals / self.first.size)
 
     def _usable(self, batch: list[Any]) -> Iterator[NDArray[np.generic]]:
-        for frame in batch:
-            reason = self._reason_against(frame)
+        flaws = [flaw(frame) for frame in batch]
+        good = [frame for frame, reason in zip(batch, flaws, strict=True) if reason is None]
+        if self.typical is None and good:
+            self._begin(good)
+        for frame, reason in zip(batch, flaws, strict=True):
+            reason = reason or self.typical.difference(frame)
             if reason:
                 self.rejected[reason] += 1
-                continue
-            if self.shape is None:
-                self._begin(frame)
-            yield np.ascontiguousarray(frame, self.first.dtype).reshape(-1)
+            else:
+                yield np.ascontiguousarray(frame, self.typical.dtype).reshape(-1)
 
-    def _reason_against(self, frame: Any) -> str | None:
-        if not isinstance(frame, np.ndarray) or frame.ndim != 2 or frame.size == 0:
-            return "not a frame (y, x)"
-        if frame.dtype.name not in DTYPES:
-            return f"unsupported dtype {frame.dtype.name}"
-        if frame.dtype.kind == "f" and not np.isfinite(frame).all():
-            return "NaN or infinite"
-        if frame.size > 1 and frame[0, 0] == frame[-1, -1] and frame.min() == frame.max():
-            return "one single value"
-        return None if self.shape is None else self._difference_from_first(frame)
-
-    def _difference_from_first(self, frame: NDArray[np.generic]) -> str | None:
-        if frame.shape != self.shape:
-            return "other shape than the first"
-        if frame.dtype.newbyteorder("=") != self.first.dtype:
-            return "other dtype than the first"
-        level_adu = _level_adu(frame)
-        if abs(level_adu - self.first_level_adu) > LIKENESS * abs(self.first_level_adu):
-            return "other level than the first"
-        return None
-
-    def _begin(self, frame: NDArray[np.generic]) -> None:
-        self.shape = frame.shape
-        self.first = np.array(frame, frame.dtype.newbyteorder("="), order="C").reshape(-1)
+    def _begin(self, frames: list[NDArray[np.generic]]) -> None:
+        self.typical = typical = typical_of(frames)
+        first = next(frame for frame in frames if typical.difference(frame) is None)
+        self.first = np.array(first, typical.dtype, order="C").reshape(-1)
         self.first_mean_adu = float(self.first.mean(dtype=np.float64))
-        self.first_level_adu = _level_adu(frame)
         self.total = np.zeros(self.first.size, np.float32)
         self.square = np.zeros(self.first.size, np.float32)
         self.low, self.high = self.first.copy(), self.first.copy()
 
     def moments(self) -> PixelMoments:
         n_frames = len(self.frame_means_adu)
-        if self.shape is None:
+        if self.typical is None:
             raise InputError(
                 f"expected at least one usable frame; got none, left out: {dict(self.rejected) or 'nothing'}. "
                 "Check the shutter, the camera and the array's axes (t, y, x)."
@@ -166,18 +144,12 @@ class _Series:
         return PixelMoments(
             n_frames=n_frames,
             n_rejected=dict(self.rejected),
-            mean_adu=(self.first + shift).astype(np.float32).reshape(self.shape),
-            variance_adu2=variance.reshape(self.shape),
-            low_adu=self.low.reshape(self.shape),
-            high_adu=self.high.reshape(self.shape),
+            mean_adu=(self.first + shift).astype(np.float32).reshape(self.typical.shape_yx),
+            variance_adu2=variance.reshape(self.typical.shape_yx),
+            low_adu=self.low.reshape(self.typical.shape_yx),
+            high_adu=self.high.reshape(self.typical.shape_yx),
             frame_means_adu=np.array(self.frame_means_adu),
         )
-
-
-def _level_adu(frame: NDArray[np.generic]) -> float:
-    """Return the median of about a thousand pixels spread over the frame."""
-    step = max(1, int((frame.size / 1000) ** 0.5))
-    return float(np.median(frame[step // 2 :: step, step // 2 :: step]))
 
 
 @kernel

@@ -86,15 +86,15 @@ def test_bad_frames_are_counted_by_reason_and_left_out() -> None:
         "frame",
         good[0] * 1j,
     ]
-    found = pixel_moments([good[0], *bad, *good[1:]])
-    np.testing.assert_array_equal(found.mean_adu, pixel_moments([good[0], *good[1:]]).mean_adu)
+    found = pixel_moments([*good[:3], *bad, *good[3:]])
+    np.testing.assert_array_equal(found.mean_adu, pixel_moments(good).mean_adu)
     assert found.n_frames == 12
     assert found.n_rejected == {
         "NaN or infinite": 1,
-        "other shape than the first": 1,
-        "other dtype than the first": 1,
+        "other shape than the others": 1,
+        "other dtype than the others": 1,
         "one single value": 1,
-        "other level than the first": 1,
+        "other level than the others": 1,
         "not a frame (y, x)": 2,
         "unsupported dtype complex64": 1,
     }
@@ -114,6 +114,19 @@ def test_bad_frames_are_counted_by_reason_and_left_out() -> None:
 def test_no_usable_frame_is_refused(given, message: str) -> None:
     with pytest.raises(InputError, match=message):
         pixel_moments(given)
+
+
+@pytest.mark.parametrize("bad", [5000, 3, np.nan], ids=["light on", "light off", "NaN"])
+def test_a_bad_first_frame_is_the_one_that_is_left_out(bad: float) -> None:
+    good = list(frames("float64", 11))
+    found = pixel_moments([np.where(good[0] > 100, bad, good[0]), *good])
+    assert found.n_frames == 11
+    assert sum(found.n_rejected.values()) == 1
+
+
+def test_a_dark_level_of_nearly_nothing_may_vary() -> None:
+    rng = np.random.default_rng(0)
+    assert pixel_moments(rng.poisson(0.5, (30, 20, 24)).astype(np.uint8)).n_frames == 30
 
 
 def test_memory_does_not_grow_with_the_number_of_frames() -> None:
