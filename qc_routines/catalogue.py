@@ -25,6 +25,7 @@ ROUTINES: dict[str, Routine] = {
         psf.ROUTINE,
         registration.ROUTINE,
         illumination.ROUTINE,
+        illumination.CHANGE_ROUTINE,
         *camera.ROUTINES,
         *power_routines.ROUTINES,
         stage.ROUTINE,

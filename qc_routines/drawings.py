@@ -145,6 +145,7 @@ def _map(name: str, title: str) -> Callable[[Axes, Measurement], None]:
 
 DRAWINGS: dict[str, tuple[Callable[[Axes, Measurement], None], ...]] = {
     "illumination": (_intensity_map, _intensity_profiles),
+    "illumination_change": (_map("ratio", "ratio to the reference"),),
     "dark_noise": (_map("read_noise_adu", "read noise / ADU"), _read_noise_histogram),
     "photon_transfer": (_photon_transfer_curve,),
     "linearity": (_points("light", "deviation_percent", "light", "deviation / %"),),

@@ -55,7 +55,7 @@ def find_spots(image: NDArray[np.generic]) -> Spots:
     ground, noise_adu = _ground(values)
     above = values - ground
     typical_adu = _typical_height(above, noise_adu)
-    labels, n = _labelled(above > LEVEL * typical_adu)
+    labels, n = label_components(above > LEVEL * typical_adu)
     sums = _component_sums(above, LEVEL * typical_adu * 0.5, labels, n)
     area, weight, at_y, at_x, peak, is_cut = sums.T
     centroid = np.stack([at_y, at_x], axis=1) / np.maximum(weight, 1e-12)[:, None]
@@ -66,6 +66,11 @@ def find_spots(image: NDArray[np.generic]) -> Spots:
     kept = reasons < 0
     counts = Counter(REASONS[r] for r in reasons[~kept])
     return Spots(centroid[kept], peak[kept], dict(counts))
+
+
+def label_components(is_bright: NDArray[np.bool_]) -> tuple[NDArray[np.int32], int]:
+    """Return a number for each 8-connected component of a mask (y, x), 0 elsewhere, and how many there are."""
+    return _labelled(np.ascontiguousarray(is_bright, dtype=bool))
 
 
 def _ground(values: NDArray[np.float64]) -> tuple[float, float]:

@@ -6,11 +6,8 @@ from qc_routines.camera.dark_noise import measure_dark_noise
 from qc_routines.camera.defects import Defect, measure_defects
 from qc_routines.camera.linearity import measure_linearity
 from qc_routines.camera.moments import PixelMoments, pixel_moments
-from qc_routines.camera.photon_transfer import (
-    PhotonTransferPoint,
-    measure_photon_transfer,
-    photon_transfer_point,
-)
+from qc_routines.camera.photon_transfer import measure_photon_transfer
+from qc_routines.camera.transfer_points import PhotonTransferPoint, photon_transfer_point
 from qc_routines.camera.uniformity import measure_uniformity
 
 ROUTINES = (

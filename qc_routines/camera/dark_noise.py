@@ -18,6 +18,7 @@ from qc_routines.camera.spatial import spatial_variances
 from qc_routines.protocols import Protocol, sequence_s, time_series
 from qc_routines.results import Figure, Measurement, input_of
 from qc_routines.routine import FigureNames, Routine
+from qc_routines.theory import Expected
 
 QUANTISATION_ADU2 = 1 / 12
 LEAST_VARIANCE_ADU2 = 0.24
@@ -127,6 +128,11 @@ def _in_electrons(figure: Figure, conversion: float | None) -> Figure:
     return Figure(f"{figure.name}_e", value, "e-", uncertainty, figure.n)
 
 
+def theory(read_noise_e: float) -> tuple[Expected, ...]:
+    """Return what the maker's data sheet says, e- rms."""
+    return (Expected("dark_noise_e", read_noise_e, "e-", "data_sheet", "the camera's data sheet"),)
+
+
 def protocol(channel: str = "dark", shortest_exposure_ms: float = 1.0, n_frames: int = 100) -> Protocol:
     """Return how to acquire dark frames."""
     sequence = time_series(channel, shortest_exposure_ms, n_frames)
@@ -184,6 +190,7 @@ ROUTINE = Routine(
         for name in IN_ELECTRONS
     },
     protocol=protocol,
+    theory=theory,
     causes=(
         Cause(
             "light reaches the camera",

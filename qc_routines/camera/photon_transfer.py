@@ -1,14 +1,12 @@
 """Electrons per count from the noise of light, and with it full well and dynamic range.
 
 EMVA 1288 release 4.0 (https://www.emva.org), section 6: variance - dark variance = K (mean - dark mean), with the
-gain K in ADU per electron. Janesick, Photon Transfer (2007), doi:10.1117/3.725073. Variances are each pixel's own, in
-time: an uneven field does not matter; with two frames they are the well-known halved squared differences of a pair.
+gain K in ADU per electron. Janesick, Photon Transfer (2007), doi:10.1117/3.725073.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from math import log10, sqrt
 
 import numpy as np
@@ -16,86 +14,24 @@ from numpy.typing import NDArray
 
 from qc_routines.advice import OURS, Cause
 from qc_routines.camera.moments import PixelMoments, as_moments
-from qc_routines.camera.pixels import common_variance_adu2, is_trusted, need_frames, need_same_shape
+from qc_routines.camera.pixels import common_variance_adu2, is_trusted
+from qc_routines.camera.transfer_points import (
+    SATURATED_FRACTION,
+    PhotonTransferPoint,
+    photon_transfer_point,
+    saturation_index,
+)
 from qc_routines.errors import InputError
 from qc_routines.protocols import Protocol
 from qc_routines.results import Figure, Measurement, input_of
 from qc_routines.routine import FigureNames, Routine
+from qc_routines.theory import Expected
 
 LINEAR_UP_TO = 0.7
 """Of the signal at saturation, for the slope: EMVA 1288 release 4.0, section 6.6."""
 
-OUTLIER_FACTOR = 40.0
-"""A pixel whose variance is so many times the mean is a defect: normal noise does so once in 4e9 even in pairs."""
-
-SATURATED_FRACTION = 1e-3
-"""Of a level's pixels at full scale, from which on its variance is cut off."""
-
 LEAST_LEVELS = 3
 OUTLIER_LEVEL_SIGMAS = 5.0
-
-
-@dataclass(frozen=True, slots=True)
-class PhotonTransferPoint:
-    """One level of light.
-
-    Attributes
-    ----------
-    signal_adu, variance_adu2 : float
-        Mean less dark mean; variance in time less that in the dark and less what the lamp does.
-    variance_uncertainty_adu2 : float
-        One sigma of the variance.
-    saturated_fraction : float
-        Of the trusted pixels that reached full scale.
-    n_pixels, n_frames : int
-        That entered.
-    """
-
-    signal_adu: float
-    variance_adu2: float
-    variance_uncertainty_adu2: float
-    saturated_fraction: float
-    n_pixels: int
-    n_frames: int
-
-
-def photon_transfer_point(
-    bright: PixelMoments,
-    dark: PixelMoments,
-    trusted: NDArray[np.bool_] | None = None,
-    full_scale_adu: float | None = None,
-) -> PhotonTransferPoint:
-    """Return one level of the photon transfer curve; the maps may then be let go.
-
-    Notes
-    -----
-    A lamp that varies by a relative variance f adds f S(y, x)² to each pixel's variance. f is known from the frames'
-    means, thus mean(S²) f is taken off: exact for any drift or flicker that the whole field shares.
-    """
-    need_frames(bright, 2, "bright")
-    need_frames(dark, 2, "dark")
-    need_same_shape(bright, dark)
-    trusted = is_trusted(dark) if trusted is None else trusted
-    kept = trusted & (bright.variance_adu2 <= OUTLIER_FACTOR * np.mean(bright.variance_adu2[trusted]))
-    signal, variance = (bright.mean_adu - dark.mean_adu)[kept], bright.variance_adu2[kept].astype(np.float64)
-    signal_adu = float(np.mean(signal, dtype=np.float64))
-    unevenness = float(np.mean(np.square(signal, dtype=np.float64))) / signal_adu**2
-    lamp_adu2 = common_variance_adu2(bright) * unevenness
-    dark_adu2 = float(np.mean(dark.variance_adu2[kept], dtype=np.float64)) - common_variance_adu2(dark)
-    mean_adu2, n, n_free = float(np.mean(variance)), int(kept.sum()), bright.n_frames - 1
-    scatter_adu4 = (
-        2.0 * float(np.mean(variance**2)) / (n_free + 2)
-    )  # E(s⁴) = σ⁴ (1 + 2/n) for n degrees of freedom
-    scatter_adu4 = (scatter_adu4 + 4.0 * lamp_adu2 * (unevenness - 1.0) * mean_adu2 / n_free) / n
-    full = full_scale_adu if full_scale_adu is not None else _full_scale_adu(bright)
-    return PhotonTransferPoint(
-        signal_adu=signal_adu,
-        variance_adu2=mean_adu2 - lamp_adu2 - dark_adu2,
-        variance_uncertainty_adu2=sqrt(scatter_adu4),
-        saturated_fraction=float(np.mean(bright.high_adu[kept] >= full)),
-        n_pixels=n,
-        n_frames=bright.n_frames,
-    )
 
 
 def measure_photon_transfer(
@@ -185,20 +121,6 @@ def _range_figures(
     ]
 
 
-def saturation_index(points: Sequence[PhotonTransferPoint]) -> int | None:
-    """Return the last level before the variance falls for good; None when it never does.
-
-    A fall is one by more than 5 sigma below the largest so far, or a level with pixels at full scale.
-    """
-    for i in range(1, len(points)):
-        before, here = points[i - 1], points[i]
-        sigma = sqrt(before.variance_uncertainty_adu2**2 + here.variance_uncertainty_adu2**2)
-        falls = here.variance_adu2 < before.variance_adu2 - max(5 * sigma, 0.02 * before.variance_adu2)
-        if falls or here.saturated_fraction > SATURATED_FRACTION:
-            return i - 1
-    return None
-
-
 def _linear_levels(points: Sequence[PhotonTransferPoint], peak: int | None) -> list[bool]:
     if len(points) < LEAST_LEVELS:
         raise InputError(
@@ -250,9 +172,14 @@ def _slope(
     return slope, sqrt(max(scatter, 1.0) / float(np.sum(weight * x**2))), used.tolist(), r2
 
 
-def _full_scale_adu(moments: PixelMoments) -> float:
-    dtype = moments.high_adu.dtype
-    return float(np.iinfo(dtype).max) if dtype.kind == "u" else float("inf")
+def theory(conversion_e_per_adu: float, full_well_e: float | None = None) -> tuple[Expected, ...]:
+    """Return what the maker's data sheet says."""
+    said = {"conversion": (conversion_e_per_adu, "e-/ADU"), "full_well": (full_well_e, "e-")}
+    return tuple(
+        Expected(name, value, unit, "data_sheet", "the camera's data sheet")
+        for name, (value, unit) in said.items()
+        if value is not None
+    )
 
 
 def protocol(
@@ -300,6 +227,7 @@ ROUTINE = Routine(
         "dynamic_range": FigureNames("dB", "20 log10 of full well over least signal"),
     },
     protocol=protocol,
+    theory=theory,
     causes=(
         Cause(
             "other gain or readout mode than on the data sheet",

@@ -103,7 +103,7 @@ def test_dark_noise_uncertainty_covers_the_truth() -> None:
 
 @pytest.mark.parametrize("n", [0, 1])
 def test_too_few_dark_frames_are_refused(n: int) -> None:
-    with pytest.raises(InputError, match="usable|at least one"):
+    with pytest.raises(InputError, match=r"usable|at least one"):
         measure_dark_noise(np.random.default_rng(0).integers(90, 110, (n, 9, 8)).astype(np.uint16))
 
 

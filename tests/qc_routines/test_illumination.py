@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from qc_routines import InputError
-from qc_routines.illumination import ROUTINE, measure_illumination
+from qc_routines.illumination import ROUTINE, measure_illumination, measure_illumination_change
 from qc_routines.peak_surface import gaussian_peak
 from qc_routines.tiles import _sums, _tile_means, _trimmed, tile_map
 
@@ -174,6 +174,30 @@ def test_bad_arguments_are_refused() -> None:
 def test_every_figure_has_a_name_for_the_catalogue() -> None:
     names = {figure.name: figure.unit for figure in measure_illumination(frame(), 100.0, 0.1).figures}
     assert names == {name: entry.unit for name, entry in ROUTINE.figures.items()}
+
+
+# ---- change
+
+
+def test_dust_is_a_spot_and_a_moved_lamp_is_none() -> None:
+    reference, now = frame(seed=1), frame(seed=2)
+    unchanged = measure_illumination_change(now, reference, 100.0, pixel_size_um=0.5)
+    assert (unchanged.value("n_spots"), unchanged.value("largest_spot")) == (0, 0)
+    assert unchanged.value("ratio_sd") < 0.3
+    now[160:208, 320:400] = now[160:208, 320:400] * 0.9
+    dusty = measure_illumination_change(now, reference, 100.0, pixel_size_um=0.5)
+    assert dusty.value("n_spots") == 1
+    assert dusty.value("largest_spot") == pytest.approx(48 * 80 * 0.25, rel=0.5)
+    assert dusty.value("ratio_least") == pytest.approx(0.9, abs=0.01)
+    tilted = (frame(seed=3) * np.linspace(0.8, 1.0, 640)).astype(np.uint16)
+    moved = measure_illumination_change(tilted, reference, 80.0)
+    assert moved.value("ratio_sd") > 3
+    assert moved.value("n_spots") == 0
+
+
+def test_fields_of_other_shapes_are_refused() -> None:
+    with pytest.raises(InputError, match="one shape"):
+        measure_illumination_change(frame(), frame()[:, :300])
 
 
 # ---- tiles
