@@ -86,13 +86,13 @@ def _pidinst(view: AcquisitionView, language: str) -> bytes:
 
 
 def _datacite(view: AcquisitionView, language: str) -> bytes:
-    from agent.exports.pidinst import datacite
+    from agent.exports.datacite import datacite
 
     return _json(datacite(view.bundle.profile, view.bundle.finished.instrument_id))
 
 
 def _datacite_xml(view: AcquisitionView, language: str) -> bytes:
-    from agent.exports.pidinst import datacite_xml
+    from agent.exports.datacite import datacite_xml
 
     return datacite_xml(view.bundle.profile, view.bundle.finished.instrument_id)
 

@@ -1,18 +1,10 @@
-"""The instrument's identifier record: PIDINST 1.0, and DataCite 4.5 as JSON and 4.7 as XML."""
+"""The instrument's identifier record: PIDINST 1.0."""
 
 from __future__ import annotations
 
-import xml.etree.ElementTree as ET
 from typing import Any
 
-from agent.exports.errors import ExportError
 from agent.records import Agency, Nameplate, Profile, kind_of_pid
-
-_DATACITE = "http://datacite.org/schema/kernel-4"
-_XSI = "http://www.w3.org/2001/XMLSchema-instance"
-_XML = "http://www.w3.org/XML/1998/namespace"
-_NOT_SAID = ":unav"
-"""DataCite's own word for what is unavailable."""
 
 
 def pidinst(profile: Profile, instrument_id: str) -> dict[str, Any]:
@@ -29,8 +21,8 @@ def pidinst(profile: Profile, instrument_id: str) -> dict[str, Any]:
         },
         "landingPage": plate.landing_page or plate.pid or f"urn:scopestamp:{instrument_id}",
         "name": plate.name or instrument_id,
-        "owners": [_agency(owner, "owner") for owner in _owners(profile)],
-        "manufacturers": [_agency(maker, "manufacturer") for maker in _manufacturers(profile)],
+        "owners": [_agency(owner, "owner") for owner in owners_of(profile)],
+        "manufacturers": [_agency(maker, "manufacturer") for maker in manufacturers_of(profile)],
     }
     optional = {
         "model": _model(plate),
@@ -38,8 +30,8 @@ def pidinst(profile: Profile, instrument_id: str) -> dict[str, Any]:
         "instrumentTypes": [{"instrumentTypeName": "light microscope"}],
         "measuredVariables": list(plate.measured_variables),
         "dates": _dates(plate),
-        "relatedIdentifiers": _related(profile),
-        "alternateIdentifiers": _alternates(plate),
+        "relatedIdentifiers": related_to(profile),
+        "alternateIdentifiers": alternates_of(plate),
     }
     return out | {key: value for key, value in optional.items() if value}
 
@@ -49,12 +41,14 @@ def _identifier_type(pid: str | None) -> str:
     return kind if kind in ("DOI", "Handle", "RRID", "URN", "URL") else "Other"
 
 
-def _owners(profile: Profile) -> tuple[Agency, ...]:
+def owners_of(profile: Profile) -> tuple[Agency, ...]:
+    """Return who owns it; the organisation when nobody is named."""
     own = profile.organisation
     return profile.instrument.owners or (Agency(name=own.name or "not stated", ror=own.ror),)
 
 
-def _manufacturers(profile: Profile) -> tuple[Agency, ...]:
+def manufacturers_of(profile: Profile) -> tuple[Agency, ...]:
+    """Return who made it; the stand's maker when nobody is named."""
     maker = profile.stand.manufacturer if profile.stand else None
     return profile.instrument.manufacturers or (Agency(name=maker or "not stated"),)
 
@@ -88,7 +82,8 @@ def _dates(plate: Nameplate) -> list[dict[str, str]]:
     return [{"date": day.isoformat(), "dateType": kind} for kind, day in known.items() if day]
 
 
-def _related(profile: Profile) -> list[dict[str, str]]:
+def related_to(profile: Profile) -> list[dict[str, str]]:
+    """Return what it is related to: what is stated, its parts with identifiers, its facility."""
     related = [(item.identifier, item.relation, item.name) for item in profile.instrument.related]
     related += [
         (part.pid, "HasComponent", part.name) for _, parts in profile.sections() for part in parts if part.pid
@@ -106,180 +101,9 @@ def _related(profile: Profile) -> list[dict[str, str]]:
     return out
 
 
-def _alternates(plate: Nameplate) -> list[dict[str, str]]:
+def alternates_of(plate: Nameplate) -> list[dict[str, str]]:
+    """Return its serial and inventory numbers."""
     known = {"SerialNumber": plate.serial_number, "InventoryNumber": plate.inventory_number}
     return [
         {"alternateIdentifier": text, "alternateIdentifierType": kind} for kind, text in known.items() if text
     ]
-
-
-# -- DataCite
-
-
-def datacite(profile: Profile, instrument_id: str) -> dict[str, Any]:
-    """Return the DataCite record of the instrument (schema 4.5 to 4.7, as JSON).
-
-    Raises
-    ------
-    ExportError
-        The instrument has no DOI: DataCite registers nothing else.
-    """
-    plate = profile.instrument
-    if not plate.pid or kind_of_pid(plate.pid) != "DOI":
-        raise ExportError(
-            f"DataCite expects an instrument with a DOI, came {plate.pid or 'none'}. "
-            "Set pid in [instrument] of the profile; the PIDINST export needs none."
-        )
-    year = plate.registered_year or (plate.commissioned.year if plate.commissioned else None)
-    doi = plate.pid.removeprefix("https://doi.org/")
-    out: dict[str, Any] = {
-        "doi": doi,
-        "schemaVersion": _DATACITE,
-        "titles": [{"title": plate.name or instrument_id}],
-        "creators": [_creator(maker) for maker in _manufacturers(profile)],
-        "contributors": [
-            _creator(owner) | {"contributorType": "HostingInstitution"} for owner in _owners(profile)
-        ],
-        "publisher": {"name": profile.organisation.name or _owners(profile)[0].name},
-        "publicationYear": str(year) if year else _NOT_SAID,
-        "types": {"resourceType": "Light microscope", "resourceTypeGeneral": "Instrument"},
-        "dates": _available(plate),
-        "descriptions": _descriptions(profile),
-        "alternateIdentifiers": _alternates(plate),
-        "relatedIdentifiers": _datacite_related(profile),
-    }
-    return {key: value for key, value in out.items() if value}
-
-
-def _creator(agency: Agency) -> dict[str, Any]:
-    out: dict[str, Any] = {"name": agency.name, "nameType": "Organizational"}
-    if agency.ror:
-        out["nameIdentifiers"] = [
-            {
-                "nameIdentifier": agency.ror,
-                "nameIdentifierScheme": "ROR",
-                "schemeUri": "https://ror.org",
-            }
-        ]
-    return out
-
-
-def _available(plate: Nameplate) -> list[dict[str, str]]:
-    """Return commissioned and decommissioned as the range that DataCite calls Available."""
-    if not plate.commissioned:
-        return []
-    end = f"/{plate.decommissioned.isoformat()}" if plate.decommissioned else ""
-    information = "Commissioned" + (" and decommissioned" if end else "")
-    return [
-        {
-            "date": plate.commissioned.isoformat() + end,
-            "dateType": "Available",
-            "dateInformation": information,
-        }
-    ]
-
-
-def _descriptions(profile: Profile) -> list[dict[str, str]]:
-    """Return what DataCite has no field for: the model and the measured variables are technical info."""
-    plate = profile.instrument
-    technical = [f"Model Name: {plate.model}"] if plate.model else []
-    technical += [f"Measured Variable: {text}" for text in plate.measured_variables]
-    rows = [(plate.description, "Abstract"), ("; ".join(technical), "TechnicalInfo")]
-    return [{"description": text, "descriptionType": kind} for text, kind in rows if text]
-
-
-_RELATIONS = {
-    "HasComponent": "HasPart",
-    "IsComponentOf": "IsPartOf",
-    "WasUsedIn": "Collects",
-    "IsAttachedTo": "IsPartOf",
-}
-_RELATED_TYPES = {"DOI": "DOI", "Handle": "Handle", "URN": "URN", "URL": "URL"}
-
-
-def _datacite_related(profile: Profile) -> list[dict[str, str]]:
-    rows = []
-    for item in _related(profile):
-        kind = _RELATED_TYPES.get(item["relatedIdentifierType"])
-        if kind is None:  # DataCite has no type for an RRID
-            continue
-        relation = _RELATIONS.get(item["relationType"], item["relationType"])
-        rows.append(
-            {
-                "relatedIdentifier": item["relatedIdentifier"],
-                "relatedIdentifierType": kind,
-                "relationType": relation,
-            }
-        )
-    return rows
-
-
-def datacite_xml(profile: Profile, instrument_id: str) -> bytes:
-    """Return the DataCite record of the instrument as XML (kernel 4.7).
-
-    Raises
-    ------
-    ExportError
-        The instrument has no DOI.
-    """
-    record = datacite(profile, instrument_id)
-    ET.register_namespace("", _DATACITE)
-    ET.register_namespace("xsi", _XSI)
-    schema = f"{_DATACITE} https://schema.datacite.org/meta/kernel-4.7/metadata.xsd"
-    root = ET.Element(f"{{{_DATACITE}}}resource", {f"{{{_XSI}}}schemaLocation": schema})
-    _add(root, "identifier", record["doi"], identifierType="DOI")
-    _agents(root, "creators", "creator", record["creators"])
-    titles = _add(root, "titles")
-    for title in record["titles"]:
-        _add(titles, "title", title["title"], **{f"{{{_XML}}}lang": "en"})
-    _add(root, "publisher", record["publisher"]["name"])
-    _add(root, "publicationYear", _year(record["publicationYear"]))
-    types = record["types"]
-    _add(root, "resourceType", types["resourceType"], resourceTypeGeneral=types["resourceTypeGeneral"])
-    _agents(root, "contributors", "contributor", record["contributors"])
-    _list(root, "dates", "date", record.get("dates", ()), "date")
-    _list(root, "alternateIdentifiers", "alternateIdentifier", record.get("alternateIdentifiers", ()))
-    _list(root, "relatedIdentifiers", "relatedIdentifier", record.get("relatedIdentifiers", ()))
-    _list(root, "descriptions", "description", record.get("descriptions", ()), "description")
-    ET.indent(root)
-    return ET.tostring(root, encoding="utf-8", xml_declaration=True)
-
-
-def _year(text: str) -> str:
-    if text == _NOT_SAID:
-        raise ExportError(
-            "DataCite expects the year of registration, came none. Set registered_year in [instrument] of the profile."
-        )
-    return text
-
-
-def _add(parent: ET.Element, name: str, text: str | None = None, **attributes: str) -> ET.Element:
-    element = ET.SubElement(parent, f"{{{_DATACITE}}}{name}", attributes)
-    element.text = text
-    return element
-
-
-def _agents(root: ET.Element, group: str, name: str, agents: list[dict[str, Any]]) -> None:
-    parent = _add(root, group)
-    for agent in agents:
-        kind = {key: agent[key] for key in ("contributorType",) if key in agent}
-        element = _add(parent, name, **kind)
-        _add(element, f"{name}Name", agent["name"], nameType=agent["nameType"])
-        for item in agent.get("nameIdentifiers", ()):
-            _add(
-                element,
-                "nameIdentifier",
-                item["nameIdentifier"],
-                nameIdentifierScheme=item["nameIdentifierScheme"],
-                schemeURI=item["schemeUri"],
-            )
-
-
-def _list(root: ET.Element, group: str, name: str, rows: Any, text_key: str | None = None) -> None:
-    """Add a list of elements: one key of each row is the text, the others are attributes."""
-    if not rows:
-        return
-    parent = _add(root, group)
-    for row in rows:
-        attributes = {key: value for key, value in row.items() if key != (text_key or name)}
-        _add(parent, name, row[text_key or name], **attributes)

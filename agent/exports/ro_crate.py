@@ -5,21 +5,33 @@ The crate claims no run profile: Process Run Crate wants software alone as instr
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
-from agent.exports.facts import Fact, channel_facts, facts_of, image_name, modality_of, text_of
+from agent.exports.facts import Fact, channel_facts, facts_of, image_name, modality_of
 from agent.exports.mapping import load_mapping
 from agent.exports.methods import methods_paragraph
 from agent.exports.quality import QcThatHeld, qc_that_held
+from agent.exports.ro_crate_graph import (
+    Entity,
+    Graph,
+    agency_entity,
+    funders,
+    licence,
+    named,
+    organisation_entity,
+    person_entity,
+    publisher,
+    refs,
+    value,
+)
 from agent.exports.view import AcquisitionView
-from agent.records import Agency, Person, sha256_of
+from agent.records import Agency, sha256_of
 
 CONTEXT = "https://w3id.org/ro/crate/1.2/context"
 SPECIFICATION = "https://w3id.org/ro/crate/1.2"
 _UCUM = "https://ucum.org/ucum"
 _FBBI = "http://purl.obolibrary.org/obo/"
-Entity = dict[str, Any]
 
 
 def ro_crate(view: AcquisitionView, files: Mapping[str, bytes] | None = None) -> Entity:
@@ -32,13 +44,13 @@ def ro_crate(view: AcquisitionView, files: Mapping[str, bytes] | None = None) ->
     files : mapping, optional
         Further files of the crate by name, such as exports written beside the data.
     """
-    graph = _Graph()
+    graph = Graph()
     microscope = _microscope(view, graph)
     software = _software(view, graph)
     parts = [*_data_files(view, graph), *_further_files(graph, files or {})]
     action = _acquisition(view, graph, [microscope, software], parts)
     checks = _qc_actions(view, graph, software)
-    people = [_person(view, person, graph) for person in _named(view)]
+    people = [person_entity(view, person, graph) for person in named(view)]
     graph.add(
         {
             "@id": "ro-crate-metadata.json",
@@ -53,141 +65,22 @@ def ro_crate(view: AcquisitionView, files: Mapping[str, bytes] | None = None) ->
         "name": f"{image_name(view)}",
         "description": methods_paragraph(view),
         "datePublished": view.bundle.finished.finished.wall_at.isoformat(),
-        "license": _licence(view, graph),
-        "hasPart": _refs(parts),
-        "mentions": _refs([action, *checks]),
-        "author": _refs(people),
-        "publisher": _publisher(view, graph),
-        "funder": _refs(_funders(view, graph)),
+        "license": licence(view, graph),
+        "hasPart": refs(parts),
+        "mentions": refs([action, *checks]),
+        "author": refs(people),
+        "publisher": publisher(view, graph),
+        "funder": refs(funders(view, graph)),
         "identifier": f"urn:uuid:{view.bundle.finished.acquisition_id}",
     }
     graph.add(root)
     return {"@context": CONTEXT, "@graph": graph.entities()}
 
 
-class _Graph:
-    """Entities by their id, in the order in which they were added."""
-
-    def __init__(self) -> None:
-        self._entities: dict[str, Entity] = {}
-
-    def add(self, entity: Entity) -> str:
-        """Add an entity without its empty fields; return its id."""
-        kept = {key: value for key, value in entity.items() if value not in (None, "", [], {})}
-        self._entities.setdefault(kept["@id"], kept)
-        return str(kept["@id"])
-
-    def entities(self) -> list[Entity]:
-        """Return them; the descriptor and the root come first."""
-        first = ("ro-crate-metadata.json", "./")
-        rest = [entity for name, entity in self._entities.items() if name not in first]
-        return [*(self._entities[name] for name in first), *rest]
-
-
-def _refs(names: Iterable[str | None]) -> Any:
-    """Return references; a single one stands alone, as the validators like it."""
-    found = [{"@id": name} for name in dict.fromkeys(names) if name]
-    return found[0] if len(found) == 1 else found
-
-
-def _value(graph: _Graph, name: str, label: str, value: Any, unit: str | None = None, **more: Any) -> str:
-    entity = {
-        "@id": f"#{name}",
-        "@type": "PropertyValue",
-        "name": label,
-        "value": value if isinstance(value, bool | int | float) else text_of(value),
-        "unitCode": unit if unit not in (None, "", "1") else None,
-    }
-    return graph.add(entity | more)
-
-
-# -- who
-
-
-def _named(view: AcquisitionView) -> list[Person]:
-    return [person for person in view.bundle.profile.people if person.has_consented]
-
-
-def _person(view: AcquisitionView, person: Person, graph: _Graph) -> str:
-    name = person.orcid or f"#person-{person.family_name}-{person.given_name}".replace(" ", "-")
-    roles = [
-        graph.add(
-            {
-                "@id": f"https://credit.niso.org/contributor-roles/{role}/",
-                "@type": "DefinedTerm",
-                "name": role.replace("-", " "),
-                "inDefinedTermSet": "https://credit.niso.org/",
-            }
-        )
-        for role in person.roles
-    ]
-    return graph.add(
-        {
-            "@id": name,
-            "@type": "Person",
-            "name": f"{person.given_name} {person.family_name}",
-            "givenName": person.given_name,
-            "familyName": person.family_name,
-            "affiliation": _refs([_organisation(view, graph)]),
-            "hasOccupation": _refs(roles),
-        }
-    )
-
-
-def _organisation(view: AcquisitionView, graph: _Graph) -> str | None:
-    own = view.bundle.profile.organisation
-    if not own.name:
-        return None
-    return _agency(Agency(name=own.name, ror=own.ror, url=own.url), graph)
-
-
-def _agency(agency: Agency, graph: _Graph) -> str:
-    name = agency.ror or agency.url or "#organisation-" + "-".join(agency.name.split())
-    return graph.add(
-        {"@id": name, "@type": "Organization", "name": agency.name, "url": agency.url or agency.ror}
-    )
-
-
-def _publisher(view: AcquisitionView, graph: _Graph) -> Any:
-    facility = view.bundle.profile.facility
-    if not facility.name:
-        return _refs([_organisation(view, graph)])
-    name = f"https://identifiers.org/{facility.rrid}" if facility.rrid else facility.url or "#facility"
-    entity = {
-        "@id": name,
-        "@type": "Organization",
-        "name": facility.name,
-        "identifier": facility.rrid,
-        "url": facility.url,
-        "parentOrganization": _refs([_organisation(view, graph)]),
-    }
-    return _refs([graph.add(entity)])
-
-
-def _funders(view: AcquisitionView, graph: _Graph) -> list[str]:
-    return [
-        _agency(Agency(name=grant.funder, ror=grant.funder_ror), graph)
-        for grant in view.bundle.profile.grants
-    ]
-
-
-def _licence(view: AcquisitionView, graph: _Graph) -> Any:
-    rights = view.bundle.profile.rights
-    if not rights.licence_url:
-        return rights.licence or "Not stated; ask the rights holder before use."
-    entity = {
-        "@id": rights.licence_url,
-        "@type": "CreativeWork",
-        "name": rights.licence or rights.licence_url,
-        "description": f"Licence {rights.licence or rights.licence_url}",
-    }
-    return {"@id": graph.add(entity)}
-
-
 # -- with what
 
 
-def _microscope(view: AcquisitionView, graph: _Graph) -> str:
+def _microscope(view: AcquisitionView, graph: Graph) -> str:
     profile, finished = view.bundle.profile, view.bundle.finished
     plate = profile.instrument
     parts = [
@@ -195,7 +88,7 @@ def _microscope(view: AcquisitionView, graph: _Graph) -> str:
         for kind, part in (("objective", view.objective), ("camera", view.camera))
         if part is not None
     ]
-    makers = [_agency(maker, graph) for maker in plate.manufacturers]
+    makers = [agency_entity(maker, graph) for maker in plate.manufacturers]
     return graph.add(
         {
             "@id": plate.pid or f"urn:scopestamp:{finished.instrument_id}",
@@ -204,17 +97,17 @@ def _microscope(view: AcquisitionView, graph: _Graph) -> str:
             "description": plate.description or "Light microscope",
             "serialNumber": plate.serial_number,
             "model": plate.model,
-            "manufacturer": _refs(makers),
+            "manufacturer": refs(makers),
             "identifier": plate.pid or finished.instrument_id,
             "url": plate.landing_page,
-            "isRelatedTo": _refs(parts),
+            "isRelatedTo": refs(parts),
         }
     )
 
 
-def _part(graph: _Graph, kind: str, part: Any) -> str:
+def _part(graph: Graph, kind: str, part: Any) -> str:
     values = [
-        _value(graph, f"{kind}-{field}", label, getattr(part, field), unit)
+        value(graph, f"{kind}-{field}", label, getattr(part, field), unit)
         for field, label, unit in (
             ("magnification", "nominal magnification", None),
             ("na", "numerical aperture", None),
@@ -231,15 +124,15 @@ def _part(graph: _Graph, kind: str, part: Any) -> str:
             "name": part.name,
             "serialNumber": part.serial_number,
             "model": part.model,
-            "manufacturer": _refs(
-                [_agency(Agency(name=part.manufacturer), graph)] if part.manufacturer else []
+            "manufacturer": refs(
+                [agency_entity(Agency(name=part.manufacturer), graph)] if part.manufacturer else []
             ),
-            "additionalProperty": _refs(values),
+            "additionalProperty": refs(values),
         }
     )
 
 
-def _software(view: AcquisitionView, graph: _Graph) -> str:
+def _software(view: AcquisitionView, graph: Graph) -> str:
     producer = view.bundle.finished.producer
     return graph.add(
         {
@@ -258,7 +151,7 @@ def _software(view: AcquisitionView, graph: _Graph) -> str:
 _FORMATS = {"ome-tiff": "image/tiff", "tiff": "image/tiff", "ome-zarr": "application/vnd+zarr"}
 
 
-def _data_files(view: AcquisitionView, graph: _Graph) -> list[str]:
+def _data_files(view: AcquisitionView, graph: Graph) -> list[str]:
     stamped = {item.path: item for item in view.bundle.stamp.files} if view.bundle.stamp else {}
     names = []
     for file in view.bundle.finished.files:
@@ -289,7 +182,7 @@ def _path_of(name: str) -> str:
     return quote(name)
 
 
-def _further_files(graph: _Graph, files: Mapping[str, bytes]) -> list[str]:
+def _further_files(graph: Graph, files: Mapping[str, bytes]) -> list[str]:
     import hashlib
 
     kinds = {
@@ -315,10 +208,10 @@ def _further_files(graph: _Graph, files: Mapping[str, bytes]) -> list[str]:
     ]
 
 
-def _acquisition(view: AcquisitionView, graph: _Graph, instruments: list[str], results: list[str]) -> str:
+def _acquisition(view: AcquisitionView, graph: Graph, instruments: list[str], results: list[str]) -> str:
     finished = view.bundle.finished
-    person = next((item for item in _named(view) if item.is_experimenter), None)
-    agent = _person(view, person, graph) if person else _organisation(view, graph)
+    person = next((item for item in named(view) if item.is_experimenter), None)
+    agent = person_entity(view, person, graph) if person else organisation_entity(view, graph)
     state = "Completed" if finished.reason.value == "completed" else "Failed"
     return graph.add(
         {
@@ -328,17 +221,17 @@ def _acquisition(view: AcquisitionView, graph: _Graph, instruments: list[str], r
             "description": f"Ended: {finished.reason.value}. Record SHA-256 {sha256_of(finished)}.",
             "startTime": finished.started.wall_at.isoformat(),
             "endTime": finished.finished.wall_at.isoformat(),
-            "agent": _refs([agent]),
-            "instrument": _refs(instruments),
-            "result": _refs(results),
+            "agent": refs([agent]),
+            "instrument": refs(instruments),
+            "result": refs(results),
             "actionStatus": f"http://schema.org/{state}ActionStatus",
-            "additionalProperty": _refs(_settings(view, graph)),
-            "about": _refs(_methods(view, graph)),
+            "additionalProperty": refs(_settings(view, graph)),
+            "about": refs(_methods(view, graph)),
         }
     )
 
 
-def _settings(view: AcquisitionView, graph: _Graph) -> list[str]:
+def _settings(view: AcquisitionView, graph: Graph) -> list[str]:
     facts: list[tuple[str, Fact]] = [
         (name, fact)
         for name, fact in facts_of(view).items()
@@ -352,7 +245,7 @@ def _settings(view: AcquisitionView, graph: _Graph) -> list[str]:
             if name.startswith("channel.") and name != "channel.name"
         ]
     return [
-        _value(
+        value(
             graph,
             "setting-" + "-".join(name.split()).replace(".", "-"),
             name,
@@ -364,7 +257,7 @@ def _settings(view: AcquisitionView, graph: _Graph) -> list[str]:
     ]
 
 
-def _methods(view: AcquisitionView, graph: _Graph) -> list[str]:
+def _methods(view: AcquisitionView, graph: Graph) -> list[str]:
     """Return the imaging methods as FBbi terms."""
     mapping, names = load_mapping(), []
     for modality in dict.fromkeys(modality_of(view, channel) for channel in view.channels):
@@ -379,14 +272,14 @@ def _methods(view: AcquisitionView, graph: _Graph) -> list[str]:
 # -- how good
 
 
-def _qc_actions(view: AcquisitionView, graph: _Graph, software: str) -> list[str]:
+def _qc_actions(view: AcquisitionView, graph: Graph, software: str) -> list[str]:
     by_run: dict[str, list[QcThatHeld]] = {}
     for item in qc_that_held(view):
         by_run.setdefault(str(item.result.run_id), []).append(item)
     return [_qc_action(graph, run, items, software) for run, items in by_run.items()]
 
 
-def _qc_action(graph: _Graph, run: str, items: list[QcThatHeld], software: str) -> str:
+def _qc_action(graph: Graph, run: str, items: list[QcThatHeld], software: str) -> str:
     result = items[0].result
     values = []
     for item in items:
@@ -394,7 +287,7 @@ def _qc_action(graph: _Graph, run: str, items: list[QcThatHeld], software: str) 
         assert measured is not None
         note = f"{item.metric.status.value}: {item.metric.rule}. {'Valid' if item.is_valid else 'No longer valid'}, {item.age.days} days old."
         values.append(
-            _value(
+            value(
                 graph,
                 f"qc-{run}-{item.metric.metric}",
                 item.metric.metric,
@@ -413,7 +306,7 @@ def _qc_action(graph: _Graph, run: str, items: list[QcThatHeld], software: str) 
             "description": f"Verdict: {result.status.value}. Record SHA-256 {sha256_of(result)}.",
             "startTime": when,
             "endTime": when,
-            "instrument": _refs([software]),
-            "result": _refs(values),
+            "instrument": refs([software]),
+            "result": refs(values),
         }
     )

@@ -10,7 +10,8 @@ import pytest
 from lxml import etree
 
 from agent.exports import ExportError
-from agent.exports.pidinst import datacite, datacite_xml, pidinst
+from agent.exports.datacite import datacite, datacite_xml
+from agent.exports.pidinst import pidinst
 from agent.profile import read_profile
 from agent.records import Profile
 
