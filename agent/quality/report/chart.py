@@ -10,8 +10,8 @@ from agent.quality.report.trend import Point, Trend
 from agent.quality.report.words import shown
 from agent.records import QcStatus
 
-WIDTH, HEIGHT = 560, 220
-LEFT, RIGHT, TOP, BOTTOM = 62, 82, 14, 30
+WIDTH, HEIGHT = 430, 210
+LEFT, RIGHT, TOP, BOTTOM = 58, 78, 14, 30
 LABEL_APART = 14.0
 HALF = 5.0
 """Half the size of a mark."""

@@ -29,7 +29,7 @@ def _templates() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
         undefined=StrictUndefined,
-        finalize=words.printable,
+        finalize=_printable,
     )
     templates.globals.update(chart=chart, NO_PICTURES=NO_PICTURES, SHAPES=words.SHAPES, CALLED=words.CALLED)
     templates.filters.update(
@@ -40,3 +40,8 @@ def _templates() -> Environment:
         exact=repr,
     )
     return templates
+
+
+def _printable(found: object) -> object:
+    """Return text from records without control characters; what a macro has already escaped stays as it is."""
+    return found if isinstance(found, Markup) else words.printable(found)
