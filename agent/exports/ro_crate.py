@@ -21,9 +21,9 @@ from agent.exports.ro_crate_graph import (
     named,
     organisation_entity,
     person_entity,
+    property_value,
     publisher,
     refs,
-    value,
 )
 from agent.exports.view import AcquisitionView
 from agent.records import Agency, sha256_of
@@ -107,7 +107,7 @@ def _microscope(view: AcquisitionView, graph: Graph) -> str:
 
 def _part(graph: Graph, kind: str, part: Any) -> str:
     values = [
-        value(graph, f"{kind}-{field}", label, getattr(part, field), unit)
+        property_value(graph, f"{kind}-{field}", label, getattr(part, field), unit)
         for field, label, unit in (
             ("magnification", "nominal magnification", None),
             ("na", "numerical aperture", None),
@@ -245,7 +245,7 @@ def _settings(view: AcquisitionView, graph: Graph) -> list[str]:
             if name.startswith("channel.") and name != "channel.name"
         ]
     return [
-        value(
+        property_value(
             graph,
             "setting-" + "-".join(name.split()).replace(".", "-"),
             name,
@@ -287,7 +287,7 @@ def _qc_action(graph: Graph, run: str, items: list[QcThatHeld], software: str) -
         assert measured is not None
         note = f"{item.metric.status.value}: {item.metric.rule}. {'Valid' if item.is_valid else 'No longer valid'}, {item.age.days} days old."
         values.append(
-            value(
+            property_value(
                 graph,
                 f"qc-{run}-{item.metric.metric}",
                 item.metric.metric,

@@ -37,7 +37,9 @@ def refs(names: Iterable[str | None]) -> Any:
     return found[0] if len(found) == 1 else found
 
 
-def value(graph: Graph, name: str, label: str, value: Any, unit: str | None = None, **more: Any) -> str:
+def property_value(
+    graph: Graph, name: str, label: str, value: Any, unit: str | None = None, **more: Any
+) -> str:
     """Add a PropertyValue; return its id."""
     entity = {
         "@id": f"#{name}",

@@ -2,7 +2,7 @@
 
 from agent.profile.check import Finding, check_profile
 from agent.profile.errors import ProfileError, ProfileProblem
-from agent.profile.join import stated_of
+from agent.profile.join import misfits, nameplate_of, stated_of
 from agent.profile.load import load_profile, read_profile
 from agent.profile.prefill import prefilled
 from agent.profile.schema import profile_schema
@@ -14,6 +14,8 @@ __all__ = [
     "ProfileProblem",
     "check_profile",
     "load_profile",
+    "misfits",
+    "nameplate_of",
     "prefilled",
     "profile_schema",
     "profile_toml",

@@ -41,6 +41,31 @@ def _quantities(part: Part, before: str, observed_at: datetime) -> dict[str, Qua
     return found
 
 
+def nameplate_of(profile: Profile, observed_at: datetime) -> dict[str, Quantity]:
+    """Return what the profile states of the whole instrument, as the instrument's record carries it."""
+    plate, stand = profile.instrument, profile.stand
+    stated = {
+        "name": plate.name,
+        "manufacturer": (stand.manufacturer if stand else None)
+        or "; ".join(m.name for m in plate.manufacturers),
+        "model": plate.model,
+        "serial_number": plate.serial_number,
+        "pid": plate.pid,
+        "owner": "; ".join(owner.name for owner in plate.owners),
+        "facility": profile.facility.name,
+        "organisation": profile.organisation.name,
+    }
+    return {
+        key: Quantity(
+            value=text,
+            source=Source.DERIVED if key in plate.derived else Source.PROFILE,
+            observed_at=observed_at,
+        )
+        for key, text in stated.items()
+        if text
+    }
+
+
 def misfits(profile: Profile, instrument: InstrumentDescription) -> list[tuple[str, str]]:
     """Return the parts that join to nothing that is loaded: place and reason."""
     found = []

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Any, get_args
 
 import pytest
 
 from agent.exports import load_mapping
+from agent.exports.mapping_page import mapping_page
 from agent.records import Part, Profile, _parts, _profile
 from qc_routines.catalogue import ROUTINES
 
@@ -110,3 +112,10 @@ def test_fbbi_terms_are_its_own(standards: Any) -> None:
     for name, words in MAPPING.terms["modality"].items():
         if "fbbi" in words:
             assert labels[words["fbbi"]] == words["label"], name
+
+
+def test_page_of_the_documentation_is_of_this_mapping() -> None:
+    page = Path(__file__).parents[3] / "docs" / "mapping.md"
+    assert page.read_text("utf-8") == mapping_page(), (
+        "run `python -m agent.exports.mapping_page > docs/mapping.md`"
+    )
