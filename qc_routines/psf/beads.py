@@ -34,6 +34,9 @@ N_PILOTS = 16
 SAME_SCALE = (0.6, 1.6)
 """Ratio of real to searched FWHM within which a search need not be repeated."""
 
+SETTLED = 0.1
+"""Change of the scale, as a share, that needs no second round of pilots."""
+
 FULL_SCALES = {2**bits - 1 for bits in range(8, 17)}
 LEAST_CLIPPED = 3
 """A bead with this many voxels at the highest count of all, where that is 2^bits - 1, shows the camera's bit depth."""
@@ -186,6 +189,8 @@ def _pilots(
         fwhm = np.clip(fwhm, 0.5, np.array(stack.shape) / 2)
         if known is None:
             model = noise.from_beads(stack, is_defect, parameters, reach, model)
+        elif np.allclose(reach, FIT_REACH_FWHM * fwhm, rtol=SETTLED):
+            break
     return fwhm, model
 
 
