@@ -16,6 +16,8 @@ import typer
 from rich.console import Console
 
 from agent.errors import ScopestampError
+from agent.exports.cli import app as exports_app
+from agent.profile.cli import app as profile_app
 from agent.quality.commands import app as quality_app
 
 app = typer.Typer(
@@ -26,6 +28,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(quality_app, name="qc")
+app.add_typer(profile_app, name="profile")
+app.add_typer(exports_app)  # export, completeness, enrich: commands of their own
 Config = Annotated[
     Path | None,
     typer.Option(
