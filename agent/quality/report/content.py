@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from agent.quality.history import History
+from agent.quality.history import History, HistoryError
 from agent.quality.report import words
 from agent.quality.report.trend import Trend, trends
 from agent.records import QcMetric, QcResult
@@ -109,8 +109,15 @@ def report_of(
         pictures=_pictures(result, measurement),
         trends=found,
         n_runs=max((len(trend.points) for trend in found), default=1),
-        time_zero=history.baseline(result.routine, result.light_path) if history else None,
+        time_zero=_time_zero(result, history),
     )
+
+
+def _time_zero(result: QcResult, history: History | None) -> QcResult | None:
+    try:
+        return history.baseline(result.routine, result.light_path) if history else None
+    except HistoryError:  # the baseline's own file is gone: the report is still worth having
+        return None
 
 
 def _facts(result: QcResult, stated: InstrumentSettings | None) -> tuple[tuple[str, str], ...]:

@@ -22,16 +22,16 @@ if TYPE_CHECKING:
 
 COLUMNS = {
     "figure": 0.0,
-    "measured": 0.36,
+    "measured": 0.31,
     "expected": 0.56,
     "time zero": 0.67,
-    "passes": 0.78,
+    "passes": 0.77,
     "status": 0.91,
 }
 """Where the columns of the table begin, in parts of the text width."""
 
 TREND_HEIGHT_IN = 1.9
-LINE_LOOKS = {"theory": ("#1d55a5", ":"), "time zero": (SOFT, "-")}
+LINE_LOOKS = {"theory": ("#1d55a5", "-."), "time zero": (SOFT, "-")}
 MARKERS = {QcStatus.PASS: "o", QcStatus.WARN: "^", QcStatus.FAIL: "s", QcStatus.UNKNOWN: "o"}
 
 
@@ -118,21 +118,21 @@ def _judged(report: Report, sheets: Sheets) -> None:
 
 def _row(metric: QcMetric, sheets: Sheets) -> None:
     status = metric.status
-    name = textwrap.shorten(words.figure_name(metric.metric), 36, placeholder="…")
-    cells = (
+    name = textwrap.shorten(words.figure_name(metric.metric), 30, placeholder="…")
+    cells = [
         name,
         words.measured(metric),
         words.shown(words.number(metric.expected)),
         words.shown(words.number(metric.baseline)),
-        words.limits(metric),
-    )
+        *([words.limits(metric)] if words.has_rule(metric) else []),
+    ]
     sheets.row(dict(zip(COLUMNS.values(), cells, strict=False)))
     if words.has_rule(metric):
         sheets.beside(COLUMNS["status"], f"{words.SHAPES[status]} {status.value}", STATUS_COLOURS[status])
 
 
 def _pictures(report: Report, sheets: Sheets) -> None:
-    sheets.heading("What it looks like")
+    sheets.heading("What it looks like", room_in=4.2 if report.pictures else 1.1)
     if not report.pictures:
         sheets.write(NO_PICTURES, colour=SOFT)
     for picture in report.pictures:
@@ -150,7 +150,7 @@ def _picture(picture: Picture, sheets: Sheets) -> None:
 
 
 def _trends(report: Report, sheets: Sheets) -> None:
-    sheets.heading("Over the runs")
+    sheets.heading("Over the runs", room_in=TREND_HEIGHT_IN + 1.2)
     for trend in report.trends:
         if len(trend.points) > 1:
             _plot(trend, sheets.axes(TREND_HEIGHT_IN, trend.title))

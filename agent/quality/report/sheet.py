@@ -79,9 +79,9 @@ class Sheets:
         """Leave some room."""
         self._y_in -= points / 72
 
-    def heading(self, words: str) -> None:
-        """Write a heading with room for a few lines below it."""
-        self._need(1.1)
+    def heading(self, words: str, room_in: float = 1.1) -> None:
+        """Write a heading where there is room for what comes first below it."""
+        self._need(room_in)
         self.space(10)
         self.write(words, size=12, bold=True)
         self.space(2)
@@ -138,10 +138,10 @@ class Sheets:
 
     def axes(self, height_in: float, title: str) -> Axes:
         """Return axes below a title, with room for labels about them."""
-        self._need(height_in + 0.8)
+        self._need(height_in + 0.9)
         self.write(title, bold=True)
         axes = self._box(MARGIN_IN + 0.6, TEXT_IN - 1.7, height_in)
-        self.space(height_in * 72 + 26)
+        self.space(height_in * 72 + 34)
         return axes
 
     def _box(self, left_in: float, width_in: float, height_in: float) -> Axes:
