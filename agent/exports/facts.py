@@ -160,25 +160,38 @@ def _environment_facts(view: AcquisitionView) -> Facts:
             ("o2_percent", part.o2),
         ):
             value = view.referred(ref)
+            value = to_unit(value, ref.unit, _unit(name)) if ref and value is not None else None
             if ref is not None and value is not None:
-                value = to_unit(value, ref.unit, _unit(name))
                 facts[f"environment.{name}"] = Fact(
                     value, _unit(name), Source.DEVICE, f"{ref.device}.{ref.property}"
                 )
     return facts
 
 
-def to_unit(value: float, unit: str | None, wanted: str) -> float:
-    """Return a value in the unit wanted; kelvin and fractions are converted, others taken as they are.
+def to_unit(value: float, unit: str | None, wanted: str) -> float | None:
+    """Return a value in the unit wanted; none when its unit is not one that we can convert.
 
-    >>> to_unit(310.15, "K", "Cel"), to_unit(0.05, "1", "%")
-    (37.0, 5.0)
+    A property without a unit is taken to be in the unit wanted.
+
+    >>> to_unit(310.15, "K", "Cel"), to_unit(98.6, "[degF]", "Cel"), to_unit(0.05, "1", "%")
+    (37.0, 37.0, 5.0)
+    >>> to_unit(3.0, "furlong", "Cel") is None
+    True
     """
-    if unit == "K" and wanted == "Cel":
-        return round(value - 273.15, 6)
-    if unit == "1" and wanted == "%":
-        return value * 100.0
-    return value
+    if unit in (None, "", wanted):
+        return value
+    factor, offset = _CONVERSIONS.get((unit, wanted), (None, 0.0))
+    return None if factor is None else round((value - offset) * factor, 9)
+
+
+_CONVERSIONS = {
+    ("K", "Cel"): (1.0, 273.15),
+    ("[degF]", "Cel"): (5.0 / 9.0, 32.0),
+    ("°C", "Cel"): (1.0, 0.0),
+    ("1", "%"): (100.0, 0.0),
+    ("[ppm]", "%"): (1e-4, 0.0),
+}
+"""(Unit, unit wanted) to factor and offset."""
 
 
 _PROGRAMS = ("micro-manager", "mmcore", "pymmcore-plus", "pymmcore")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from agent.exports.completeness import missing_of_microscope
+from agent.exports.facts import to_unit
 from agent.profile.join import misfits
 from agent.records import InstrumentDescription, Profile
 
@@ -43,6 +44,7 @@ def check_profile(
         for place, reason in (misfits(profile, instrument) if instrument else [])
     ]
     found += _references(profile)
+    found += _units(profile)
     found += _pidinst(profile)
     found += [
         Finding("missing", f"NBO Tier {item.tier}", item.place, f"{item.nbo} is asked for", item.who)
@@ -68,6 +70,28 @@ def _references(profile: Profile) -> list[Finding]:
             text = f"expected the name of a light source, came '{channel.light_source}'"
             place = f"channels '{channel.preset}' light_source"
             found.append(Finding("error", "profile", place, text, "facility"))
+    return found
+
+
+def _units(profile: Profile) -> list[Finding]:
+    """Return properties whose unit no export can convert; what they tell would be left out."""
+    refs = [
+        (f"environment '{part.name}' {key}", getattr(part, key), wanted)
+        for part in profile.environment
+        for key, wanted in (("temperature", "Cel"), ("co2", "%"), ("humidity", "%"), ("o2", "%"))
+    ]
+    found = [
+        Finding("error", "profile", place, f"expected a unit such as {wanted}, came '{ref.unit}'", "facility")
+        for place, ref, wanted in refs
+        if ref is not None and to_unit(0.0, ref.unit, wanted) is None
+    ]
+    for light in profile.light_sources:
+        ref = light.intensity
+        if ref is not None and ref.unit not in ("%", "mW") and not light.intensity_maximum:
+            text = f"expected the unit % or mW, or intensity_maximum; came '{ref.unit or 'no unit'}'"
+            found.append(
+                Finding("error", "profile", f"light_sources '{light.name}' intensity", text, "facility")
+            )
     return found
 
 

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from agent.exports import Bundle, view_of
+from agent.exports.facts import facts_of
 from agent.exports.view import AcquisitionView
-from agent.records import Profile
+from agent.records import Profile, PropertyRef
 
 
 def test_light_path_of_each_channel_comes_from_its_preset(view: AcquisitionView) -> None:
@@ -96,3 +97,47 @@ def test_cube_brings_its_filters(bundle: Bundle) -> None:
     fitc = view_of(changed).channels[1]
     assert fitc.cube == cube
     assert fitc.excitation is not None and fitc.excitation.name == "D360/40x"
+
+
+@pytest.mark.parametrize(
+    ("unit", "maximum", "setting", "expected"),
+    [
+        ("%", None, "40", (40.0, None)),
+        ("mW", None, "12.5", (None, 12.5)),
+        (None, 250.0, "50", (20.0, None)),
+        ("V", 5.0, "1", (20.0, None)),
+        ("V", None, "1", (None, None)),
+        ("%", None, "full", (None, None)),
+    ],
+)
+def test_power_setting_is_percent_or_mw_or_not_known(
+    bundle: Bundle, unit: str | None, maximum: float | None, setting: str, expected: tuple[float | None, ...]
+) -> None:
+    ref = PropertyRef(device="LED", property="State", unit=unit)
+    light = bundle.profile.light_sources[0].model_copy(
+        update={"intensity": ref, "intensity_maximum": maximum}
+    )
+    plan = bundle.finished.plan
+    channel = plan.channels[0].model_copy(
+        update={"settings": plan.channels[0].settings | {"LED-State": setting}}
+    )
+    finished = bundle.finished.model_copy(update={"plan": plan.model_copy(update={"channels": (channel,)})})
+    profile = bundle.profile.model_copy(update={"light_sources": (light,)})
+    (only,) = view_of(replace(bundle, finished=finished, profile=profile)).channels
+    assert (only.power_percent, only.power_mw) == expected
+
+
+@pytest.mark.parametrize(("unit", "expected"), [("Cel", 20.0), ("K", -253.15), ("furlong", None)])
+def test_climate_in_an_unknown_unit_is_left_out(bundle: Bundle, unit: str, expected: float | None) -> None:
+    ref = PropertyRef(device="Camera", property="Exposure", unit=unit)  # holds 20.0
+    part = bundle.profile.environment[0].model_copy(update={"temperature": ref})
+    view = view_of(replace(bundle, profile=bundle.profile.model_copy(update={"environment": (part,)})))
+    fact = facts_of(view).get("environment.temperature_c")
+    assert (fact.value if fact else None) == expected
+
+
+def test_interrupted_acquisition_without_state_can_be_joined(bundle: Bundle) -> None:
+    finished = bundle.finished.model_copy(update={"before": None, "after": None, "images": ()})
+    view = view_of(replace(bundle, finished=finished, frames=None, instrument=None))
+    assert view.objective is None and len(view.positions) == 2
+    assert view.channels[0].excitation is not None  # the preset says which

@@ -121,3 +121,13 @@ def test_filter_labels_are_read(label: str, expected: Any) -> None:
 @pytest.mark.parametrize("label", ["", "Empty", "State-3", "Position 4", "Objective-5", "Closed", "7"])
 def test_labels_that_say_nothing_are_left_out(label: str) -> None:
     assert is_empty(label)
+
+
+def test_check_tells_units_that_cannot_be_converted() -> None:
+    profile = read_profile(
+        '[[environment]]\nname = "e"\ntemperature = { device = "D", property = "T", unit = "furlong" }\n'
+        '[[light_sources]]\nname = "l"\nsource_type = "led"\nintensity = { device = "L", property = "I", unit = "V" }\n'
+    )
+    errors = [item.text for item in check_profile(profile) if item.level == "error"]
+    assert any("came 'furlong'" in text for text in errors)
+    assert any("% or mW" in text for text in errors)
