@@ -37,7 +37,14 @@ def no_thread_left() -> Iterator[None]:
     yield
     deadline = time.monotonic() + THREAD_GRACE_S
     started = [thread for thread in threading.enumerate() if thread not in before]
-    watched = [thread for thread in started if not thread.name.startswith(LASTING_THREADS)]
+    watched = [
+        thread
+        for thread in started
+        if not thread.name.startswith(LASTING_THREADS)
+        and not isinstance(
+            thread, threading._DummyThread
+        )  # a library's own, such as MMCore's: cannot be joined
+    ]
     for thread in watched:
         thread.join(max(deadline - time.monotonic(), 0))
     left = [thread.name for thread in watched if thread.is_alive()]

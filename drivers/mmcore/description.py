@@ -15,13 +15,16 @@ if TYPE_CHECKING:
 UNIT_OF_PROPERTY = {
     "Exposure": "ms",
     "ActualExposure": "ms",
-    "ActualInterval-ms": "ms",
-    "Interval-ms": "ms",
     "ReadoutTime": "ns",
     "CCDTemperature": "Cel",
     "CCDTemperatureSetPoint": "Cel",
     "Delay": "ms",
 }
+# Adapters often end a name with the unit, such as Interval-ms or Power-mW; in UCUM where it is written otherwise.
+UNIT_OF_SUFFIX = {
+    unit: unit for unit in ("ms", "us", "s", "mW", "W", "um", "nm", "mm", "V", "mA", "Hz", "MHz")
+}
+UNIT_OF_SUFFIX |= {"degC": "Cel", "percent": "%", "e/ADU": "{electron}/{count}"}
 Answer = TypeVar("Answer")
 VALUE_TYPES = {0: "undefined", 1: "string", 2: "float", 3: "integer"}
 
@@ -78,7 +81,7 @@ def _property(core: CMMCorePlus, label: str, name: str, device_type: str) -> Pro
     has_limits = _told(core.hasPropertyLimits, *what, default=False)
     return Property(
         value_type=VALUE_TYPES.get(int(_told(core.getPropertyType, *what, default=0)), "undefined"),
-        unit="um" if (device_type, name) == ("StageDevice", "Position") else UNIT_OF_PROPERTY.get(name),
+        unit="um" if (device_type, name) == ("StageDevice", "Position") else unit_of_property(name),
         is_read_only=_told(core.isPropertyReadOnly, *what, default=False),
         is_pre_init=_told(core.isPropertyPreInit, *what, default=False),
         is_sequenceable=_told(core.isPropertySequenceable, *what, default=False),
@@ -108,3 +111,14 @@ def _software(core: CMMCorePlus) -> dict[str, str]:
         "MMCore": core.getVersionInfo().removeprefix("MMCore version "),
         "device interface": core.getAPIVersionInfo(),
     }
+
+
+def unit_of_property(name: str) -> str | None:
+    """Return the UCUM unit that a property's name tells, or None.
+
+    Examples
+    --------
+    >>> unit_of_property("Exposure"), unit_of_property("Temperature-degC"), unit_of_property("Gain")
+    ('ms', 'Cel', None)
+    """
+    return UNIT_OF_PROPERTY.get(name) or UNIT_OF_SUFFIX.get(name.rpartition("-")[2] if "-" in name else "")
