@@ -69,7 +69,7 @@ def _fitted(
     design = np.stack([np.ones_like(v), v, u, v * v, v * u, u * u], axis=1)
     if np.count_nonzero(base) < 2 * N_TERMS:
         return None
-    weight = base
+    weight = stiffness = base
     for _ in range(ROUNDS):
         normal = design.T @ (design * weight[:, None])
         coefficients = np.linalg.lstsq(normal, design.T @ (weight * z), rcond=None)[0]
@@ -77,8 +77,9 @@ def _fitted(
         sigma = 1.4826 * np.median(np.abs(residuals[base > 0]))
         if sigma <= 1e-12 * max(np.abs(z).max(), 1e-300):
             break
-        weight = base * np.square(np.clip(1 - (residuals / (TUKEY_SIGMAS * sigma)) ** 2, 0, None))
-    covariance = _covariance(design, residuals, weight, base)
+        inside = np.clip(1 - (residuals / (TUKEY_SIGMAS * sigma)) ** 2, 0, None)
+        weight, stiffness = base * inside**2, base * inside * (5 * inside - 4)
+    covariance = _covariance(design, residuals, weight, stiffness, base)
     return _stationary(coefficients, covariance, (y_mid, x_mid), (y_half, x_half))
 
 
@@ -91,13 +92,15 @@ def _covariance(
     design: NDArray[np.float64],
     residuals: NDArray[np.float64],
     weight: NDArray[np.float64],
+    stiffness: NDArray[np.float64],
     base: NDArray[np.float64],
 ) -> NDArray[np.float64]:
     """Return the sandwich covariance, honest also when the weights are not the inverse variances.
 
-    Residuals are divided by 1 - leverage (HC3; MacKinnon & White 1985, doi:10.1016/0304-4076(85)90158-7).
+    The equations give way by the slope of residual x weight (`stiffness`), not by the weight; Huber 1967. Residuals are
+    divided by 1 - leverage (HC3; MacKinnon & White 1985, doi:10.1016/0304-4076(85)90158-7).
     """
-    bread = np.linalg.pinv(design.T @ (design * weight[:, None]))
+    bread = np.linalg.pinv(design.T @ (design * stiffness[:, None]))
     leverage = np.clip(weight * np.einsum("ni,ij,nj->n", design, bread, design), 0.0, 0.9)
     influence = (
         np.divide(weight, np.sqrt(base), where=base > 0, out=np.zeros_like(base)) * residuals / (1 - leverage)
