@@ -157,6 +157,8 @@ def _stage_yx_um(given: Given, n: int) -> Any:
 def _pixel_size(given: Given) -> Prepared:
     images = _images(given)
     places = _stage_yx_um(given, len(images))
+    nth = int(given.facts.find("every_nth_counts") or 1)  # those between are only on the way
+    images, places = images[nth - 1 :: nth], places[nth - 1 :: nth]
     shifts, unplaced = pixel_size.shifts_of(images)
     pitch, magnification = given.facts.find("sensor_pitch_um"), given.facts.find("magnification")
     expected = pixel_size.theory(float(pitch), float(magnification)) if pitch and magnification else ()

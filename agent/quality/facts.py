@@ -76,7 +76,8 @@ class Facts:
         """Return a fact, or None when nobody states it."""
         for value, source in self._told(name, channel):
             if value is not None:
-                self.used[name], self.sources[name] = value, source
+                key = f"{name}_channel_{channel}" if channel else name
+                self.used[key], self.sources[key] = value, source
                 return value
         return None
 

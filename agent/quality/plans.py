@@ -20,6 +20,10 @@ DARK_BESIDE = {"illumination": 16, "uniformity": 100, "photon_transfer": 16, "li
 """Routines that want dark frames too, and how many at most."""
 LEVELS = ("photon_transfer", "linearity", "dark_current")
 """Routines whose channels are exposures: one dataset for each."""
+ONE_SIDED = ("pixel_size",)
+"""Routines whose places are all to be reached from the same side, so that backlash does not enter."""
+APPROACH_UM = 20.0
+"""How far beyond, towards smaller x and y, the stage goes before each such place; well above any backlash."""
 BY_HAND = ("power_linearity", "power_stability", "sample_power", "autofocus", "axial_steps", "line_pairs")
 
 
@@ -93,8 +97,11 @@ def plan_of(routine: Routine, protocol: Protocol, channels: tuple[str, ...], sce
             f"{routine.title} cannot be acquired by the agent yet. 'scopestamp qc show {routine.name}' says how to do "
             f"it by hand, 'scopestamp qc analyse {routine.name}' measures what came out."
         )
-    main = _bound(protocol.sequence, channels, scene)
+    sequence = _one_sided(protocol.sequence) if routine.name in ONE_SIDED else protocol.sequence
+    main = _bound(sequence, channels, scene)
     facts: dict[str, tuple[Any, str]] = {}
+    if routine.name in ONE_SIDED:
+        facts["every_nth_counts"] = (2, "plan")
     if "stage_positions" in protocol.sequence:
         facts["stage_yx_um"] = (_places_yx_um(main), "plan")
     if interval := (main.get("time_plan") or {}).get("interval"):
@@ -129,6 +136,13 @@ def _bound(sequence: Mapping[str, Any], channels: tuple[str, ...], scene: Scene)
     moves = sequence.get("stage_positions") or [{}]
     bound["stage_positions"] = [_at(scene.position, move, f"p{k:03d}") for k, move in enumerate(moves)]
     return bound
+
+
+def _one_sided(sequence: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a sequence that goes to smaller x and y before each of its places."""
+    places = sequence["stage_positions"]
+    before = [{"x": place["x"] - APPROACH_UM, "y": place["y"] - APPROACH_UM} for place in places]
+    return {**sequence, "stage_positions": [p for pair in zip(before, places, strict=True) for p in pair]}
 
 
 def _at(home: Mapping[str, float], move: Mapping[str, float], name: str) -> dict[str, Any]:
