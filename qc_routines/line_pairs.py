@@ -156,7 +156,7 @@ def _pair_centre(profile: NDArray[np.float64], noise: float) -> float:
 
 
 def _contrast_at(profile: NDArray[np.float64], centre: float, spacing_px: float) -> float:
-    """Return the contrast of peaks near centre ± spacing/2 and the dip between, on parabolas through samples."""
+    """Return the contrast of peaks near centre ± spacing/2 and the dip between, on a spline through samples."""
     ground = float(np.percentile(profile, 20))
     fine = np.arange(0, profile.size - 1 + 1e-9, 0.1)
     curve = _interpolated(profile - ground, fine)
@@ -176,12 +176,16 @@ def _largest_near(fine: NDArray[np.float64], curve: NDArray[np.float64], place: 
 
 
 def _interpolated(samples: NDArray[np.float64], places: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return Catmull-Rom interpolation of samples at places within them."""
-    padded = np.concatenate([samples[:1], samples, samples[-1:]])
-    i = np.minimum(places.astype(int), samples.size - 2)
+    """Return the natural cubic spline through samples at places within them."""
+    n = samples.size
+    bends = np.zeros(n)  # second derivatives, 0 at both ends
+    matrix = 4 * np.eye(n - 2) + np.eye(n - 2, k=1) + np.eye(n - 2, k=-1)
+    bends[1:-1] = np.linalg.solve(matrix, 6 * np.diff(samples, 2))
+    i = np.minimum(places.astype(int), n - 2)
     t = places - i
-    a, b, c, d = (padded[i + k] for k in range(4))
-    return b + t * ((c - a) / 2 + t * (a - 2.5 * b + 2 * c - 0.5 * d + t * (1.5 * (b - c) + 0.5 * (d - a))))
+    left, right = 1 - t, t
+    straight = left * samples[i] + right * samples[i + 1]
+    return straight + ((left**3 - left) * bends[i] + (right**3 - right) * bends[i + 1]) / 6
 
 
 def _crossing(
