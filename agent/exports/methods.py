@@ -171,10 +171,17 @@ def _figure(item: QcThatHeld, words: Messages) -> str:
     return words["sentence"]["qc_figure"].format(
         routine=item.result.routine,
         metric=item.metric.metric,
-        value=text_of(measured.value) + unit,
+        value=text_of(measured.value) + unit + _compared(item, words),
         status=words["status"][item.metric.status.value],
         age=item.age.days,
     )
+
+
+def _compared(item: QcThatHeld, words: Messages) -> str:
+    """Return a figure's value by theory and at time zero of the instrument, in brackets."""
+    known = {"theory": item.metric.expected, "baseline": item.metric.baseline}
+    texts = [f"{words['heading'][key]} {text_of(found.value)}" for key, found in known.items() if found]
+    return f" [{'; '.join(texts)}]" if texts else ""
 
 
 def missing(field: str) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from agent.exports.facts import Fact, channel_facts, facts_of, image_name, modality_of
+from agent.exports.facts import Fact, channel_facts, facts_of, image_name, modality_of, text_of
 from agent.exports.mapping import load_mapping
 from agent.exports.methods import methods_paragraph
 from agent.exports.quality import QcThatHeld, qc_that_held
@@ -285,7 +285,10 @@ def _qc_action(graph: Graph, run: str, items: list[QcThatHeld], software: str) -
     for item in items:
         measured = item.metric.measured
         assert measured is not None
-        note = f"{item.metric.status.value}: {item.metric.rule}. {'Valid' if item.is_valid else 'No longer valid'}, {item.age.days} days old."
+        note = f"{item.metric.status.value}: {item.metric.rule}. "
+        note += f"{'Valid' if item.is_valid else 'No longer valid'}, {item.age.days} days old."
+        for word, known in (("Theory", item.metric.expected), ("Time zero", item.metric.baseline)):
+            note += f" {word}: {text_of(known.value)}." if known else ""
         values.append(
             property_value(
                 graph,

@@ -92,7 +92,7 @@ def test_staff_without_consent_are_not_thanked(bundle: Bundle) -> None:
 def test_qc_is_told_with_age_and_verdict(
     view: AcquisitionView, bundle: Bundle, qc: Callable[..., QcResult]
 ) -> None:
-    assert "pass, 3 days before" in methods_paragraph(view)
+    assert "0.231 µm [theory 0.188; time zero 0.224] (pass, 3 days before)" in methods_paragraph(view)
     old = methods_paragraph(view_of(replace(bundle, qc=(qc(days=400),))))
     assert "No valid quality control" in old and "no longer valid" in old and "400 days" in old
 
