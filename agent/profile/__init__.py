@@ -2,7 +2,7 @@
 
 from agent.profile.check import Finding, check_profile
 from agent.profile.errors import ProfileError, ProfileProblem
-from agent.profile.join import misfits, nameplate_of, stated_of
+from agent.profile.join import misfits, nameplate_of, publishable, stated_of
 from agent.profile.load import load_profile, read_profile
 from agent.profile.prefill import prefilled
 from agent.profile.schema import profile_schema
@@ -19,6 +19,7 @@ __all__ = [
     "prefilled",
     "profile_schema",
     "profile_toml",
+    "publishable",
     "read_profile",
     "stated_of",
 ]

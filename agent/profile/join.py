@@ -66,6 +66,11 @@ def nameplate_of(profile: Profile, observed_at: datetime) -> dict[str, Quantity]
     }
 
 
+def publishable(profile: Profile) -> Profile:
+    """Return the profile without the people who have not consented: this is what a record carries and is hashed."""
+    return profile.model_copy(update={"people": tuple(item for item in profile.people if item.has_consented)})
+
+
 def misfits(profile: Profile, instrument: InstrumentDescription) -> list[tuple[str, str]]:
     """Return the parts that join to nothing that is loaded: place and reason."""
     found = []

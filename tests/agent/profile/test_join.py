@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from pathlib import Path
 
-from agent.profile import load_profile, misfits, nameplate_of, stated_of
+from agent.profile import load_profile, misfits, nameplate_of, publishable, stated_of
 from agent.records import InstrumentDescription, Source, decode
 
 ROOT = Path(__file__).parents[3]
@@ -30,3 +30,11 @@ def test_example_fits_the_demo_configuration() -> None:
     record = decode((ROOT / "tests" / "agent" / "exports" / "records" / "instrument.json").read_bytes())
     assert isinstance(record, InstrumentDescription)
     assert misfits(PROFILE, record) == []
+
+
+def test_people_without_consent_are_not_published() -> None:
+    (person,) = PROFILE.people
+    silent = person.model_copy(update={"has_consented": False})
+    both = PROFILE.model_copy(update={"people": (person, silent)})
+    assert publishable(both).people == (person,)
+    assert publishable(both).sha256 == PROFILE.sha256
