@@ -10,6 +10,7 @@ PLOTS: dict[str, tuple[Plot, ...]] = {
     "psf": psf.PLOTS,
     "registration": registration.PLOTS,
     "illumination": illumination.PLOTS,
+    "illumination_change": illumination.CHANGE,
     "dark_noise": camera.DARK_NOISE,
     "photon_transfer": camera.PHOTON_TRANSFER,
     "linearity": camera.LINEARITY,

@@ -96,6 +96,18 @@ def profiles(measurement: Measurement, theory: Theory) -> Canvas:
     return canvas
 
 
+def change_map(measurement: Measurement, theory: Theory) -> Canvas:
+    """Draw the ratio of a field to its reference, as deviation from its median."""
+    off = 100 * (np.asarray(measurement.maps["ratio"], float) - 1)
+    tile = float(measurement.parameters.get("tile_px") or 1)
+    canvas, (axes,) = panels(height_in=4.2)
+    most = max(float(np.nanmax(np.abs(off))), 1.0) if np.isfinite(off).any() else 1.0
+    height, width = (n * tile for n in off.shape)
+    image(axes, off, (-0.5, width - 0.5, height - 0.5, -0.5), "off the reference (%)", (-most, most))
+    label(axes, "x (px)", "y (px)")
+    return canvas
+
+
 PLOTS = (
     Plot(
         "illumination-map",
@@ -111,5 +123,15 @@ PLOTS = (
         "Light along the row and the column through the centre of the light, and along both diagonals of the field.",
         ("profile_horizontal",),
         profiles,
+    ),
+)
+CHANGE = (
+    Plot(
+        "illumination-change",
+        "Change of the light over the field",
+        "Light of each tile relative to the reference field, as deviation from the median; dust is a dark spot, a "
+        "moved lamp a slope.",
+        ("ratio",),
+        change_map,
     ),
 )
