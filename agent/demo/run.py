@@ -22,11 +22,20 @@ from rich.progress import (
 
 from agent.clock import Clock
 from agent.demo.collector import LocalCollector
-from agent.demo.script import BY_HAND, N_FRAMES, acquire, change_by_hand
+from agent.demo.script import (
+    BY_HAND,
+    N_FRAMES,
+    acquire,
+    change_by_hand,
+    qc_request,
+    write_configuration,
+)
 from agent.demo.summary import Summary, show, summarise
 from agent.errors import HardwareError
 from agent.logs import start_logging, stop_logging
 from agent.outbox import Identity, enrol
+from agent.quality.run import Watcher, run_routine
+from agent.quality.show import SIGNS
 from agent.service import Daemon
 from agent.settings import AgentSettings
 
@@ -44,7 +53,7 @@ def run_demo(folder: Path | None, *, once: bool, as_json: bool) -> int:
     console = Console(stderr=as_json)
     with _folder(folder) as place, LocalCollector(place / "collector", place / "collector.log") as collector:
         console.print(f"Collector at {collector.url}, data in {place}", highlight=False)
-        settings = _settings(collector.url)
+        settings = _settings(collector.url, write_configuration(place / "microscope.cfg"))
         agent_dir = place / "agent"
         identity = Identity.load_or_create(agent_dir)
         enrol(
@@ -80,20 +89,20 @@ def _folder(folder: Path | None) -> Iterator[Path]:
         yield Path(temporary)
 
 
-def _settings(url: str) -> AgentSettings:
+def _settings(url: str, configuration: Path) -> AgentSettings:
     return AgentSettings.model_validate(
         {
             "instrument": {
                 "name": INSTRUMENT,
                 "site": "this computer",
-                "manufacturer": "Micro-Manager",
-                "model": "DemoCamera",
+                "manufacturer": "Scopestamp",
+                "model": "simulated widefield microscope",
                 "devices": {
-                    "Camera": {"pixel_pitch": {"value": 6.5, "unit": "um"}, "sensor": "simulated"},
-                    "Objective": {"numerical_aperture": {"value": 0.3, "unit": "1"}},
+                    "Camera": {"pixel_pitch": {"value": 6.5, "unit": "um"}, "sensor": "simulated sCMOS"},
+                    "Objective": {"numerical_aperture": {"value": 1.4, "unit": "1"}},
                 },
             },
-            "hardware": {"config_file": "demo"},
+            "hardware": {"driver": "simulated", "config_file": str(configuration)},
             "capture": {"poll_interval_s": 5.0},
             "collector": {"url": url, "heartbeat_interval_s": 10.0},
         }
@@ -105,7 +114,7 @@ def _acquire_and_send(daemon: Daemon, collector: LocalCollector, images: Path, c
     supervisor = daemon.supervisor
     images.mkdir(exist_ok=True)
     with _progress(console) as progress:
-        task = progress.add_task("Loading Micro-Manager's core with the demo hardware", total=1)
+        task = progress.add_task("Loading Micro-Manager's core with the simulated microscope", total=1)
         if not supervisor.wait_until_up(_LOAD_S):
             raise HardwareError(f"The demo hardware was not loaded: {supervisor.last_error or 'no answer'}")
         supervisor.call("settle", _LOAD_S)
@@ -115,6 +124,7 @@ def _acquire_and_send(daemon: Daemon, collector: LocalCollector, images: Path, c
         change_by_hand(supervisor)
         progress.update(task, completed=len(BY_HAND))
         _acquire_shown(daemon, _free_name(images, "demo.ome.tiff"), progress)
+        _qc_shown(daemon, progress)
         supervisor.call("snapshot", _LOAD_S)
         marks = _marks(daemon)
         task = progress.add_task("Streaming to the collector", total=sum(marks.values()))
@@ -137,6 +147,23 @@ def _acquire_shown(daemon: Daemon, output: Path, progress: Progress) -> None:
     assert daemon.supervisor is not None
     task = progress.add_task(f"2 channels × 11 planes × 2 positions into {output.name}", total=N_FRAMES)
     acquire(daemon.supervisor, output, lambda n: progress.update(task, completed=n))
+
+
+def _qc_shown(daemon: Daemon, progress: Progress) -> None:
+    assert daemon.supervisor is not None
+    request = qc_request()
+    task = progress.add_task(f"QC: {request.routine.title.lower()} on the {request.slide} slide", total=1)
+    watcher = Watcher(
+        on_plan=lambda plan: progress.update(task, total=plan.n_frames),
+        on_frames=lambda n: progress.update(task, completed=n),
+    )
+    result = run_routine(daemon.supervisor, daemon.local, request, watcher).result
+    evenness = next(metric for metric in result.metrics if metric.metric == "uniformity").measured
+    assert evenness is not None
+    progress.console.print(
+        f"  {SIGNS[result.status]}  {request.routine.title}: uniformity {float(evenness.value):.1f} %",
+        highlight=False,
+    )
 
 
 def _free_name(folder: Path, name: str) -> Path:

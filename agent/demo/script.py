@@ -1,4 +1,4 @@
-"""What happens in the demo: two acquisitions, and a hand at the microscope in between."""
+"""What happens in the demo: two acquisitions, a hand at the microscope in between, and a QC run."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from agent.errors import HardwareError
+from agent.quality.assess import routine_named
+from agent.quality.run import Request
 from agent.service import Supervisor
 
 SEQUENCE: dict[str, Any] = {
@@ -21,12 +23,31 @@ SEQUENCE: dict[str, Any] = {
 }
 N_FRAMES = 2 * 2 * 11
 BY_HAND = (
-    ("Camera", "Gain", "3"),
-    ("Objective", "Label", "Nikon 40X Plan Fluor ELWD"),
-    ("Emission", "Label", "Chroma-HQ700"),
+    ("LightSource", "FITC-Power-percent", "30"),
+    ("Camera", "ReadoutMode", "12-bit"),
+    ("Diaphragm", "Label", "Half"),
+    ("Slide", "Label", "multicolour beads 0.5 um"),
 )
+SENSOR = "512x512"
+BEFORE_DEVICES_START = "Property,Core,Initialize,1"
+QC_ROUTINE = "illumination"
+QC_SLIDE = "uniform"
 _ACQUIRE_S = 600.0
 _LOOK_S = 0.1
+
+
+def write_configuration(path: Path) -> Path:
+    """Write the simulated microscope's configuration with a sensor small enough for a quick look; return its path."""
+    from drivers.simulated import CONFIGURATION
+
+    small = f"#py Property,Stand,Sensor,{SENSOR}\n{BEFORE_DEVICES_START}"
+    path.write_text(CONFIGURATION.read_text("utf-8").replace(BEFORE_DEVICES_START, small, 1), "utf-8")
+    return path
+
+
+def qc_request() -> Request:
+    """Return the QC run of the demo."""
+    return Request(routine_named(QC_ROUTINE), slide=QC_SLIDE)
 
 
 def acquire(supervisor: Supervisor, output: Path, on_frames: Callable[[int], None]) -> None:

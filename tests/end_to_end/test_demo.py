@@ -49,6 +49,7 @@ def test_demo_has_everything_in_the_collector(demo):
         "frame_ledger",
         "heartbeat",
         "instrument",
+        "qc_result",
         "state_change",
         "state_snapshot",
     }
@@ -58,8 +59,15 @@ def test_demo_saw_every_frame(demo):
     counts = [
         (found["n_expected"], found["n_seen"], found["n_in_ledger"]) for found in demo.said["acquisitions"]
     ]
-    assert counts == [(N_FRAMES, N_FRAMES, N_FRAMES)] * 2
-    assert [found["reason"] for found in demo.said["acquisitions"]] == ["completed", "completed"]
+    qc = [(1, 1, 1), (16, 16, 16)]  # a frame of the uniform slide, and dark ones
+    assert counts == [(N_FRAMES, N_FRAMES, N_FRAMES)] * 2 + qc
+    assert {found["reason"] for found in demo.said["acquisitions"]} == {"completed"}
+
+
+def test_demo_qc_passes_and_puts_the_microscope_back(demo):
+    runs = list((demo.folder / "agent" / "qc" / "runs" / "illumination").glob("*.json"))
+    assert [json.loads(run.read_bytes())["status"] for run in runs] == ["pass"]
+    assert not (demo.folder / "agent" / "qc" / "restore.json").exists()
 
 
 def test_demo_record_beside_the_data_is_the_one_stamped_inside(demo):
@@ -154,7 +162,7 @@ def test_demo_page_shows_the_acquisition_in_a_browser(standing_demo, tmp_path):
         browser.get(standing_demo)
         WebDriverWait(browser, 30).until(lambda b: "Demo microscope" in b.page_source)
         browser.find_element(By.LINK_TEXT, "Demo microscope").click()
-        WebDriverWait(browser, 30).until(lambda b: "Nikon 40X Plan Fluor ELWD" in b.page_source)
+        WebDriverWait(browser, 30).until(lambda b: "multicolour beads 0.5 um" in b.page_source)
         SCREENSHOTS.mkdir(parents=True, exist_ok=True)
         browser.save_screenshot(str(SCREENSHOTS / "demo-instrument.png"))
         text = browser.find_element(By.TAG_NAME, "body").text

@@ -135,7 +135,7 @@ def noise_free_psf(outcome: Outcome) -> dict[str, float]:
         still.z.move(float(height), TRUTH.stage.z)
         frames.append(still.expected_e())
     voxel = VoxelSize(stack.voxel_um["z"], stack.voxel_um["y"], stack.voxel_um["x"])
-    measured = routine_named("psf").measure(np.rint(np.stack(frames) + 100).astype(np.uint16), voxel)
+    measured = routine_named("psf").measure(np.stack(frames) + 100.0, voxel)
     return {f"fwhm_{axis}": float(measured.value(f"fwhm_{axis}") or 0) for axis in "zyx"}
 
 
