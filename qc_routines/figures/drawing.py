@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
@@ -75,7 +77,7 @@ def drawn(plot: Plot, measurement: Measurement, theory: Theory) -> Drawing:
     if lacking:
         return Drawing(plot.name, plot.title, plot.caption, missing=f"Not drawn: no {_listed(lacking)}.")
     try:
-        with rc_context(STYLE), np.errstate(all="ignore"):
+        with rc_context(STYLE), _quiet():
             return Drawing(plot.name, plot.title, plot.caption, plot.paint(measurement, theory))
     except (ArithmeticError, LookupError, RuntimeError, TypeError, ValueError) as error:
         return Drawing(plot.name, plot.title, plot.caption, missing=f"It could not be drawn: {error}.")
@@ -92,9 +94,18 @@ def png(canvas: Canvas) -> bytes:
     from matplotlib import rc_context
 
     picture = BytesIO()
-    with rc_context(STYLE):
+    with rc_context(STYLE), _quiet():
         canvas.savefig(picture, format="png", dpi=DPI, metadata={"Software": "Scopestamp"})
     return picture.getvalue()
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep to ourselves what numpy says of sparse data and matplotlib of scripts its font has not."""
+    with np.errstate(all="ignore"), warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)
+        warnings.simplefilter("ignore", UserWarning)
+        yield
 
 
 def _has_numbers(values: NDArray[Any] | None) -> bool:

@@ -96,15 +96,20 @@ def profiles(measurement: Measurement, theory: Theory) -> Canvas:
     return canvas
 
 
-def change_map(measurement: Measurement, theory: Theory) -> Canvas:
-    """Draw the ratio of a field to its reference, as deviation from its median."""
-    off = 100 * (np.asarray(measurement.maps["ratio"], float) - 1)
+def change(measurement: Measurement, theory: Theory) -> Canvas:
+    """Draw the light over that of the reference, and the outlines of what stands out of a smooth change."""
+    ratio = np.asarray(measurement.maps["ratio"], float)
     tile = float(measurement.parameters.get("tile_px") or 1)
+    n_y, n_x = ratio.shape
+    reach = max(float(np.nanmax(np.abs(ratio - 1))), 0.01)  # less is noise
     canvas, (axes,) = panels(height_in=4.2)
-    most = max(float(np.nanmax(np.abs(off))), 1.0) if np.isfinite(off).any() else 1.0
-    height, width = (n * tile for n in off.shape)
-    image(axes, off, (-0.5, width - 0.5, height - 0.5, -0.5), "off the reference (%)", (-most, most))
-    label(axes, "x (px)", "y (px)")
+    extent, limits = (0, n_x * tile, n_y * tile, 0), (1 - reach, 1 + reach)
+    image(axes, ratio, extent, "of the reference (ratio)", limits, cmap="PuOr", interpolation="nearest")
+    spots = np.asarray(measurement.maps.get("is_spot", np.zeros(ratio.shape)), float)
+    if spots.any() and min(n_y, n_x) > 1:
+        x, y = (np.arange(n_x) + 0.5) * tile, (np.arange(n_y) + 0.5) * tile
+        axes.contour(x, y, spots, levels=[0.5], colors="black", linewidths=1)
+    label(axes, "x (px, about)", "y (px, about)")
     return canvas
 
 
@@ -128,10 +133,10 @@ PLOTS = (
 CHANGE = (
     Plot(
         "illumination-change",
-        "Change of the light over the field",
-        "Light of each tile relative to the reference field, as deviation from the median; dust is a dark spot, a "
-        "moved lamp a slope.",
+        "Change of the light",
+        "Light of each tile over that of the reference, 1 at the median; white is no change. A moved lamp is a "
+        "slope; outlined are places that stand out of a smooth change, as dust does.",
         ("ratio",),
-        change_map,
+        change,
     ),
 )

@@ -24,7 +24,7 @@ from qc_routines.camera import (
 from qc_routines.conditions import Camera, Optics, VoxelSize
 from qc_routines.drift import measure_drift
 from qc_routines.grid import measure_grid
-from qc_routines.illumination import measure_illumination
+from qc_routines.illumination import measure_illumination, measure_illumination_change
 from qc_routines.line_pairs import measure_line_pairs
 from qc_routines.pixel_size import measure_pixel_size
 from qc_routines.power import measure_power_linearity, measure_power_stability, measure_sample_power
@@ -75,10 +75,15 @@ def registration() -> Measurement:
     return measure_registration(stacks, VOXEL, dict.fromkeys(stacks, OPTICS), CAMERA)
 
 
-def illumination() -> Measurement:
+def _field(middle_x: float = 360.0, dust: float = 0.0) -> np.ndarray:
     y, x = np.mgrid[:512, :640]
-    light = 3000 * np.exp(-(((y - 230) / 420) ** 2 + ((x - 360) / 480) ** 2)) + 100
-    return measure_illumination(_rng().poisson(light).astype(np.uint16), dark=100.0, pixel_size_um=0.11)
+    light = 3000 * np.exp(-(((y - 230) / 420) ** 2 + ((x - middle_x) / 480) ** 2))
+    light *= 1 - dust * np.exp(-(((y - 330) / 25) ** 2 + ((x - 450) / 25) ** 2))
+    return _rng().poisson(light + 100).astype(np.uint16)
+
+
+def illumination() -> Measurement:
+    return measure_illumination(_field(), dark=100.0, pixel_size_um=0.11)
 
 
 def _frames(light_e: float, n: int, hot: bool = True) -> list[np.ndarray]:
@@ -186,6 +191,7 @@ MEASURED: dict[str, Callable[[], Measurement]] = {
     "psf": cache(psf),
     "registration": cache(registration),
     "illumination": cache(illumination),
+    "illumination_change": cache(lambda: measure_illumination_change(_field(370.0, 0.15), _field(), 100.0)),
     "dark_noise": cache(lambda: measure_dark_noise(_frames(0, 20), 2.0)),
     "photon_transfer": cache(photon_transfer),
     "linearity": cache(linearity),
