@@ -60,6 +60,8 @@ def analyse_files(
     StackError, MissingFactError, MeasureError, SettingsError
         The message says what is wrong or missing.
     """
+    if channel is not None:
+        options = _of_one_channel(options)
     given = _given(files, options, dark, bright, channel, position)
     light_path = {"channel": channel} if channel else {}
     zero = History(data_dir).baseline(routine.name, light_path) if data_dir else None
@@ -85,6 +87,14 @@ def _given(
     stacks: dict[str, list[Stack]] = {MAIN: [read_stack(file) for file in files]}
     stacks |= {role: [read_stack(file)] for role, file in ((DARK, dark), (BRIGHT, bright)) if file}
     return Given(stacks, Facts(options, stacks[MAIN][0]), channel, position)
+
+
+def _of_one_channel(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the facts such that a single wavelength is that of the channel that is meant, whichever it is."""
+    return {
+        name: value[0] if name in ("emission_nm", "excitation_nm") and len(value) == 1 else value
+        for name, value in options.items()
+    }
 
 
 def _mint(data_dir: Path | None) -> Mint:

@@ -1,0 +1,169 @@
+"""``scopestamp qc`` as it is typed."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+from typer.testing import CliRunner
+
+from agent.cli import app
+from agent.errors import HardwareError, SettingsError
+from agent.quality.assess import limits, routine_named
+from agent.quality.options import facts_of, properties_of, read_columns
+from agent.quality.plans import BY_HAND, DARK_BESIDE, DARK_ONLY, LEVELS, ONE_SIDED, plan_of, protocol_of
+from agent.quality.scene import Scene
+from qc_routines.catalogue import ROUTINES
+
+QC = CliRunner()
+
+
+def test_list_shows_every_routine():
+    done = QC.invoke(app, ["qc", "list"], env={"COLUMNS": "200"})
+    assert done.exit_code == 0
+    assert all(f" {name} " in done.output for name in ROUTINES)
+
+
+@pytest.mark.parametrize("name", ROUTINES)
+def test_show_gives_inputs_figures_and_limits(name):
+    done = QC.invoke(app, ["qc", "show", name], env={"COLUMNS": "200"})
+    assert done.exit_code == 0
+    assert all(figure in done.output for figure in ROUTINES[name].figures)
+
+
+def test_help_states_the_exit_codes_and_imports_no_numba():
+    code = "import sys, agent.cli; sys.exit('numba' in sys.modules or 'qc_routines' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+    done = QC.invoke(app, ["qc", "analyse", "--help"], env={"COLUMNS": "200"})
+    assert "3 the verdict is fail" in done.output
+
+
+def test_analyse_exits_with_3_when_the_verdict_is_fail(tmp_path: Path):
+    y, x = np.ogrid[-1:1:90j, -1:1:120j]
+    uneven = (100 + 20000 * np.exp(-((y - 0.7) ** 2 + (x + 0.8) ** 2) / 0.5)).astype(np.uint16)
+    tifffile.imwrite(tmp_path / "a.tif", uneven)
+    command = ["qc", "analyse", "illumination", str(tmp_path / "a.tif"), "--set", "offset_adu=100"]
+    done = QC.invoke(app, [*command, "--data", str(tmp_path / "data"), "--json"])
+    assert done.exit_code == 3
+    assert json.loads(done.output)["status"] == "fail"
+    shown = QC.invoke(app, [*command, "--data", str(tmp_path / "data")], env={"COLUMNS": "160"})
+    assert shown.output.index("Likely causes") < shown.output.index("uniformity")
+    assert not (tmp_path / "data").exists(), "analysing leaves nothing behind"
+
+
+def test_run_without_hardware_says_what_to_set(tmp_path: Path):
+    done = QC.invoke(app, ["qc", "run", "illumination", "--yes", "--data", str(tmp_path)])
+    assert isinstance(done.exception, HardwareError)
+    assert "config_file" in str(done.exception)
+
+
+# ---- options
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"immersion": "honey"}, r"--immersion is air, water"),
+        ({"voxel_um": "0.1"}, r"--voxel-um takes Z,Y,X or Y,X"),
+        ({"emission_nm": "green"}, r"--emission-nm takes numbers"),
+        ({"mode": "wide"}, r"--mode is one of widefield"),
+        ({"further": ["colour=red"]}, r"--set colour=red: psf knows "),
+    ],
+)
+def test_option_that_cannot_be_read_is_named(options, says):
+    with pytest.raises(SettingsError, match=says):
+        facts_of(routine_named("psf"), **options)
+
+
+def test_options_are_read_as_facts():
+    stated = facts_of(
+        routine_named("psf"), na=1.2, immersion="water", voxel_um="0.3,0.1,0.1", further=["exposure_ms=20"]
+    )
+    assert stated == {
+        "numerical_aperture": 1.2,
+        "immersion_index": 1.333,
+        "voxel_z_um": 0.3,
+        "voxel_y_um": 0.1,
+        "voxel_x_um": 0.1,
+        "exposure_ms": 20,
+    }
+
+
+def test_properties_are_split_at_the_first_hyphen():
+    assert properties_of(["Light-FITC-Power-percent=20"]) == {("Light", "FITC-Power-percent"): "20"}
+    with pytest.raises(SettingsError, match="DEVICE-PROPERTY=VALUE"):
+        properties_of(["Light=20"])
+
+
+def test_table_with_uneven_rows_is_refused(tmp_path: Path):
+    (tmp_path / "a.csv").write_text("a,b\n1,2\n3\n")
+    with pytest.raises(SettingsError, match="rows as long as it"):
+        read_columns(tmp_path / "a.csv")
+
+
+def test_unknown_routine_is_named():
+    with pytest.raises(SettingsError, match="no routine 'psff'; there are: psf, "):
+        routine_named("psff")
+
+
+def test_limits_of_an_instrument_replace_the_general_ones(tmp_path: Path):
+    own = tmp_path / "own.toml"
+    own.write_text('[[illumination]]\nfigure = "uniformity"\nfail_below = 20\nsource = "us"\nverified = false\n')
+    chosen = [t for t in limits(own) if (t.routine, t.figure, t.against) == ("illumination", "uniformity", "value")]
+    assert [t.fail_below for t in chosen] == [20]
+    with pytest.raises(SettingsError, match="cannot be read"):
+        limits(tmp_path / "nowhere.toml")
+
+
+# ---- plans
+
+SCENE = Scene(
+    {
+        ("Core", "ChannelGroup"): "Channel",
+        ("Core", "@preset Channel"): "FITC",
+        ("Core", "Camera"): "Camera",
+        ("Core", "XYStage"): "XY",
+        ("Core", "Focus"): "Z",
+        ("XY", "@x"): 100.0,
+        ("XY", "@y"): -50.0,
+        ("Z", "@position"): 7.0,
+        ("Nosepiece", "Label"): "Nikon 40X Plan Fluor ELWD 0.60",
+    }
+)
+
+
+def test_groups_of_routines_name_routines():
+    assert {*BY_HAND, *DARK_BESIDE, *DARK_ONLY, *LEVELS, *ONE_SIDED} <= set(ROUTINES)
+
+
+def test_plan_stays_where_the_stages_stand():
+    routine = routine_named("stage")
+    plan = plan_of(routine, protocol_of(routine, {"n_repeats": 2}), ("FITC",), SCENE)
+    places = plan.shots[0].sequence["stage_positions"]
+    assert (places[0]["x"], places[0]["y"], places[0]["z"]) == (-200.0, -50.0, 7.0)
+    assert (places[1]["x"], places[1]["y"]) == (100.0, -50.0)
+    assert plan.n_frames == len(plan.facts["stage_yx_um"][0]) == 32
+
+
+def test_plan_of_levels_is_one_acquisition_for_each_exposure_and_dark_frames():
+    routine = routine_named("photon_transfer")
+    plan = plan_of(routine, protocol_of(routine, {"n_levels": 3}), ("FITC",), SCENE)
+    assert [(shot.role, shot.is_dark) for shot in plan.shots] == [("image", False)] * 3 + [("dark", True)]
+    assert {c["config"] for shot in plan.shots for c in shot.sequence["channels"]} == {"FITC"}
+
+
+def test_label_of_the_objective_is_told_as_such():
+    facts = SCENE.facts()
+    assert facts["numerical_aperture"] == (0.6, "read off the label 'Nikon 40X Plan Fluor ELWD 0.60'; check it")
+    assert facts["immersion_index"][0] == 1.0
+
+
+@pytest.mark.parametrize("name", BY_HAND)
+def test_routine_that_is_done_by_hand_says_how(name):
+    with pytest.raises(SettingsError, match=rf"qc show {name}"):
+        plan_of(routine_named(name), protocol_of(routine_named(name), {}), ("FITC",), SCENE)
