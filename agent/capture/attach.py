@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from agent.capture.setup import options_of, profile_of
+from agent.capture.setup import options_of, stated_by
 from agent.capture.worker import Capture
 from agent.errors import CaptureError
 from agent.local import Local
@@ -82,7 +82,7 @@ def _attach(core: CMMCorePlus, config: str | Path | None, data_dir: str | Path |
         local.mint,
         local.data_dir,
         options_of(settings),
-        profile_of(settings.instrument, local.clock.wall_at()),
+        stated_by(settings.instrument, local.clock.wall_at()),
     )
     capture.start()
     release_callback_at_exit(core)

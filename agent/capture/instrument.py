@@ -14,10 +14,13 @@ from agent.capture.poll import Poller, Readings
 from agent.capture.publish import Publisher
 from agent.capture.state import ChangeLog, StateOfRecord
 from agent.mint import Mint
+from agent.profile import misfits
 from agent.records import (
     AgentEvent,
     Cause,
     InstrumentDescription,
+    InstrumentProfile,
+    Profile,
     Quantity,
     Severity,
     SnapshotReason,
@@ -47,11 +50,25 @@ _INITIALIZE = Key("Core", "Initialize")
 
 
 @dataclass(frozen=True)
-class Profile:
-    """What the facility states of the instrument and, by label, of its devices."""
+class Stated:
+    """What the facility states of the instrument and, by label, of its devices.
+
+    Attributes
+    ----------
+    nameplate, devices : mapping
+        Single values, as the instrument's record carries them.
+    profile : agent.records.Profile or None
+        The whole profile, which is published as a record of its own.
+    """
 
     nameplate: Mapping[str, Quantity] = field(default_factory=dict)
     devices: Mapping[str, Mapping[str, Quantity]] = field(default_factory=dict)
+    profile: Profile | None = None
+
+    @property
+    def profile_sha256(self) -> str | None:
+        """Names the profile that holds."""
+        return self.profile.sha256 if self.profile else None
 
 
 @dataclass(frozen=True)
@@ -75,7 +92,7 @@ class InstrumentWatch:
     ----------
     driver, poller, mint, publisher
         The capture's own.
-    profile : Profile
+    stated : Stated
         What the facility states.
     is_acquiring : callable
         Says whether an acquisition is open; what it moves stands in its own record, not in the change log.
@@ -87,11 +104,11 @@ class InstrumentWatch:
         poller: Poller,
         mint: Mint,
         publisher: Publisher,
-        profile: Profile,
+        stated: Stated,
         is_acquiring: Callable[[], bool],
     ) -> None:
         self._driver, self._poller, self._mint, self._publisher = driver, poller, mint, publisher
-        self._profile, self._is_acquiring = profile, is_acquiring
+        self._stated, self._is_acquiring = stated, is_acquiring
         self.hardware = Hardware(devices={})
         self.state = StateOfRecord()
         self._changes = ChangeLog(mint)
@@ -117,26 +134,39 @@ class InstrumentWatch:
     def describe(self) -> None:
         """Ask the driver what is loaded, and publish it joined to the profile."""
         self.hardware = self._driver.describe()
-        now = self._mint.clock.wall_at()
-        self._publisher.publish(
-            self._mint.make(
-                InstrumentDescription,
-                nameplate=dict(self._profile.nameplate),
-                devices=devices_of(self.hardware, self._profile.devices),
-                config_groups=groups_of(self.hardware),
-                pixel_sizes={
-                    name: Quantity(value=size, unit="um", source=Source.DEVICE, observed_at=now)
-                    for name, size in self.hardware.pixel_sizes_um.items()
-                },
-                software=dict(self.hardware.software),
-                configuration_sha256=_sha256(self.hardware.configuration_file),
+        description = self._description()
+        if (profile := self._stated.profile) is not None:
+            self._publisher.publish(
+                self._mint.make(InstrumentProfile, profile=profile, profile_sha256=profile.sha256)
             )
-        )
-        self._warn_of_what_is_missing()
+        self._publisher.publish(description)
+        self._warn_of_what_is_missing(description)
 
-    def _warn_of_what_is_missing(self) -> None:
-        for label in self._profile.devices:
-            if label not in self.hardware.devices:
+    def _description(self) -> InstrumentDescription:
+        now = self._mint.clock.wall_at()
+        return self._mint.make(
+            InstrumentDescription,
+            nameplate=dict(self._stated.nameplate),
+            devices=devices_of(self.hardware, self._stated.devices),
+            config_groups=groups_of(self.hardware),
+            pixel_sizes={
+                name: Quantity(value=size, unit="um", source=Source.DEVICE, observed_at=now)
+                for name, size in self.hardware.pixel_sizes_um.items()
+            },
+            software=dict(self.hardware.software),
+            configuration_sha256=_sha256(self.hardware.configuration_file),
+            profile_sha256=self._stated.profile_sha256,
+        )
+
+    def _warn_of_what_is_missing(self, description: InstrumentDescription) -> None:
+        for place, reason in misfits(self._stated.profile, description) if self._stated.profile else ():
+            self.tell(
+                Severity.WARNING,
+                "profile_does_not_fit",
+                f"The profile's {place}: {reason}. Correct the profile, or the configuration.",
+            )
+        for label in self._stated.devices:
+            if label not in self.hardware.devices and self._stated.profile is None:
                 self.tell(
                     Severity.WARNING,
                     "profile_names_missing_device",

@@ -43,6 +43,8 @@ class Runs:
         Where journals are opened.
     after_deadline_s : float
         How long the hardware may take to tell the state after a run.
+    profile_sha256 : str, optional
+        Names the instrument profile that holds.
     """
 
     def __init__(
@@ -53,9 +55,11 @@ class Runs:
         poller: Poller,
         session: JournalSession,
         after_deadline_s: float,
+        profile_sha256: str | None = None,
     ) -> None:
         self._mint, self._publisher, self._closer, self._poller = mint, publisher, closer, poller
         self._session, self._after_deadline_s = session, after_deadline_s
+        self._profile_sha256 = profile_sha256
         self._running: dict[int, OpenAcquisition] = {}
         self._ending: list[OpenAcquisition] = []
         self.n_frames = 0
@@ -217,6 +221,7 @@ class Runs:
                     "changed": difference(run.before, readings, run.moved, self._mint),
                     "capture_overflow": run.n_lost,
                     "unstamped": run.n_unstamped,
+                    "profile_sha256": self._profile_sha256,
                 },
                 problems=run.problems,
                 remove=run.journal.remove,

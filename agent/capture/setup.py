@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from datetime import datetime
+from pathlib import Path
 
 from agent.capture.close import Stamping
-from agent.capture.instrument import Profile
+from agent.capture.instrument import Stated
 from agent.capture.worker import CaptureOptions
-from agent.records import Quantity, Source
+from agent.profile import load_profile, nameplate_of, publishable, stated_of
+from agent.records import Quantity, Scalar, Source
 from agent.settings import AgentSettings, InstrumentSettings
 from drivers import Key
 
@@ -29,18 +31,28 @@ def options_of(settings: AgentSettings, left_alone: frozenset[Key] = frozenset()
     )
 
 
-def profile_of(settings: InstrumentSettings, now: datetime) -> Profile:
-    """Return the [instrument] section as stated quantities."""
-    return Profile(
-        nameplate={
-            name: Quantity(value=text, source=Source.PROFILE, observed_at=now)
-            for name, text in settings.nameplate.items()
-        },
-        devices={
-            label: {
-                name: Quantity(value=fact.value, unit=fact.unit, source=Source.PROFILE, observed_at=now)
-                for name, fact in facts.items()
-            }
-            for label, facts in settings.devices.items()
-        },
-    )
+def stated_by(settings: InstrumentSettings, now: datetime) -> Stated:
+    """Return what the facility states: the [instrument] section, and before it the profile it names.
+
+    People who have not consented are left out here, before anything is published.
+
+    Raises
+    ------
+    ProfileError
+        The profile cannot be read; the message names line and key.
+    """
+    profile = publishable(load_profile(Path(settings.profile_file))) if settings.profile_file else None
+    nameplate = {name: _stated(text, None, now) for name, text in settings.nameplate.items()}
+    devices = {
+        label: {name: _stated(fact.value, fact.unit, now) for name, fact in facts.items()}
+        for label, facts in settings.devices.items()
+    }
+    if profile is None:
+        return Stated(nameplate, devices)
+    for label, facts in stated_of(profile, now).items():
+        devices[label] = {**devices.get(label, {}), **facts}
+    return Stated({**nameplate, **nameplate_of(profile, now)}, devices, profile)
+
+
+def _stated(value: Scalar, unit: str | None, now: datetime) -> Quantity:
+    return Quantity(value=value, unit=unit, source=Source.PROFILE, observed_at=now)

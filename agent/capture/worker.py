@@ -17,7 +17,7 @@ from pathlib import Path
 
 from agent.capture.acquisition import OpenAcquisition
 from agent.capture.close import Closer, Stamping
-from agent.capture.instrument import InstrumentWatch, Profile, Snapshot
+from agent.capture.instrument import InstrumentWatch, Snapshot, Stated
 from agent.capture.journal import JournalSession
 from agent.capture.poll import Poller, Readings
 from agent.capture.publish import Publisher, Puts
@@ -75,7 +75,7 @@ class Capture:
     data_dir : Path
         Where the journals of open acquisitions lie.
     options : CaptureOptions, optional
-    profile : Profile, optional
+    stated : Stated, optional
         What the facility states of the instrument.
     """
 
@@ -86,9 +86,10 @@ class Capture:
         mint: Mint,
         data_dir: Path,
         options: CaptureOptions | None = None,
-        profile: Profile | None = None,
+        stated: Stated | None = None,
     ) -> None:
         self.options = options = options or CaptureOptions()
+        stated = stated or Stated()
         self._driver, self._mint, self._data_dir = driver, mint, data_dir
         self.publisher = Publisher(outbox)
         self.queue = EventQueue(options.queue_size)
@@ -104,9 +105,10 @@ class Capture:
             self.poller,
             self._session,
             options.after_deadline_s,
+            stated.profile_sha256,
         )
         self._watch = InstrumentWatch(
-            driver, self.poller, mint, self.publisher, profile or Profile(), lambda: self._runs.is_any_open
+            driver, self.poller, mint, self.publisher, stated, lambda: self._runs.is_any_open
         )
         self._thread = threading.Thread(target=self._run, name="scopestamp-capture", daemon=True)
         self._settled = threading.Condition()

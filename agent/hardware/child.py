@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from agent.capture import Capture
-from agent.capture.setup import options_of, profile_of
+from agent.capture.setup import options_of, stated_by
 from agent.errors import ScopestampError
 from agent.hardware.order import ChildOrder
 from agent.local import Local
@@ -198,7 +198,7 @@ def _open(order: ChildOrder) -> tuple[Local, OwningDriver, Capture]:
         local.mint,
         local.data_dir,
         options_of(settings, frozenset(Key(*key) for key in order.left_alone)),
-        profile_of(settings.instrument, local.clock.wall_at()),
+        stated_by(settings.instrument, local.clock.wall_at()),
     )
     capture.start()
     return local, driver, capture

@@ -102,6 +102,11 @@ class InstrumentSettings(Section):
     pid: str = Field(default="", description="Persistent identifier of the instrument, such as a DOI.")
     facility: str = Field(default="", description="Facility that runs it.")
     owner: str = Field(default="", description="Institution that owns it.")
+    profile_file: FilePath = Field(
+        default="",
+        description="Instrument profile (TOML, see 'scopestamp profile'): objectives, filters, cameras, people … "
+        "What it states goes before the keys here. Empty: none.",
+    )
     devices: dict[str, dict[str, Fact]] = Field(
         default_factory=dict,
         description="Facts about single devices, joined to the hardware by device label:\n"
@@ -113,7 +118,7 @@ class InstrumentSettings(Section):
     @property
     def nameplate(self) -> dict[str, str]:
         """What is stated of the whole instrument; keys that are not stated are left out."""
-        texts = self.model_dump(exclude={"id", "devices"})
+        texts = self.model_dump(exclude={"id", "devices", "profile_file"})
         return {key: text for key, text in texts.items() if text}
 
 
