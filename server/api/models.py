@@ -7,7 +7,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from agent.records import Change
+from agent.records import Change, QcMetric
+from server.quality import Run
 
 
 class _Answer(BaseModel):
@@ -101,6 +102,51 @@ class AcquisitionDetail(AcquisitionAnswer):
     """An acquisition with the records that hold it."""
 
     ledgers: list[LedgerAnswer]
+
+
+class QcRunAnswer(_Answer):
+    """One run of a quality-control routine; the record has everything else of it."""
+
+    position: int
+    record_id: str
+    run_id: str
+    routine: str
+    routine_version: str
+    light_path: dict[str, str] = Field(description="Objective, camera, channel it holds for.")
+    status: str = Field(description="The worst of the figures: pass, warn, fail or unknown.")
+    captured_at: datetime
+    received_at: datetime
+    acquisition_id: str | None = Field(description="The acquisition that was measured, if one was.")
+    n_used: int
+    n_rejected: dict[str, int] = Field(description="Reason to count.")
+    figures: list[QcMetric]
+
+    @classmethod
+    def of(cls, run: Run) -> QcRunAnswer:
+        """Return the answer for a run."""
+        row, result = run.row, run.result
+        return cls(
+            position=row.position,
+            record_id=row.record_id,
+            run_id=str(result.run_id),
+            routine=result.routine,
+            routine_version=result.routine_version,
+            light_path=result.light_path,
+            status=result.status.value,
+            captured_at=row.captured_at,
+            received_at=row.received_at,
+            acquisition_id=row.acquisition_id,
+            n_used=result.n_used,
+            n_rejected=result.n_rejected,
+            figures=list(result.metrics),
+        )
+
+
+class QualityAnswer(_Answer):
+    """A page of quality-control runs, last to arrive first."""
+
+    runs: list[QcRunAnswer]
+    before: int | None = Field(description="Ask with before=… for the next page; absent at the end.")
 
 
 class RecordEntry(_Answer):

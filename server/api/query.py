@@ -7,12 +7,16 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Path, Query, Response
 
+from agent.exports import FORMATS
 from agent.records.wire import Refusal
 from server.api import models
 from server.dependencies import TheCollector, found, signed_in
+from server.exporting import file_of, view_for
 from server.health import Health, health_of
 from server.ingest.evidence import batch_of, is_signature_good, raw_line
 from server.places import from_cursor, next_cursor
+from server.quality import KIND as QC
+from server.quality import runs_in
 
 router = APIRouter(
     prefix="/v1",
@@ -78,6 +82,42 @@ def acquisitions(
         rows = reads.acquisitions(instrument_id, from_cursor(before), limit)
     answers = [models.AcquisitionAnswer.model_validate(row) for row in rows]
     return models.AcquisitionsAnswer(acquisitions=answers, before=next_cursor(rows, limit))
+
+
+@router.get("/instruments/{instrument_id}/qc")
+def quality(
+    instrument_id: InstrumentId,
+    collector: TheCollector,
+    before: Annotated[
+        int | None, Query(ge=1, le=2**62, description="The position that the page before gave out.")
+    ] = None,
+    limit: Limit = 100,
+) -> models.QualityAnswer:
+    """Runs of quality control with their figures, last to arrive first."""
+    with collector.store.reading() as reads:
+        found(reads.instrument(instrument_id), "instrument")
+        rows = reads.recent(instrument_id, QC, limit, before)
+        runs = runs_in(reads, rows)
+    return models.QualityAnswer(
+        runs=[models.QcRunAnswer.of(run) for run in runs],
+        before=rows[-1].position if len(rows) == limit else None,
+    )
+
+
+@router.get("/acquisitions/{acquisition_id}/export/{format_name}", response_class=Response)
+def exported(
+    acquisition_id: Annotated[str, Path(description="As minted by the agent.")],
+    format_name: Annotated[str, Path(description=f"One of {', '.join(FORMATS)}.")],
+    collector: TheCollector,
+    language: Annotated[
+        str, Query(max_length=8, description="Of texts: en, de, fr, es, pt, ja or zh.")
+    ] = "en",
+) -> Response:
+    """One acquisition in a standard's format, made from the records received."""
+    with collector.store.reading() as reads:
+        view = view_for(reads, found(reads.acquisition(acquisition_id.lower()), "acquisition"))
+    file = file_of(view, format_name, language)
+    return Response(file.data, media_type=file.media_type, headers={"Content-Disposition": file.disposition})
 
 
 @router.get("/acquisitions/{acquisition_id}")

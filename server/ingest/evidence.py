@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 
+from agent.records import Record, RecordError, decode_tolerant
 from server.errors import StoreError
 from server.ingest.expand import expand
 from server.ingest.filing import split_lines
@@ -18,6 +19,14 @@ _CACHED_BATCHES = 8
 def raw_line(reads: Reads, row: RecordRow | QuarantineRow) -> bytes:
     """Return the bytes of one line exactly as they were received."""
     return _lines_of(batch_of(reads, row))[row.line]
+
+
+def record_of(reads: Reads, row: RecordRow | None) -> Record | None:
+    """Return a filed record as its model; None without a row, or when today's schema cannot read it any more."""
+    try:
+        return decode_tolerant(raw_line(reads, row)) if row else None
+    except RecordError:  # its raw bytes remain
+        return None
 
 
 def batch_of(reads: Reads, row: RecordRow | QuarantineRow) -> StoredBatch:

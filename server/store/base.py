@@ -65,8 +65,10 @@ class Reads(ABC):
         """Records in order of arrival, those with a `position` beyond `after`: a tail that never misses one."""
 
     @abstractmethod
-    def recent(self, instrument_id: str, kind: str, limit: int = 20) -> list[rows.RecordRow]:
-        """The last records of one kind to arrive."""
+    def recent(
+        self, instrument_id: str, kind: str, limit: int = 20, before: int | None = None
+    ) -> list[rows.RecordRow]:
+        """The last records of one kind to arrive, those with a `position` below `before` when it is given."""
 
     @abstractmethod
     def batch(self, batch_id: int) -> rows.StoredBatch | None: ...

@@ -148,9 +148,12 @@ class SqliteReads(Reads):
             rows.RecordRow, f"{_RECORD} WHERE {where} ORDER BY r.position LIMIT ?", after, *values, limit
         )
 
-    def recent(self, instrument_id: str, kind: str, limit: int = 20) -> list[rows.RecordRow]:
-        sql = f"{_RECORD} WHERE r.instrument_id = ? AND r.kind = ? ORDER BY r.position DESC LIMIT ?"
-        return self._all(rows.RecordRow, sql, instrument_id, kind, limit)
+    def recent(
+        self, instrument_id: str, kind: str, limit: int = 20, before: int | None = None
+    ) -> list[rows.RecordRow]:
+        sql = f"""{_RECORD} WHERE r.instrument_id = ? AND r.kind = ? AND r.position < ?
+            ORDER BY r.position DESC LIMIT ?"""
+        return self._all(rows.RecordRow, sql, instrument_id, kind, 2**62 if before is None else before, limit)
 
     def latest(self, instrument_id: str) -> dict[str, rows.LatestRecord]:
         sql = "SELECT kind, record_id, captured_at, received_at, raw FROM latest WHERE instrument_id = ?"

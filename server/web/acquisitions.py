@@ -6,17 +6,20 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
 
+from agent.exports import FORMATS, Completeness, ExportError, completeness
 from agent.records import (
     AcquisitionFinished,
     AcquisitionStarted,
     DatasetStamp,
     Record,
-    RecordError,
-    decode_tolerant,
 )
 from server.dependencies import TheCollector, ThePerson, found
-from server.ingest.evidence import raw_line
+from server.errors import RefusedError
+from server.exporting import MAX_FRAMES_IN_SHORT, notes_on, view_for
+from server.ingest.evidence import record_of
+from server.quality import recent_runs
 from server.store.base import Reads
+from server.store.rows import AcquisitionRow
 from server.web.frames import HEIGHT, PAGE, WIDTH, frames_from, intervals_of
 from server.web.render import render
 
@@ -40,6 +43,12 @@ def acquisition(
         ledgers = reads.ledgers(row.acquisition_id)
         frames = frames_from(reads, ledgers, first)
         instrument = reads.instrument(row.instrument_id)
+        report, not_judged = _completeness(reads, row)
+        runs = [
+            one
+            for one in recent_runs(reads, row.instrument_id)
+            if one.row.acquisition_id == row.acquisition_id
+        ]
     n_frames = max((ledger.first_frame + ledger.n_frames for ledger in ledgers), default=0)
     return render(
         request,
@@ -51,6 +60,11 @@ def acquisition(
         finished=finished if isinstance(finished, AcquisitionFinished) else None,
         stamp=stamp if isinstance(stamp, DatasetStamp) else None,
         ledgers=ledgers,
+        report=report,
+        not_judged=not_judged,
+        formats=FORMATS.values(),
+        export_notes=notes_on(row),
+        quality=runs,
         frames=frames,
         intervals=intervals_of(frames),
         plot={"width": WIDTH, "height": HEIGHT},
@@ -61,8 +75,14 @@ def acquisition(
 
 
 def _record(reads: Reads, record_id: str | None) -> Record | None:
-    row = reads.record(record_id) if record_id else None
+    return record_of(reads, reads.record(record_id)) if record_id else None
+
+
+def _completeness(reads: Reads, row: AcquisitionRow) -> tuple[Completeness | None, str | None]:
+    """Return how complete the metadata is, or the sentence that says why that cannot be told."""
     try:
-        return decode_tolerant(raw_line(reads, row)) if row else None
-    except RecordError:  # a schema that has changed since; its raw bytes remain
-        return None
+        return completeness(view_for(reads, row, max_frames=MAX_FRAMES_IN_SHORT)), None
+    except RefusedError as refused:
+        return None, refused.refusal.message
+    except ExportError as error:
+        return None, str(error)

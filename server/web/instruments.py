@@ -6,11 +6,12 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
 
-from agent.records import AgentEvent, RecordError, decode_tolerant
+from agent.records import AgentEvent
 from server.dependencies import TheCollector, ThePerson, found
 from server.health import health_of
-from server.ingest.evidence import raw_line
+from server.ingest.evidence import record_of
 from server.places import from_cursor, next_cursor
+from server.quality import recent_runs, series_of
 from server.store.base import Reads
 from server.web.render import render
 from server.web.state import description_of, state_now
@@ -49,6 +50,7 @@ def instrument(request: Request, instrument_id: str, collector: TheCollector, pe
             state=state_now(reads, instrument_id, latest),
             changes=reads.changes(instrument_id, limit=FEW),
             acquisitions=reads.acquisitions(instrument_id, limit=FEW),
+            quality=series_of(recent_runs(reads, instrument_id)),
             events=_events(reads, instrument_id),
         )
 
@@ -102,12 +104,6 @@ def acquisitions(
 
 
 def _events(reads: Reads, instrument_id: str) -> list[AgentEvent]:
-    events = []
-    for row in reads.recent(instrument_id, "agent_event", FEW):
-        try:
-            record = decode_tolerant(raw_line(reads, row))
-        except RecordError:  # a schema that has changed since; its raw bytes remain
-            continue
-        if isinstance(record, AgentEvent):
-            events.append(record)
-    return events
+    rows = reads.recent(instrument_id, "agent_event", FEW)
+    records = [record_of(reads, row) for row in rows]
+    return [record for record in records if isinstance(record, AgentEvent)]

@@ -1,5 +1,12 @@
 """All pages."""
 
-from server.web import acquisitions, admin, instruments, records, sessions
+from server.web import acquisitions, admin, instruments, quality, records, sessions
 
-routers = (sessions.router, instruments.router, acquisitions.router, records.router, admin.router)
+routers = (
+    sessions.router,
+    instruments.router,
+    acquisitions.router,
+    quality.router,
+    records.router,
+    admin.router,
+)

@@ -28,6 +28,8 @@ _TEMPLATES.filters.update(
     words=words.words,
     unit=words.unit,
     axes=words.axes,
+    measured=words.measured,
+    figure_name=words.figure_name,
 )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from math import floor, log10
 from typing import Any
 
 from markupsafe import Markup
@@ -110,3 +111,32 @@ def axes(lengths: dict[str, int]) -> str:
     known = [axis for axis in _AXES if axis in lengths]
     others = [axis for axis in lengths if axis not in _AXES]
     return " × ".join(f"{axis} {lengths[axis]}" for axis in known + others) or "–"
+
+
+def measured(value: Any, uncertainty: Any = None) -> str:
+    """Return a value with its uncertainty, both to two digits of the uncertainty.
+
+    >>> measured(0.23123, 0.0042), measured(1234.5), measured(None)
+    ('0.2312 ± 0.0042', '1234.5', '–')
+    """
+    if not isinstance(uncertainty, int | float) or not isinstance(value, int | float):
+        return number(value)
+    if not 1e-6 < abs(uncertainty) < 1e6 or abs(value) > 1e9:
+        return f"{number(value)} ± {number(uncertainty)}"
+    n_decimals = max(0, 1 - floor(log10(abs(uncertainty))))
+    return f"{value + 0.0:.{n_decimals}f} ± {uncertainty:.{n_decimals}f}"
+
+
+def figure_name(name: str, ucum: str | None) -> str:
+    """Return the name of a figure as words; a unit at its end is left to stand beside the value.
+
+    >>> figure_name("fwhm_x_um", "um"), figure_name("shift_nm[GFP, Cy5]", "nm"), figure_name("n_beads", "1")
+    ('fwhm x', 'shift [GFP, Cy5]', 'n beads')
+    """
+    stem, bracket, inside = name.partition("[")
+    suffix = _SUFFIXES.get(ucum or "", (ucum or "").lower())
+    stem = stem.removesuffix(f"_{suffix}") if suffix else stem
+    return words(stem) + (f" [{inside}" if bracket else "")
+
+
+_SUFFIXES = {"1": "", "%": "percent", "Cel": "c"}

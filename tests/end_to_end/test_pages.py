@@ -14,6 +14,8 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
+from typing import Any
+from uuid import UUID
 
 import httpx
 import pytest
@@ -22,6 +24,8 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.ui import WebDriverWait
+
+from agent.records import QcStatus
 
 ROOT = Path(__file__).parents[2]
 SCREENSHOTS = ROOT / "artefacts" / "screenshots"
@@ -100,9 +104,27 @@ def _seed(data: Path, client: httpx.Client) -> dict[str, str]:
         lines.append(
             scope.heartbeat(hardware=hardware, clock_offset_s=-0.3, cpu_percent=2.1, memory_bytes=61_000_000)
         )
+        runs = _quality(tools, scope, acquisition_id)
+        lines += runs
         lines += [b"not json", b'{"record_id":"x","kind":"weather","schema_version":"1.0"}']
         sender.send(lines).raise_for_status()
-    return {"acquisition_id": acquisition_id, "record_id": record_id}
+    return {"acquisition_id": acquisition_id, "record_id": record_id, "run_id": str(runs[-2].record_id)}
+
+
+def _quality(tools: ModuleType, scope: Any, acquisition_id: str) -> list[Any]:
+    """Return a fortnight of quality control: one light path that gets worse, and one that could not be measured."""
+    now = scope.elapsed_s
+    runs = []
+    for day in range(14, 0, -1):
+        scope.elapsed_s = now - day * 86_400
+        fwhm_um = 0.215 + 0.0016 * (14 - day) ** 1.5 + 0.006 * (day % 3)
+        status = QcStatus.PASS if fwhm_um < 0.25 else QcStatus.WARN if fwhm_um < 0.282 else QcStatus.FAIL
+        runs.append(scope.qc(fwhm_um, status))
+    scope.elapsed_s = now - 3600
+    runs.append(scope.qc(0.31, QcStatus.FAIL, acquisition_id=UUID(acquisition_id)))
+    runs.append(scope.qc(objective=NASTY, status=QcStatus.UNKNOWN, metrics=()))
+    scope.elapsed_s = now
+    return runs
 
 
 @pytest.fixture(scope="module", params=["light", "dark"])
@@ -140,6 +162,8 @@ PAGES = {
     "changes": "/instruments/sd-2/changes",
     "acquisitions": "/instruments/sd-2/acquisitions",
     "acquisition": "/acquisitions/{acquisition_id}",
+    "quality": "/instruments/sd-2/qc",
+    "qc-run": "/qc/{run_id}",
     "record": "/records/{record_id}",
     "quarantine": "/quarantine",
     "admin": "/admin",

@@ -297,6 +297,55 @@ class Scope:
             files=(stamped,),
         )
 
+    def qc(
+        self,
+        fwhm_um: float = 0.231,
+        status: r.QcStatus = r.QcStatus.PASS,
+        objective: str = "Plan Apo 60x Oil",
+        **more: object,
+    ) -> r.QcResult:
+        """Return a run on beads: one figure with everything, one that could not be measured."""
+
+        def um(value: float, source: r.Source = r.Source.QC, note: str | None = None) -> r.Quantity:
+            return r.Quantity(value=value, unit="um", source=source, observed_at=self.wall_at, note=note)
+
+        lateral = r.QcMetric(
+            metric="fwhm_x_um",
+            measured=um(fwhm_um),
+            uncertainty=um(0.004),
+            expected=um(0.188, r.Source.DERIVED, "0.51 λ/NA, λ = 525 nm"),
+            baseline=um(0.224),
+            upper_limit=0.282,
+            status=status,
+            rule="at most 1.5 x expected",
+        )
+        said = {
+            "run_id": uuid4(),
+            "routine": "psf",
+            "routine_version": "1.0",
+            "light_path": {"objective": objective, "camera": "Camera", "channel": "GFP"},
+            "metrics": (
+                lateral,
+                r.QcMetric(metric="fwhm_z_um", status=r.QcStatus.UNKNOWN, rule="needs 10 beads"),
+            ),
+            "status": status,
+            "n_used": 7,
+            "n_rejected": {"saturated": 2, "too_close": 5},
+            "parameters": {"background": "local median", "fit_radius_um": 1.5},
+            "inputs": (r.QcInput(name="beads_60x.ome.tiff", sha256="b5" * 32),),
+            "remarks": ("10 beads are wanted; 7 were left.",),
+            "advice": (
+                r.QcAdvice(
+                    finding="Correction collar off",
+                    check="Turn the collar and measure again.",
+                    source="Faklaris et al. 2022, doi:10.1083/jcb.202107093, Table 1",
+                ),
+            ),
+            "software": {"scopestamp": "0.1.0"},
+            **more,
+        }
+        return r.QcResult(captured=self.now(), **self.common, **said)
+
     def _ledger(self, common: dict[str, object], first: int, n: int) -> r.FrameLedger:
         seen = []
         for i in range(first, first + n):

@@ -7,7 +7,18 @@ from html.parser import HTMLParser
 
 import pytest
 
-from agent.records import Cause, FinishReason
+from agent.records import (
+    Cause,
+    FinishReason,
+    OutputFile,
+    QcAdvice,
+    QcInput,
+    QcMetric,
+    QcStatus,
+    Quantity,
+    Source,
+)
+from server.quality import series_key
 
 NASTY = "\"'><script>alert(1)</script><img src=x onerror=alert(1)>"
 
@@ -56,8 +67,11 @@ def nasty(running, tools, sender):
     scope = tools.Scope(sender, start_at=running.clock())
     scope.values[NASTY] = {NASTY: scope.read(NASTY, unit=NASTY)}
     acquisition = list(scope.acquisition(n_frames=5))
-    acquisition[-2] = acquisition[-2].model_copy(update={"problems": (NASTY,)})
+    file = OutputFile(path=NASTY, format=NASTY, size_bytes=1, n_files=1, sha256=NASTY)
+    acquisition[-2] = acquisition[-2].model_copy(update={"problems": (NASTY,), "files": (file,)})
     lines = [scope.description(NASTY), scope.snapshot(), *acquisition, scope.event(NASTY), scope.heartbeat()]
+    qc = [nasty_run(scope, acquisition[0].acquisition_id), scope.qc()]
+    lines += qc
     lines.append(scope.change(NASTY, NASTY, scope.read(NASTY), Cause.DRIFTED))
     lines.append(f'{{"record_id":"{"<b>"}","kind":"<script>","schema_version":"1.0"}}'.encode())
     assert sender.send(lines).status_code == 200
@@ -70,12 +84,42 @@ def nasty(running, tools, sender):
         f"/acquisitions/{acquisition[0].acquisition_id}",
         f"/acquisitions/{acquisition[0].acquisition_id}?from=3",
         f"/records/{lines[1].record_id}",
+        "/instruments/scope-1/qc",
+        f"/instruments/scope-1/qc?series={series_key(qc[0])}",
+        f"/qc/{qc[0].record_id}",
+        f"/qc/{qc[1].run_id}",
+        "/qc/<script>",
         "/quarantine",
         "/admin",
         "/docs",
         "/<script>",
         "/login?next=%22%3E%3Cscript%3E",
     ]
+
+
+def nasty_run(scope, acquisition_id):
+    """A run of quality control in which every word is nasty."""
+    said = Quantity(value=NASTY, unit=NASTY, source=Source.QC, observed_at=scope.wall_at, note=NASTY)
+    length = said.model_copy(update={"value": 1.5})
+    metrics = (
+        QcMetric(metric=NASTY, measured=said, expected=said, status=QcStatus.WARN, rule=NASTY),
+        QcMetric(metric=NASTY + "x", measured=length, uncertainty=length, status=QcStatus.FAIL, rule=NASTY),
+    )
+    return scope.qc(
+        acquisition_id=acquisition_id,
+        routine=NASTY,
+        routine_version=NASTY,
+        light_path={NASTY: NASTY},
+        metrics=metrics,
+        status=QcStatus.FAIL,
+        n_rejected={NASTY: 1},
+        parameters={NASTY: NASTY},
+        seeds={NASTY: 1},
+        inputs=(QcInput(name=NASTY, sha256=NASTY),),
+        remarks=(NASTY,),
+        advice=(QcAdvice(finding=NASTY, check=NASTY, source=NASTY),),
+        software={NASTY: NASTY},
+    )
 
 
 def test_nothing_a_device_says_becomes_markup_and_nothing_comes_from_elsewhere(running, nasty):

@@ -1,0 +1,102 @@
+"""Quality control as it was received: runs decoded on reading, in series of one routine and one light path."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from operator import attrgetter
+from uuid import UUID
+
+from agent.records import QcMetric, QcResult, QcStatus
+from server.ingest.evidence import raw_line, record_of
+from server.store.base import Reads
+from server.store.rows import RecordRow
+
+KIND = "qc_result"
+MOST_RUNS = 300
+N_HEADLINES = 4
+
+_WORST_FIRST = {QcStatus.FAIL: 0, QcStatus.WARN: 1, QcStatus.PASS: 2, QcStatus.UNKNOWN: 3}
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One run of a routine, and the row it is filed under."""
+
+    row: RecordRow
+    result: QcResult
+
+    @property
+    def headlines(self) -> tuple[QcMetric, ...]:
+        """The few figures to show in short: those that were measured, worst first."""
+        measured = [metric for metric in self.result.metrics if metric.measured is not None]
+        return tuple(sorted(measured, key=lambda metric: _WORST_FIRST[metric.status])[:N_HEADLINES])
+
+    @property
+    def n_by_status(self) -> dict[QcStatus, int]:
+        """How many figures there are of each status, worst first."""
+        counted = Counter(metric.status for metric in self.result.metrics)
+        return {status: counted[status] for status in _WORST_FIRST if counted[status]}
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """All runs of one routine on one light path, newest first."""
+
+    key: str
+    runs: tuple[Run, ...]
+
+    @property
+    def newest(self) -> Run:
+        """The run that says how things stand."""
+        return self.runs[0]
+
+
+def run_of(reads: Reads, row: RecordRow | None) -> Run | None:
+    """Return the run in a row, None when there is none or it cannot be read any more."""
+    record = record_of(reads, row)
+    return Run(row, record) if row is not None and isinstance(record, QcResult) else None
+
+
+def recent_runs(reads: Reads, instrument_id: str) -> list[Run]:
+    """Return the last runs of an instrument to arrive, newest measurement first."""
+    rows = reads.recent(instrument_id, KIND, MOST_RUNS)
+    return sorted(runs_in(reads, rows), key=attrgetter("row.captured_at", "row.position"), reverse=True)
+
+
+def runs_in(reads: Reads, rows: Iterable[RecordRow]) -> list[Run]:
+    """Return the runs in rows, in their order, without those that cannot be read any more."""
+    return [run for row in rows if (run := run_of(reads, row)) is not None]
+
+
+def series_of(runs: Iterable[Run]) -> list[Series]:
+    """Return runs by routine and light path, in the order of the first run of each."""
+    grouped: dict[str, list[Run]] = {}
+    for run in runs:
+        grouped.setdefault(series_key(run.result), []).append(run)
+    return [Series(key, tuple(members)) for key, members in grouped.items()]
+
+
+def series_key(result: QcResult) -> str:
+    """Return a short name for addresses, the same for every run of one routine on one light path."""
+    told = json.dumps([result.routine, sorted(result.light_path.items())])
+    return hashlib.sha256(told.encode()).hexdigest()[:12]
+
+
+def find_run(reads: Reads, wanted: str) -> Run | None:
+    """Return the run with that record id or run id; run ids are looked for among each instrument's last runs."""
+    try:
+        wanted = str(UUID(wanted))
+    except ValueError:
+        return None
+    if (run := run_of(reads, reads.record(wanted))) is not None:
+        return run
+    for instrument in reads.instruments():
+        for row in reads.recent(instrument.instrument_id, KIND, MOST_RUNS):
+            run = run_of(reads, row) if wanted.encode() in raw_line(reads, row) else None
+            if run is not None and str(run.result.run_id) == wanted:
+                return run
+    return None

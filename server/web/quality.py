@@ -1,0 +1,62 @@
+"""Quality control: how an instrument stands, how its figures went, and one run in full."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request, Response
+
+from server.dependencies import TheCollector, ThePerson, found
+from server.quality import find_run, recent_runs, series_key, series_of
+from server.web.render import render
+from server.web.trends import HEIGHT, MOST_POINTS, WIDTH, trends_of
+
+MOST_SHOWN = 50
+
+router = APIRouter(include_in_schema=False)
+
+
+@router.get("/instruments/{instrument_id}/qc")
+def quality(
+    request: Request,
+    instrument_id: str,
+    collector: TheCollector,
+    person: ThePerson,
+    series: Annotated[str | None, Query(max_length=64)] = None,
+) -> Response:
+    """Show the latest run of every series, the trends of one of them, and the last runs."""
+    with collector.store.reading() as reads:
+        row = found(reads.instrument(instrument_id), "instrument")
+        runs = recent_runs(reads, instrument_id)
+    everything = series_of(runs)
+    chosen = next((one for one in everything if series in (None, one.key)), None)
+    if series is not None:
+        found(chosen, "series of quality-control runs")
+    return render(
+        request,
+        "quality.html",
+        person,
+        instrument=row,
+        series=everything,
+        chosen=chosen,
+        trends=trends_of(chosen) if chosen else [],
+        runs=runs[:MOST_SHOWN],
+        plot={"width": WIDTH, "height": HEIGHT, "n_most": MOST_POINTS},
+    )
+
+
+@router.get("/qc/{run_or_record_id}")
+def run(request: Request, run_or_record_id: str, collector: TheCollector, person: ThePerson) -> Response:
+    """Show one run: the verdict first, then figures, causes, and everything it rests on."""
+    with collector.store.reading() as reads:
+        one = found(find_run(reads, run_or_record_id), "quality-control run")
+        instrument = reads.instrument(one.row.instrument_id)
+    return render(
+        request,
+        "qc_run.html",
+        person,
+        run=one,
+        qc=one.result,
+        instrument=instrument,
+        series_key=series_key(one.result),
+    )

@@ -1,0 +1,189 @@
+"""Quality control: what the collector tells of runs it has really taken in, on pages and in the API."""
+
+from __future__ import annotations
+
+import re
+from html import unescape
+from pathlib import Path
+
+import pytest
+
+from agent.records import QcMetric, QcStatus, Quantity, Source, decode
+from server.quality import MOST_RUNS
+from server.web.trends import HEIGHT, WIDTH
+
+GOLDEN = Path(__file__).parents[1] / "data" / "golden" / "qc_result.v1.0.json"
+DRY = "Plan Fluor 10x"
+
+
+@pytest.fixture
+def sender(running):
+    return running.sender()
+
+
+@pytest.fixture
+def scope(tools, sender, running):
+    return tools.Scope(sender, start_at=running.clock())
+
+
+@pytest.fixture
+def runs(sender, scope):
+    """Three runs on one light path, getting worse, and one on another."""
+    made = []
+    for fwhm_um, status in ((0.221, QcStatus.PASS), (0.27, QcStatus.WARN), (0.31, QcStatus.FAIL)):
+        made.append(scope.qc(fwhm_um, status))
+        scope.later(3600)
+    made.append(scope.qc(0.9, QcStatus.PASS, objective=DRY))
+    assert sender.send(made).json()["flagged"] == []
+    return made
+
+
+def text_of(running, path: str) -> str:
+    with running.browser() as browser:
+        reply = browser.get(path)
+    assert reply.status_code == 200, reply.text
+    return " ".join(unescape(re.sub(r"<[^>]+>", " ", reply.text)).split())
+
+
+def test_instrument_page_shows_the_latest_run_of_each_light_path(running, runs):
+    text = text_of(running, "/instruments/scope-1")
+
+    assert "psf 2026-05-04 14:00:00 UTC 3 runs, trend" in text
+    assert "■ fail fwhm x ■ fail 0.3100 ± 0.0040 µm 0.188 µm 0.224 µm at most 0.282" in text
+    assert f"objective {DRY}" in text
+    assert "0.2210 ± 0.0040" not in text
+
+
+def test_instrument_without_runs_says_so(running, sender):
+    assert "No quality-control run received yet." in text_of(running, "/instruments/scope-1")
+    assert "No run yet" in text_of(running, "/instruments/scope-1/qc")
+
+
+def test_quality_page_draws_the_values_that_its_table_holds(running, runs):
+    with running.browser() as browser:
+        overview = browser.get("/instruments/scope-1/qc").text
+        (key,) = {
+            key for key in re.findall(r"\?series=(\w+)", overview) if f"?series={key}" in overview
+        } & set(re.findall(r'\?series=(\w+)">3 runs', overview))
+        page = browser.get(f"/instruments/scope-1/qc?series={key}").text
+    (line,) = re.findall(r'<polyline points="([^"]+)"', page)
+    points = [tuple(map(float, pair.split(","))) for pair in line.split()]
+
+    assert [x for x, _ in points] == [WIDTH, WIDTH / 2, 0]
+    heights = [y for _, y in points]
+    low, high = 0.188, 0.314
+    expected = [HEIGHT * (high - v) / (high - low) for v in (0.31, 0.27, 0.221)]
+    assert heights == pytest.approx(expected, abs=0.06)
+    for shown in ("0.3100 ± 0.0040", "0.2700 ± 0.0040", "0.2210 ± 0.0040"):
+        assert shown in page
+    assert "M0 -6 6 5" in page and "M-5 -5H5" in page and "<circle" in page
+    assert "upper limit 0.282" in page
+
+
+@pytest.mark.parametrize("key", ["none", "0" * 12])
+def test_series_that_is_not_there_is_said(running, runs, key):
+    with running.browser() as browser:
+        assert browser.get(f"/instruments/scope-1/qc?series={key}").status_code == 404
+
+
+def test_run_page_tells_the_verdict_first_and_everything_it_rests_on(running, runs):
+    text = text_of(running, f"/qc/{runs[2].record_id}")
+
+    assert text.index("At least one figure is out of its limits") < text.index("Figures")
+    for told in (
+        "1 fail, 1 unknown; 7 objects or frames entered, 7 rejected.",
+        "10 beads are wanted; 7 were left.",
+        "0.3100 ± 0.0040 µm",
+        "0.51 λ/NA, λ = 525 nm",
+        "at most 1.5 x expected",
+        "not measured – – – needs 10 beads",
+        "Correction collar off Turn the collar and measure again. Source: Faklaris et al. 2022",
+        "Rejected: too close 5",
+        "fit radius um 1.5",
+        "beads_60x.ome.tiff " + "b5" * 32,
+        "psf, version 1.0",
+    ):
+        assert told in text, told
+
+
+def test_run_is_found_by_its_run_id_too(running, runs):
+    by_record = text_of(running, f"/qc/{runs[0].record_id}")
+    assert text_of(running, f"/qc/{str(runs[0].run_id).upper()}") == by_record
+
+
+@pytest.mark.parametrize(
+    "path", ["/qc/none", "/qc/7c9e6679-7425-40de-944b-e07fc1f90ae7", "/instruments/none/qc"]
+)
+def test_run_that_is_not_there_is_a_page(running, runs, path):
+    with running.browser() as browser:
+        assert browser.get(path).status_code == 404
+
+
+def test_record_of_another_kind_is_no_run(running, sender, scope):
+    event = scope.event()
+    sender.send([event])
+    with running.browser() as browser:
+        assert browser.get(f"/qc/{event.record_id}").status_code == 404
+
+
+def test_golden_record_is_shown(running, sender, scope):
+    golden = decode(GOLDEN.read_bytes()).model_copy(update=scope.common)
+    sender.send([golden])
+
+    text = text_of(running, f"/qc/{golden.record_id}")
+
+    assert "Plan Apo λ 60x/1.42 Oil" in text
+    assert "At least one figure could not be judged" in text
+
+
+@pytest.mark.parametrize("value", ["on", True, 10**400, -1.7e308])
+def test_value_that_cannot_be_drawn_is_told_all_the_same(running, sender, scope, value):
+    odd = QcMetric(
+        metric="odd",
+        measured=Quantity(value=value, source=Source.QC, observed_at=scope.wall_at),
+        status=QcStatus.UNKNOWN,
+        rule="none",
+    )
+    sender.send([scope.qc(metrics=(odd,))])
+
+    assert "measured nothing that can be drawn" in text_of(running, "/instruments/scope-1/qc")
+
+
+def test_pages_need_a_person(running, runs):
+    for path in ("/instruments/scope-1/qc", f"/qc/{runs[0].record_id}"):
+        reply = running.client.get(path)
+        assert (reply.status_code, reply.headers["location"]) == (303, f"/login?next={path}")
+    assert running.client.get("/v1/instruments/scope-1/qc").status_code == 401
+
+
+def test_api_pages_through_all_runs(running, runs):
+    seen, before = [], ""
+    while before is not None:
+        query = "?limit=3" + (f"&before={before}" if before else "")
+        page = running.get(f"/v1/instruments/scope-1/qc{query}").json()
+        seen += page["runs"]
+        before = page["before"]
+
+    assert [one["record_id"] for one in seen] == [str(run.record_id) for run in reversed(runs)]
+    one = seen[1]
+    assert (one["status"], one["routine"], one["n_rejected"]) == (
+        "fail",
+        "psf",
+        {"saturated": 2, "too_close": 5},
+    )
+    assert one["figures"][0]["measured"]["value"] == 0.31
+    assert running.get("/v1/instruments/none/qc").status_code == 404
+
+
+def test_only_the_last_runs_are_read(running, sender, scope, tools):
+    lines = [scope.qc(0.2, objective=DRY)]
+    for _ in range(MOST_RUNS):
+        scope.later(60)
+        lines.append(scope.qc())
+    sender.send(lines)
+
+    text = text_of(running, "/instruments/scope-1/qc")
+
+    assert f"{MOST_RUNS} runs, trend" in text
+    assert DRY not in text
+    assert "(the last 60 runs)" in text
