@@ -15,6 +15,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
+from agent.conformance.command import conformance
 from agent.errors import ScopestampError
 from agent.exports.cli import app as exports_app
 from agent.profile.cli import app as profile_app
@@ -29,6 +30,7 @@ app = typer.Typer(
 )
 app.add_typer(quality_app, name="qc")
 app.add_typer(profile_app, name="profile")
+app.command("conformance")(conformance)
 app.add_typer(exports_app)  # export, completeness, enrich: commands of their own
 Config = Annotated[
     Path | None,

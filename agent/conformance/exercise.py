@@ -1,0 +1,219 @@
+"""Exercise an adapter: read, set, restore, move a little; every call with a deadline, every hang and crash survived."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from agent.conformance.choice import (
+    MOVE_UM,
+    Permission,
+    is_objective_turret,
+    values_to_try,
+    why_device_left_alone,
+    why_left_alone,
+)
+from agent.conformance.findings import LeftAlone, MoveTrial, PresetTrial, PropertyFacts, Read, Trial
+from agent.conformance.process import Bench
+from agent.errors import HardwareError
+
+_STAGES = ("StageDevice", "XYStageDevice")
+_DESCRIBE_FACTOR = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How long things may take."""
+
+    read_deadline_s: float = 5.0
+    set_deadline_s: float = 20.0
+    notification_ms: float = 200.0
+
+
+@dataclass(slots=True)
+class Seen:
+    """What was seen so far."""
+
+    description: Mapping[str, Any]
+    reads: list[Read] = field(default_factory=list)
+    trials: list[Trial] = field(default_factory=list)
+    presets: list[PresetTrial] = field(default_factory=list)
+    moves: list[MoveTrial] = field(default_factory=list)
+    left_alone: list[LeftAlone] = field(default_factory=list)
+    ended_early: str = ""  # why, when the hardware did not load again after it hung or crashed
+
+    @property
+    def untouchable(self) -> set[tuple[str, str]]:
+        """Properties that hung or crashed the process: they are not touched again."""
+        bad = ("hung", "crashed")
+        return {
+            (item.facts.device, item.facts.name) for item in (*self.reads, *self.trials) if item.status in bad
+        }
+
+
+def exercise(bench: Bench, may: Permission, pace: Pace) -> Seen:
+    """Return what was seen of the hardware on `bench`.
+
+    Raises
+    ------
+    HardwareError
+        The hardware does not load, or does not describe itself.
+    """
+    answer = bench.ask("describe", pace.set_deadline_s * _DESCRIBE_FACTOR)
+    if answer.status != "ok":
+        raise HardwareError(f"The loaded hardware could not be described: {answer.error}")
+    seen = Seen(answer.result)
+    try:
+        _work_through(bench, seen, may, pace)
+    except HardwareError as error:
+        seen.ended_early = str(error)
+    return seen
+
+
+def _work_through(bench: Bench, seen: Seen, may: Permission, pace: Pace) -> None:
+    for facts in facts_of(seen.description):
+        seen.reads.append(_read(bench, facts, pace))
+    _try_values(bench, seen, may, pace)
+    _try_presets(bench, seen, may, pace)
+    _try_moves(bench, seen, pace)
+    _put_back(bench, seen, may, pace)
+
+
+def facts_of(description: Mapping[str, Any]) -> Iterable[PropertyFacts]:
+    """Return what every device declares of its properties, without Micro-Manager's own."""
+    for device in description["devices"]:
+        if device["device_type"] != "CoreDevice":
+            for item in device["properties"]:
+                allowed = tuple(item["allowed_values"])
+                yield PropertyFacts(
+                    device["label"], device["device_type"], **(item | {"allowed_values": allowed})
+                )
+
+
+def _read(bench: Bench, facts: PropertyFacts, pace: Pace) -> Read:
+    answer = bench.ask("read", pace.read_deadline_s, device=facts.device, property=facts.name)
+    if answer.status != "ok":
+        return Read(facts, answer.status, None, (), answer.error)
+    return Read(facts, "ok", answer.result["raw"], tuple(answer.result["took_ms"]))
+
+
+def _try_values(bench: Bench, seen: Seen, may: Permission, pace: Pace) -> None:
+    devices = {device["label"]: device for device in seen.description["devices"]}
+    for label, why in _devices_left_alone(seen.description, may).items():
+        seen.left_alone.append(LeftAlone(label, "", why))
+    for read in seen.reads:
+        facts = read.facts
+        if read.status != "ok" or why_device_left_alone(devices[facts.device], may):
+            continue
+        if why := why_left_alone(facts, may):
+            seen.left_alone.append(LeftAlone(facts.device, facts.name, why))
+        else:
+            _try_property(bench, seen, read, pace)
+
+
+def _devices_left_alone(description: Mapping[str, Any], may: Permission) -> dict[str, str]:
+    found = {device["label"]: why_device_left_alone(device, may) for device in description["devices"]}
+    return {label: why for label, why in found.items() if why and label != "Core"}
+
+
+def _try_property(bench: Bench, seen: Seen, read: Read, pace: Pace) -> None:
+    """Set a property to what it says it allows, then back to what it was."""
+    before = str(read.raw)
+    if read.facts.allowed_values and before not in read.facts.allowed_values:
+        seen.left_alone.append(
+            LeftAlone(read.facts.device, read.facts.name, "its present value could not be put back")
+        )
+        return
+    for value in values_to_try(read.facts, before):
+        trial = _try(bench, Trial(read.facts, before, value, ""), pace, pace.notification_ms)
+        seen.trials.append(trial)
+        if trial.status in ("hung", "crashed"):
+            return
+    restore = Trial(read.facts, before, before, "", is_restore=True)
+    seen.trials.append(_try(bench, restore, pace, 0.0))
+
+
+def _try(bench: Bench, trial: Trial, pace: Pace, wait_ms: float) -> Trial:
+    answer = bench.ask(
+        "try_value",
+        pace.set_deadline_s,
+        device=trial.facts.device,
+        property=trial.facts.name,
+        value=trial.value,
+        wait_ms=wait_ms,
+    )
+    if answer.status != "ok":
+        return replace(trial, status=answer.status, error=answer.error, waited_ms=wait_ms)
+    return replace(trial, status="ok", waited_ms=wait_ms, **answer.result)
+
+
+def _try_presets(bench: Bench, seen: Seen, may: Permission, pace: Pace) -> None:
+    """Set the first two presets of every group that commands nothing which is left alone."""
+    devices = {device["label"]: device for device in seen.description["devices"]}
+    raw = {(read.facts.device, read.facts.name): read for read in seen.reads}
+    tried: dict[str, int] = {}
+    for preset in seen.description["presets"]:
+        group, name = preset["group"], preset["name"]
+        if tried.setdefault(group, 0) >= 2:
+            continue
+        why = _why_preset_left_alone(preset["settings"], devices, raw, seen.untouchable, may)
+        if why:
+            seen.left_alone.append(LeftAlone("Core", f"@preset {group}/{name}", why))
+            continue
+        tried[group] += 1
+        answer = bench.ask(
+            "try_preset", pace.set_deadline_s, group=group, preset=name, wait_ms=pace.notification_ms
+        )
+        seen.presets.append(
+            PresetTrial(group, name, answer.status, error=answer.error, **(answer.result or {}))
+        )
+
+
+def _why_preset_left_alone(
+    settings: list[list[str]],
+    devices: Mapping[str, Any],
+    raw: Mapping[tuple[str, str], Read],
+    untouchable: set[tuple[str, str]],
+    may: Permission,
+) -> str | None:
+    for label, name, _ in settings:
+        read = raw.get((label, name))
+        if read is None or read.status != "ok" or (label, name) in untouchable:
+            return f"commands {label}-{name}, which cannot be put back"
+        if why := why_device_left_alone(devices[label], may):
+            return f"commands {label}, which {why}"
+        why = why_left_alone(read.facts, may)
+        if why and not why.startswith("declares neither"):
+            return f"commands {label}-{name}, which {why}"
+    return None
+
+
+def _try_moves(bench: Bench, seen: Seen, pace: Pace) -> None:
+    for device in seen.description["devices"]:
+        if device["device_type"] in _STAGES and not is_objective_turret(device):
+            answer = bench.ask(
+                "try_move",
+                pace.set_deadline_s,
+                device=device["label"],
+                distance_um=MOVE_UM,
+                wait_ms=pace.notification_ms,
+            )
+            result = answer.result or {}
+            seen.moves.append(
+                MoveTrial(device["label"], MOVE_UM, answer.status, error=answer.error, **result)
+            )
+
+
+def _put_back(bench: Bench, seen: Seen, may: Permission, pace: Pace) -> None:
+    """Set back what differs from the beginning: setting one property may have changed another."""
+    devices = {device["label"]: device for device in seen.description["devices"]}
+    for read in [item for item in seen.reads if item.status == "ok"]:
+        facts = read.facts
+        is_ours = not why_device_left_alone(devices[facts.device], may) and not facts.is_pre_init
+        if facts.is_read_only or not is_ours or (facts.device, facts.name) in seen.untouchable:
+            continue
+        now = _read(bench, facts, pace)
+        if now.status == "ok" and now.raw != read.raw:
+            restore = Trial(facts, str(read.raw), str(read.raw), "", is_restore=True)
+            seen.trials.append(_try(bench, restore, pace, 0.0))

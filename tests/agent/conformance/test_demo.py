@@ -1,0 +1,96 @@
+"""Micro-Manager's demo hardware has no errors, and is left as it was found."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+
+def conformance(*words: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", "from agent.cli import main; main()", "conformance", *words]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120)
+
+
+def test_demo_hardware_has_no_errors(demo):
+    assert [item for item in demo.findings if item.severity == "error"] == []
+
+
+def test_reads_are_timed(demo):
+    assert len(demo.reads) > 100
+    assert all(read.status == "ok" and read.median_ms is not None for read in demo.reads)
+
+
+def test_standard_properties_are_found(demo):
+    camera = next(offer for offer in demo.offers if offer.device == "Camera")
+    assert camera.offered["exposure"] == "Exposure"
+    assert camera.offered["temperature"] == "CCDTemperature"
+    assert camera.lacking == ("actual exposure",)
+
+
+def test_every_property_that_was_set_is_put_back(demo):
+    last = {(trial.facts.device, trial.facts.name): trial for trial in demo.trials}
+    assert {("Camera", "Binning"), ("Dichroic", "Label")} <= last.keys()
+    assert all(trial.is_restore and trial.status == "ok" for trial in last.values())
+
+
+def test_stages_move_a_little_and_back(demo):
+    moves = {move.device: move for move in demo.moves}
+    assert moves.keys() == {"Z", "XY"}
+    assert all(move.is_back and move.notified_ms is not None for move in moves.values())
+    assert all(abs(move.moved_um - 2.0) < 0.1 for move in moves.values())
+
+
+@pytest.mark.parametrize(
+    ("device", "why"),
+    [
+        ("Objective", "may move: allow it with --move"),
+        ("White Light Shutter", "may give light: allow it with --light"),
+    ],
+)
+def test_what_may_do_harm_is_left_alone(demo, device, why):
+    assert why in {item.why for item in demo.left_alone if item.device == device}
+    assert not [trial for trial in demo.trials if trial.facts.device == device]
+
+
+def test_no_preset_turns_the_objectives(demo):
+    assert {trial.group for trial in demo.presets} == {"Camera", "LightPath"}
+
+
+def test_standards_say_what_is_missing_and_who_knows(demo):
+    tiers = {item.tier: item for item in demo.coverage if item.standard == "4DN-BINA-OME"}
+    assert 0 < tiers[1].n_present < tiers[1].n_required
+    assert {gap.who for gap in demo.gaps} <= {"agent", "device", "facility", "operator", "vendor", "qc"}
+    assert any(gap.name == "Objective.LensNA" and gap.who == "facility" for gap in demo.gaps)
+    assert any(item.name.startswith("Objective.Magnification") for item in demo.filled)
+
+
+def test_command_writes_its_files_and_ends_with_0(tmp_path: Path):
+    pytest.importorskip("mm_test_adapters", reason="needs Micro-Manager's demo adapters")
+    junit_file = tmp_path / "ci" / "junit.xml"
+    done = conformance(
+        "--cfg", "demo", "--json", "--notification-ms", "5", "--out", str(tmp_path / "out"), "--junit", str(junit_file)
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["configuration"] == "demo"
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {
+        "conformance.html",
+        "conformance.json",
+        "junit.xml",
+    }
+    assert junit_file.is_file()
+
+
+def test_command_ends_with_1_when_it_could_not_run(tmp_path: Path):
+    done = conformance("--cfg", str(tmp_path / "nowhere.cfg"))
+    assert done.returncode == 1
+    assert "nowhere.cfg was not found" in " ".join(done.stderr.split())
+
+
+def test_command_without_hardware_says_what_to_give():
+    done = conformance()
+    assert done.returncode == 1
+    assert "--cfg" in done.stderr
