@@ -33,7 +33,7 @@ class Run:
     def headlines(self) -> tuple[QcMetric, ...]:
         """The few figures to show in short: those that were measured, worst first."""
         measured = [metric for metric in self.result.metrics if metric.measured is not None]
-        return tuple(sorted(measured, key=lambda metric: _WORST_FIRST[metric.status])[:N_HEADLINES])
+        return tuple(worst_first(measured)[:N_HEADLINES])
 
     @property
     def n_by_status(self) -> dict[QcStatus, int]:
@@ -53,6 +53,11 @@ class Series:
     def newest(self) -> Run:
         """The run that says how things stand."""
         return self.runs[0]
+
+
+def worst_first(metrics: Iterable[QcMetric]) -> list[QcMetric]:
+    """Return figures by status, those that nobody judged last, otherwise in their order."""
+    return sorted(metrics, key=lambda metric: _WORST_FIRST[metric.status])
 
 
 def run_of(reads: Reads, row: RecordRow | None) -> Run | None:

@@ -12,6 +12,8 @@ from server.web.render import render
 from server.web.trends import HEIGHT, MOST_POINTS, WIDTH, trends_of
 
 MOST_SHOWN = 50
+N_OPEN = 6
+"""Trends shown at once; the others are folded away."""
 
 router = APIRouter(include_in_schema=False)
 
@@ -41,7 +43,7 @@ def quality(
         chosen=chosen,
         trends=trends_of(chosen) if chosen else [],
         runs=runs[:MOST_SHOWN],
-        plot={"width": WIDTH, "height": HEIGHT, "n_most": MOST_POINTS},
+        plot={"width": WIDTH, "height": HEIGHT, "n_most": MOST_POINTS, "n_open": N_OPEN},
     )
 
 

@@ -30,6 +30,7 @@ _TEMPLATES.filters.update(
     axes=words.axes,
     measured=words.measured,
     figure_name=words.figure_name,
+    light_path=words.light_path,
 )
 
 

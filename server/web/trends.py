@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from agent.records import QcMetric, Quantity
-from server.quality import Run, Series
+from server.quality import Run, Series, worst_first
 
 WIDTH, HEIGHT = 480.0, 130.0
 MOST_POINTS = 60
@@ -48,8 +48,9 @@ class Trend:
 
 
 def trends_of(series: Series) -> list[Trend]:
-    """Return a trend for every figure that the newest run measured as a number, in its order."""
-    found = (_trend(metric, series.runs[:MOST_POINTS]) for metric in series.newest.result.metrics)
+    """Return a trend for every figure that the newest run measured as a number, worst first."""
+    metrics = worst_first(series.newest.result.metrics)
+    found = (_trend(metric, series.runs[:MOST_POINTS]) for metric in metrics)
     return [trend for trend in found if trend is not None]
 
 

@@ -127,16 +127,34 @@ def measured(value: Any, uncertainty: Any = None) -> str:
     return f"{value + 0.0:.{n_decimals}f} ± {uncertainty:.{n_decimals}f}"
 
 
-def figure_name(name: str, ucum: str | None) -> str:
+def figure_name(name: str, ucum: str | None = None) -> str:
     """Return the name of a figure as words; a unit at its end is left to stand beside the value.
 
     >>> figure_name("fwhm_x_um", "um"), figure_name("shift_nm[GFP, Cy5]", "nm"), figure_name("n_beads", "1")
     ('fwhm x', 'shift [GFP, Cy5]', 'n beads')
+    >>> figure_name("fwhm_z_um")
+    'fwhm z µm'
     """
     stem, bracket, inside = name.partition("[")
+    if ucum is None:
+        start, _, end = stem.rpartition("_")
+        stem = f"{start}_{_UNITS[end]}" if start and end in _UNITS else stem
     suffix = _SUFFIXES.get(ucum or "", (ucum or "").lower())
     stem = stem.removesuffix(f"_{suffix}") if suffix else stem
     return words(stem) + (f" [{inside}" if bracket else "")
 
 
 _SUFFIXES = {"1": "", "%": "percent", "Cel": "c"}
+
+
+_PATH = ("objective", "camera", "channel")
+
+
+def light_path(parts: dict[str, str]) -> str:
+    """Return a light path in one line, the objective first; what is no part of every path says what it is.
+
+    >>> light_path({"camera": "Prime", "stage": "XY", "objective": "60x"})
+    '60x · Prime · stage XY'
+    """
+    known = [parts[part] for part in _PATH if part in parts]
+    return " · ".join(known + [f"{words(part)} {name}" for part, name in parts.items() if part not in _PATH])

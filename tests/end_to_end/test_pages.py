@@ -108,7 +108,7 @@ def _seed(data: Path, client: httpx.Client) -> dict[str, str]:
         lines += runs
         lines += [b"not json", b'{"record_id":"x","kind":"weather","schema_version":"1.0"}']
         sender.send(lines).raise_for_status()
-    return {"acquisition_id": acquisition_id, "record_id": record_id, "run_id": str(runs[-2].record_id)}
+    return {"acquisition_id": acquisition_id, "record_id": record_id, "run_id": str(runs[-1].record_id)}
 
 
 def _quality(tools: ModuleType, scope: Any, acquisition_id: str) -> list[Any]:
@@ -119,12 +119,29 @@ def _quality(tools: ModuleType, scope: Any, acquisition_id: str) -> list[Any]:
         scope.elapsed_s = now - day * 86_400
         fwhm_um = 0.215 + 0.0016 * (14 - day) ** 1.5 + 0.006 * (day % 3)
         status = QcStatus.PASS if fwhm_um < 0.25 else QcStatus.WARN if fwhm_um < 0.282 else QcStatus.FAIL
-        runs.append(scope.qc(fwhm_um, status))
-    scope.elapsed_s = now - 3600
-    runs.append(scope.qc(0.31, QcStatus.FAIL, acquisition_id=UUID(acquisition_id)))
+        runs.append(_with_more_figures(scope.qc(fwhm_um, status)))
+    scope.elapsed_s = now - 7200
     runs.append(scope.qc(objective=NASTY, status=QcStatus.UNKNOWN, metrics=()))
+    scope.elapsed_s = now - 3600
+    runs.append(_with_more_figures(scope.qc(0.31, QcStatus.FAIL, acquisition_id=UUID(acquisition_id))))
     scope.elapsed_s = now
     return runs
+
+
+def _with_more_figures(run: Any) -> Any:
+    """Return a run with as many figures as a real one has, most of them judged by nobody."""
+    judged = run.metrics[0].model_copy(update={"metric": "fwhm_y_um", "status": QcStatus.PASS})
+    plain = {"expected": None, "baseline": None, "upper_limit": None, "rule": "", "status": QcStatus.UNKNOWN}
+    names = (
+        "fwhm_x_spread_um",
+        "fwhm_y_spread_um",
+        "offset_um[GFP]",
+        "background_um",
+        "noise_um",
+        "length_um",
+    )
+    others = (judged.model_copy(update={"metric": name, **plain}) for name in names)
+    return run.model_copy(update={"metrics": (*run.metrics, judged, *others)})
 
 
 @pytest.fixture(scope="module", params=["light", "dark"])

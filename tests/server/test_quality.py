@@ -48,9 +48,9 @@ def text_of(running, path: str) -> str:
 def test_instrument_page_shows_the_latest_run_of_each_light_path(running, runs):
     text = text_of(running, "/instruments/scope-1")
 
-    assert "psf 2026-05-04 14:00:00 UTC 3 runs, trend" in text
-    assert "■ fail fwhm x ■ fail 0.3100 ± 0.0040 µm 0.188 µm 0.224 µm at most 0.282" in text
-    assert f"objective {DRY}" in text
+    assert "psf ■ fail Plan Apo 60x Oil · Camera · GFP 2026-05-04 14:00:00 UTC · 3 runs fwhm x" in text
+    assert "fwhm x ■ fail 0.3100 ± 0.0040 µm 0.188 µm 0.224 µm at most 0.282" in text
+    assert f"{DRY} · Camera · GFP" in text
     assert "0.2210 ± 0.0040" not in text
 
 
@@ -62,9 +62,7 @@ def test_instrument_without_runs_says_so(running, sender):
 def test_quality_page_draws_the_values_that_its_table_holds(running, runs):
     with running.browser() as browser:
         overview = browser.get("/instruments/scope-1/qc").text
-        (key,) = {
-            key for key in re.findall(r"\?series=(\w+)", overview) if f"?series={key}" in overview
-        } & set(re.findall(r'\?series=(\w+)">3 runs', overview))
+        (key,) = re.findall(r'\?series=(\w+)#trends">3 runs', overview)
         page = browser.get(f"/instruments/scope-1/qc?series={key}").text
     (line,) = re.findall(r'<polyline points="([^"]+)"', page)
     points = [tuple(map(float, pair.split(","))) for pair in line.split()]
@@ -99,7 +97,7 @@ def test_run_page_tells_the_verdict_first_and_everything_it_rests_on(running, ru
         "not measured – – – needs 10 beads",
         "Correction collar off Turn the collar and measure again. Source: Faklaris et al. 2022",
         "Rejected: too close 5",
-        "fit radius um 1.5",
+        "fit radius µm 1.5",
         "beads_60x.ome.tiff " + "b5" * 32,
         "psf, version 1.0",
     ):
@@ -175,6 +173,20 @@ def test_api_pages_through_all_runs(running, runs):
     assert running.get("/v1/instruments/none/qc").status_code == 404
 
 
+def test_figures_beyond_a_few_are_folded_away_the_worst_are_not(running, sender, scope):
+    run = scope.qc()
+    some = run.metrics[0]
+    metrics = [some.model_copy(update={"metric": f"figure_{i}_um"}) for i in range(8)]
+    metrics.append(some.model_copy(update={"metric": "worst_um", "status": QcStatus.FAIL}))
+    sender.send([run.model_copy(update={"metrics": tuple(metrics)})])
+
+    text = text_of(running, "/instruments/scope-1/qc#trends")
+
+    shown = text[text.index("Trends: psf") :]
+    assert shown.index("worst ■ fail") < shown.index("figure 0 ● pass") < shown.index("More figures 3")
+    assert shown.index("figure 4") < shown.index("More figures 3") < shown.index("figure 5")
+
+
 def test_only_the_last_runs_are_read(running, sender, scope, tools):
     lines = [scope.qc(0.2, objective=DRY)]
     for _ in range(MOST_RUNS):
@@ -184,6 +196,6 @@ def test_only_the_last_runs_are_read(running, sender, scope, tools):
 
     text = text_of(running, "/instruments/scope-1/qc")
 
-    assert f"{MOST_RUNS} runs, trend" in text
+    assert f"{MOST_RUNS} runs" in text
     assert DRY not in text
     assert "(the last 60 runs)" in text

@@ -317,7 +317,9 @@ def test_records_can_be_followed_by_position(store, tools, sender, scope):
     assert recent[0].record_id == str(beats[2].record_id)
     place = recent[0].position
     before = ask(store, lambda r: r.recent(sender.instrument_id, "heartbeat", before=place))
-    assert [row.position for row in before] == [row.position for row in reversed(seen) if row.position < place]
+    assert [row.position for row in before] == [
+        row.position for row in reversed(seen) if row.position < place
+    ]
 
 
 def test_agent_is_heard_with_every_batch_even_a_replay(store, sender, scope):
