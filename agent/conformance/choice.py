@@ -13,9 +13,9 @@ MOVE_UM = 2.0
 """A stage is moved this far and back."""
 
 _MOVING_TYPES = ("StageDevice", "XYStageDevice", "AutoFocusDevice")
-_OBJECTIVES = re.compile(r"obj|nosepiece|turret|revolver", re.IGNORECASE)
+_OBJECTIVES = re.compile(r"obj|nosepiece|revolver|^(?!.*(filter|cube|dichro)).*turret", re.IGNORECASE)
 _MAGNIFICATION = re.compile(r"\b\d{1,3} ?[x×]|\d[x×]\b", re.IGNORECASE)
-_FOCUS = re.compile(r"focus|piezo|\bz.?(drive|stage)|position", re.IGNORECASE)
+_FOCUS = re.compile(r"focus|piezo|\bz.?(drive|stage)|\bposition|\bPFS\b", re.IGNORECASE)
 _HARMFUL = re.compile(
     r"crash|reset|reboot|restart|shutdown|\bformat\b|erase|delete|save|store|firmware|home|calibrat|initiali[sz]e|cooler|\bfan",
     re.IGNORECASE,

@@ -20,6 +20,7 @@ from agent.errors import HardwareError
 
 _STAGES = ("StageDevice", "XYStageDevice")
 _DESCRIBE_FACTOR = 10
+_UNUSABLE = ("hung", "crashed")
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,13 +126,18 @@ def _try_property(bench: Bench, seen: Seen, read: Read, pace: Pace) -> None:
             LeftAlone(read.facts.device, read.facts.name, "its present value could not be put back")
         )
         return
-    for value in values_to_try(read.facts, before):
-        trial = _try(bench, Trial(read.facts, before, value, ""), pace, pace.notification_ms)
-        seen.trials.append(trial)
-        if trial.status in ("hung", "crashed"):
-            return
-    restore = Trial(read.facts, before, before, "", is_restore=True)
-    seen.trials.append(_try(bench, restore, pace, 0.0))
+    is_usable = True
+    try:
+        for value in values_to_try(read.facts, before):
+            trial = _try(bench, Trial(read.facts, before, value, ""), pace, pace.notification_ms)
+            seen.trials.append(trial)
+            is_usable = trial.status not in _UNUSABLE
+            if not is_usable:
+                break
+    finally:  # Ctrl-C, too, leaves things as they were
+        if is_usable:
+            restore = Trial(read.facts, before, before, "", is_restore=True)
+            seen.trials.append(_try(bench, restore, pace, 0.0))
 
 
 def _try(bench: Bench, trial: Trial, pace: Pace, wait_ms: float) -> Trial:
@@ -190,30 +196,46 @@ def _why_preset_left_alone(
 
 
 def _try_moves(bench: Bench, seen: Seen, pace: Pace) -> None:
+    """Move every stage a little and back; the other way where it refuses, for it may be at its end."""
     for device in seen.description["devices"]:
         if device["device_type"] in _STAGES and not is_objective_turret(device):
-            answer = bench.ask(
-                "try_move",
-                pace.set_deadline_s,
-                device=device["label"],
-                distance_um=MOVE_UM,
-                wait_ms=pace.notification_ms,
-            )
-            result = answer.result or {}
-            seen.moves.append(
-                MoveTrial(device["label"], MOVE_UM, answer.status, error=answer.error, **result)
-            )
+            move = _move(bench, device["label"], MOVE_UM, pace)
+            if move.status == "failed":
+                move = _move(bench, device["label"], -MOVE_UM, pace)
+            seen.moves.append(move)
+
+
+def _move(bench: Bench, label: str, distance_um: float, pace: Pace) -> MoveTrial:
+    answer = bench.ask(
+        "try_move",
+        pace.set_deadline_s,
+        device=label,
+        distance_um=distance_um,
+        wait_ms=pace.notification_ms,
+    )
+    return MoveTrial(label, distance_um, answer.status, error=answer.error, **(answer.result or {}))
 
 
 def _put_back(bench: Bench, seen: Seen, may: Permission, pace: Pace) -> None:
-    """Set back what differs from the beginning: setting one property may have changed another."""
+    """Set back what differs from the beginning: setting one property may have changed another, twice over."""
     devices = {device["label"]: device for device in seen.description["devices"]}
-    for read in [item for item in seen.reads if item.status == "ok"]:
-        facts = read.facts
-        is_ours = not why_device_left_alone(devices[facts.device], may) and not facts.is_pre_init
-        if facts.is_read_only or not is_ours or (facts.device, facts.name) in seen.untouchable:
-            continue
-        now = _read(bench, facts, pace)
-        if now.status == "ok" and now.raw != read.raw:
-            restore = Trial(facts, str(read.raw), str(read.raw), "", is_restore=True)
+    settable = [
+        read
+        for read in seen.reads
+        if read.status == "ok"
+        and not (read.facts.is_read_only or read.facts.is_pre_init)
+        and not why_device_left_alone(devices[read.facts.device], may)
+        and (read.facts.device, read.facts.name) not in seen.untouchable
+    ]
+    for _ in range(2):
+        for read in _moved(bench, settable, pace):
+            restore = Trial(read.facts, str(read.raw), str(read.raw), "", is_restore=True)
             seen.trials.append(_try(bench, restore, pace, 0.0))
+
+
+def _moved(bench: Bench, reads: list[Read], pace: Pace) -> Iterable[Read]:
+    """Give the reads whose property reads otherwise now."""
+    for read in reads:
+        now = _read(bench, read.facts, pace)
+        if now.status == "ok" and now.raw != read.raw:
+            yield read

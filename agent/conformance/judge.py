@@ -85,7 +85,8 @@ def _of_trial(trial: Trial) -> Iterable[Finding]:
         allowed = "its former value" if trial.is_restore else "a value that it says it allows"
         yield _error(check, facts, f"refuses {trial.value!r}, {allowed}: {trial.error}")
     elif trial.status != "ok":
-        yield _error(check, facts, f"setting {trial.value!r} {_ENDED[trial.status]}: {trial.error}")
+        text = f"setting {trial.value!r} {_ENDED[trial.status]}: {trial.error}; {trial.before!r} was not put back"
+        yield _error(check, facts, text)
     elif not _is_same(facts, trial.value, str(trial.read_back)):
         yield _error(check, facts, f"set to {trial.value!r}, reads back {trial.read_back!r}")
 
