@@ -173,6 +173,21 @@ def history(
     _console().print(history_table(runs, _baseline_ids(kept, runs)))
 
 
+@app.command()
+def report(
+    run_id: Annotated[str, typer.Argument(metavar="RUN", help="Beginning of the run's id; see 'qc history'.")],
+    out: Annotated[
+        Path, typer.Option("--out", help="A file ending in .html or .pdf, or a folder, which gets both.")
+    ] = Path(),
+    config: Config = None,
+    data: Data = None,
+) -> None:
+    """Write the report of a run that was kept: verdict, figures, trends, where it all came from."""
+    from agent.quality.report import report_command
+
+    report_command(run_id, out, data, config)
+
+
 @baseline_app.command("set")
 def set_baseline(
     run_id: Annotated[str, typer.Argument(metavar="RUN", help="Beginning of the run's id.")],

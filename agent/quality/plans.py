@@ -24,6 +24,9 @@ ONE_SIDED = ("pixel_size",)
 """Routines whose places are all to be reached from the same side, so that backlash does not enter."""
 APPROACH_UM = 20.0
 """How far beyond, towards smaller x and y, the stage goes before each such place; well above any backlash."""
+ONE_BY_ONE_S = 0.001
+"""An interval that is over before it counts: without one, frames come in a burst, which overflows the core's buffer when
+they are many or large."""
 BY_HAND = ("power_linearity", "power_stability", "sample_power", "autofocus", "axial_steps", "line_pairs")
 
 
@@ -104,7 +107,7 @@ def plan_of(routine: Routine, protocol: Protocol, channels: tuple[str, ...], sce
         facts["every_nth_counts"] = (2, "plan")
     if "stage_positions" in protocol.sequence:
         facts["stage_yx_um"] = (_places_yx_um(main), "plan")
-    if interval := (main.get("time_plan") or {}).get("interval"):
+    if (interval := (main.get("time_plan") or {}).get("interval", 0.0)) > ONE_BY_ONE_S:
         facts["interval_s"] = (interval, "plan")
     if routine.name in LEVELS:
         exposures = [channel["exposure"] for channel in main["channels"]]
@@ -133,6 +136,8 @@ def _bound(sequence: Mapping[str, Any], channels: tuple[str, ...], scene: Scene)
         {"group": scene.channel_group, "config": name, "exposure": channel["exposure"]}
         for name, channel in zip(each, asked, strict=True)
     ]
+    if "time_plan" in bound and not bound["time_plan"]["interval"]:
+        bound["time_plan"] = {**bound["time_plan"], "interval": ONE_BY_ONE_S}
     moves = sequence.get("stage_positions") or [{}]
     bound["stage_positions"] = [_at(scene.position, move, f"p{k:03d}") for k, move in enumerate(moves)]
     return bound
@@ -161,6 +166,6 @@ def _dark_beside(sequence: Mapping[str, Any], most: int) -> Shot:
         "axis_order": "tpcz",
         "channels": list(sequence["channels"][:1]),
         "stage_positions": list(sequence["stage_positions"][:1]),
-        "time_plan": {"interval": 0.0, "loops": min(loops, most)},
+        "time_plan": {"interval": ONE_BY_ONE_S, "loops": min(loops, most)},
     }
     return Shot(DARK, dark, is_dark=True)
