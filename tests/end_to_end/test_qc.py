@@ -21,7 +21,9 @@ from agent.local import Local
 from agent.quality.acquire import RESTORE_FILE
 from agent.quality.assess import routine_named
 from agent.quality.history import History
+from agent.quality.restore import RestorePlan
 from agent.quality.run import Outcome, Request, Watcher, own_hardware, run_routine
+from agent.quality.scene import Scene
 from agent.records import AcquisitionFinished, decode
 from agent.settings import AgentSettings
 from drivers.simulated import CONFIGURATION, FAULTS, SimulatedMicroscope, Truth
@@ -288,6 +290,23 @@ def test_run_that_is_broken_off_puts_everything_back(run, microscope, settings):
     assert still(hardware.call("read_all", CALL_S)) == before
     assert ["Objective", "Label", "60x/1.40 oil"] in plans[0]["properties"]
     assert not (settings.data_path / "qc" / RESTORE_FILE).exists()
+
+
+def test_what_a_killed_run_left_is_put_back_by_the_next(microscope, settings):
+    hardware, local = microscope
+    before = still(hardware.call("read_all", CALL_S))
+    plan = settings.data_path / "qc" / RESTORE_FILE
+    RestorePlan.of(Scene.of(hardware.call("read_all", CALL_S))).write(plan)
+    hardware.call("set_preset", CALL_S, group="Channel", preset="Cy5")
+    hardware.call("set_property", CALL_S, device="Objective", property="Label", value="10x/0.30")
+    hardware.call("acquire", CALL_S, sequence={"stage_positions": [{"x": 500, "y": -300, "z": 4}]})
+    said: list[str] = []
+    request = Request(routine_named("illumination"), slide="uniform")
+    outcome = run_routine(hardware, local, request, Watcher(say=said.append))
+    assert "cut off" in said[0]
+    assert outcome.result.light_path == {"objective": "60x/1.40 oil", "camera": "Camera", "channel": "FITC"}
+    assert still(hardware.call("read_all", CALL_S)) == before
+    assert not plan.exists()
 
 
 def test_hardware_that_a_daemon_holds_is_left_alone(microscope, settings):
