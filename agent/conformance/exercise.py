@@ -228,14 +228,19 @@ def _put_back(bench: Bench, seen: Seen, may: Permission, pace: Pace) -> None:
         and (read.facts.device, read.facts.name) not in seen.untouchable
     ]
     for _ in range(2):
-        for read in _moved(bench, settable, pace):
+        for read, _now in _moved(bench, settable, pace):
             restore = Trial(read.facts, str(read.raw), str(read.raw), "", is_restore=True)
             seen.trials.append(_try(bench, restore, pace, 0.0))
+    tried = {(trial.facts.device, trial.facts.name) for trial in seen.trials}
+    ours = [read for read in settable if (read.facts.device, read.facts.name) in tried]
+    for read, now in _moved(bench, ours, pace):  # the judge tells what did not come back
+        before = str(read.raw)
+        seen.trials.append(Trial(read.facts, before, before, "ok", read_back=now.raw, is_restore=True))
 
 
-def _moved(bench: Bench, reads: list[Read], pace: Pace) -> Iterable[Read]:
-    """Give the reads whose property reads otherwise now."""
+def _moved(bench: Bench, reads: list[Read], pace: Pace) -> Iterable[tuple[Read, Read]]:
+    """Give the first and the present reading of each property that reads otherwise now."""
     for read in reads:
         now = _read(bench, read.facts, pace)
         if now.status == "ok" and now.raw != read.raw:
-            yield read
+            yield read, now

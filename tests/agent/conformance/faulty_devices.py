@@ -121,3 +121,43 @@ class OnceOnly(Crashing):
         if marker.exists():
             raise RuntimeError("switch it off and on again")
         marker.touch()
+
+
+class Coupled(GenericDevice):
+    """Device whose properties change each other"""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._left, self._right, self._depth, self._mode = 1, 1, 16, "Slow"
+
+    @pymm_property(name="Left", allowed_values=(1, 2))
+    def left(self) -> int:
+        return self._left
+
+    @left.setter
+    def set_left(self, value: int) -> None:
+        self._left, self._right = int(value), 3 - int(value)
+
+    @pymm_property(name="Right", allowed_values=(1, 2))
+    def right(self) -> int:
+        return self._right
+
+    @right.setter
+    def set_right(self, value: int) -> None:
+        self._left, self._right = 3 - int(value), int(value)
+
+    @pymm_property(name="Depth", allowed_values=(12, 16))
+    def depth(self) -> int:
+        return self._depth
+
+    @depth.setter
+    def set_depth(self, value: int) -> None:
+        self._depth = int(value)
+
+    @pymm_property(name="Mode", allowed_values=("Slow", "Fast"))
+    def mode(self) -> str:
+        return self._mode
+
+    @mode.setter
+    def set_mode(self, value: str) -> None:
+        self._mode, self._depth = value, 12

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -94,3 +95,23 @@ def test_command_without_hardware_says_what_to_give():
     done = conformance()
     assert done.returncode == 1
     assert "--cfg" in done.stderr
+
+
+def test_command_ends_with_3_when_errors_are_found(tmp_path: Path, monkeypatch):
+    pytest.importorskip("mm_test_adapters", reason="needs Micro-Manager's demo adapters")
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent), prepend=os.pathsep)
+    cfg = tmp_path / "coupled.cfg"
+    cfg.write_text(
+        "Property,Core,Initialize,0\n#py pyDevice,Pair,faulty_devices,Coupled\nProperty,Core,Initialize,1\n"
+    )
+    done = conformance("--cfg", str(cfg), "--notification-ms", "5")
+    assert done.returncode == 3, done.stderr
+    assert "reads back" in " ".join(done.stdout.split())
+
+
+def test_profile_fills_the_standards(tmp_path: Path):
+    pytest.importorskip("mm_test_adapters", reason="needs Micro-Manager's demo adapters")
+    profile = Path(__file__).parents[3] / "config" / "instrument.toml"
+    done = conformance("--cfg", "demo", "--profile", str(profile), "--notification-ms", "5", "--json")
+    tiers = {item["tier"]: item for item in json.loads(done.stdout)["coverage"]}
+    assert tiers[1]["n_present"] > 0.9 * tiers[1]["n_required"]
