@@ -45,7 +45,7 @@ LIGHT_PATH = {"objective": "Plan Apo 60x Oil", "camera": "Prime 95B", "channel":
 INSTRUMENT = InstrumentSettings(
     id="sd-2", name="Spinning disk 2", site="Basel, Biozentrum", manufacturer="Nikon", model="Ti2-E"
 )
-NASTY = "<script>document.title='owned'</script>\"'><img src=https://evil.example/x onerror=alert(1)> {{7*7}} $\\frac{ \x00\x1b 显微镜 🔬"
+NASTY = "<script>document.title='owned'</script>\"'><img src=https://evil.example/x onerror=alert(1)> {{7*7}} $\\frac{$ \x00\x1b 显微镜 🔬"
 XHTML = "{http://www.w3.org/1999/xhtml}"
 
 
@@ -314,6 +314,7 @@ def test_chart_marks_lie_where_their_values_are(result: QcResult) -> None:
         expected = drawn.marks[-1].y + per_um * (point.value - trend.points[-1].value)
         assert mark.y == pytest.approx(expected, abs=0.2)
         assert drawn.left < mark.x < drawn.right and 0 < mark.y < drawn.bottom
+    assert drawn.marks[0].y < drawn.marks[-1].y  # the larger value lies higher
     xs = [mark.x for mark in drawn.marks]
     assert xs[1] - xs[0] == pytest.approx(xs[3] - xs[2], abs=0.2)  # even in time
     labels = [level.label_y for level in drawn.levels]
