@@ -10,6 +10,10 @@ from qc_routines.errors import InputError
 COUNTS = ("uint8", "uint16", "uint32")
 GREY_LEVELS = ("float32", "float64")
 COLOUR_PLANES = (3, 4)
+CLIPPED_AT_ADU = frozenset(2**bits - 1 for bits in (8, 9, 10, 11, 12, 13, 14, 15))
+"""Full scale of cameras that deliver fewer bits than their counts have."""
+LEAST_CLIPPED_PIXELS = 16
+"""One bright pixel may be at such a count by chance."""
 
 
 def checked_counts(array: NDArray[np.generic], axes: str, name: str = "array") -> NDArray[np.generic]:
@@ -56,7 +60,23 @@ def _check_axes(array: NDArray[np.generic], axes: str, name: str) -> None:
 
 
 def full_scale_adu(array: NDArray[np.generic], stated_adu: float | None) -> float:
-    """Return the largest count possible, ADU: as stated, else of the integer type; infinity when nobody knows."""
+    """Return the largest count possible, ADU: as stated, else where the counts are clipped, else of the integer type.
+
+    A 12-bit camera delivers uint16 and stops at 4095. So a largest count of 2^bits - 1 that many pixels share is taken
+    for full scale. Grey levels have none: infinity.
+
+    Examples
+    --------
+    >>> full_scale_adu(np.full((8, 8), 4095, np.uint16), None)
+    4095.0
+    >>> full_scale_adu(np.arange(64, dtype=np.uint16).reshape(8, 8), None)
+    65535.0
+    """
     if stated_adu is not None:
         return float(stated_adu)
-    return float(np.iinfo(array.dtype).max) if array.dtype.name in COUNTS else np.inf
+    if array.dtype.name not in COUNTS:
+        return np.inf
+    largest = int(array.max())
+    if largest in CLIPPED_AT_ADU and np.count_nonzero(array == largest) >= LEAST_CLIPPED_PIXELS:
+        return float(largest)
+    return float(np.iinfo(array.dtype).max)

@@ -253,3 +253,12 @@ def test_smoothing_agrees_with_scipy() -> None:
     kernel = np.outer([1, 2, 1], [1, 2, 1]) / 16
     smooth = ndimage.convolve(tiles, kernel)[1:-1, 1:-1]
     np.testing.assert_allclose(relative[1:-1, 1:-1] / relative[5, 5], smooth / smooth[4, 4], rtol=1e-5)
+
+
+@pytest.mark.parametrize("bits", [8, 10, 11, 12, 14])
+def test_field_that_a_camera_of_fewer_bits_clips_is_not_called_even(bits: int) -> None:
+    full_adu = 2**bits - 1
+    image = np.full((160, 224), full_adu, np.uint16)
+    dark = np.random.default_rng(3).integers(0, 5, image.shape).astype(np.uint16)
+    with pytest.raises(InputError, match="saturated"):
+        measure_illumination(image, dark=dark)
