@@ -17,7 +17,7 @@ EXIT_ERRORS_FOUND = 3
 EXITS = "Exit codes: 0 nothing wrong; 3 errors were found; 1 it could not run; 2 wrong use."
 
 Config = Annotated[
-    Path | None, typer.Option("--config", help="Settings file (TOML); its [hardware] is loaded.")
+    Path | None, typer.Option("--config", help="Settings file (TOML); its section hardware is loaded.")
 ]
 Cfg = Annotated[
     str | None,

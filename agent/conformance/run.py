@@ -42,7 +42,7 @@ def run_conformance(
         No hardware is configured, or it does not load.
     """
     if not settings.hardware.config_file:
-        raise HardwareError("No hardware is configured. Give --cfg FILE.cfg, or set [hardware] config_file.")
+        raise HardwareError("No hardware is configured. Give --cfg FILE.cfg, or set hardware.config_file.")
     started_at, begun = datetime.now(UTC), time.monotonic()
     with bench(settings) as opened:
         seen = exercise(opened, may or Permission(), pace or Pace())
