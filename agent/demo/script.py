@@ -32,6 +32,7 @@ SENSOR = "512x512"
 BEFORE_DEVICES_START = "Property,Core,Initialize,1"
 QC_ROUTINE = "illumination"
 QC_SLIDE = "uniform"
+QC_EXPOSURE_MS = 4.0  # at 30 % light, 12 bit: about 60 % of full scale
 _ACQUIRE_S = 600.0
 _LOOK_S = 0.1
 
@@ -47,7 +48,7 @@ def write_configuration(path: Path) -> Path:
 
 def qc_request() -> Request:
     """Return the QC run of the demo."""
-    return Request(routine_named(QC_ROUTINE), slide=QC_SLIDE)
+    return Request(routine_named(QC_ROUTINE), {"exposure_ms": QC_EXPOSURE_MS}, slide=QC_SLIDE)
 
 
 def acquire(supervisor: Supervisor, output: Path, on_frames: Callable[[int], None]) -> None:

@@ -133,7 +133,9 @@ def _one_each(given: Given, name: str, role: str = MAIN) -> list[float]:
     """Return a fact that is stated once for each file."""
     stated = np.atleast_1d(np.asarray(given.facts.need(name), float)).tolist()
     if len(stated) != len(given.all(role)):
-        raise StackError(f"{name} holds {len(stated)} numbers for {len(given.all(role))} files: give one for each.")
+        raise StackError(
+            f"{name} holds {len(stated)} numbers for {len(given.all(role))} files: give one for each."
+        )
     return list(stated)
 
 

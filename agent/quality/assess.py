@@ -52,7 +52,9 @@ def limits(own: Path | None = None) -> tuple[Tolerance, ...]:
     places = (package / TOLERANCES, package.parent / "config" / TOLERANCES)
     found = next((place for place in places if place.is_file()), None)
     if found is None:
-        raise SettingsError(f"The limits {TOLERANCES} are missing from this installation; install Scopestamp anew.")
+        raise SettingsError(
+            f"The limits {TOLERANCES} are missing from this installation; install Scopestamp anew."
+        )
     try:
         return read_tolerances(found, *([own] if own else []))
     except (InputError, OSError) as error:
@@ -107,7 +109,9 @@ def _known_extra(routine: Routine, extra: Mapping[str, Any]) -> dict[str, Any]:
 def _with_sources(measurement: Measurement, given: Given) -> Measurement:
     """Return the measurement with all facts, and where they came from, in its parameters and remarks."""
     facts = given.facts
-    stated = {name: value for name, value in facts.used.items() if isinstance(value, str | int | float | bool)}
+    stated = {
+        name: value for name, value in facts.used.items() if isinstance(value, str | int | float | bool)
+    }
     sources = {f"{name}_from": source for name, source in facts.sources.items()}
     return replace(
         measurement,

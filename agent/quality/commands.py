@@ -29,12 +29,16 @@ AsJson = Annotated[bool, typer.Option("--json", help="The result as the record t
 Every = Annotated[bool, typer.Option("--all", help="Show the figures without a limit, too.")]
 Na = Annotated[float | None, typer.Option("--na", help="Numerical aperture of the objective.")]
 Immersion = Annotated[str, typer.Option("--immersion", help="air, water, oil … or a refractive index.")]
-Emission = Annotated[str, typer.Option("--emission-nm", help="Emission wavelength; one for each channel: 460,520.")]
+Emission = Annotated[
+    str, typer.Option("--emission-nm", help="Emission wavelength; one for each channel: 460,520.")
+]
 Excitation = Annotated[str, typer.Option("--excitation-nm", help="Excitation wavelength, likewise.")]
 Voxel = Annotated[str, typer.Option("--voxel-um", help="Voxel size Z,Y,X or Y,X, um.")]
 Bead = Annotated[float | None, typer.Option("--bead-um", help="Diameter of the beads, um.")]
 ModeName = Annotated[str, typer.Option("--mode", help="widefield, confocal, spinning disk or multiphoton.")]
-Further = Annotated[list[str] | None, typer.Option("--set", help="NAME=VALUE: anything else; may be repeated.")]
+Further = Annotated[
+    list[str] | None, typer.Option("--set", help="NAME=VALUE: anything else; may be repeated.")
+]
 Limits = Annotated[Path | None, typer.Option("--limits", help="Limits of this instrument (TOML).")]
 
 
@@ -46,7 +50,9 @@ def list_routines() -> None:
 
     console = _console()
     console.print(catalogue_table((routine, _example_protocol(routine)) for routine in ROUTINES.values()))
-    console.print("[dim]Minutes of psf and registration: NA 1.4 oil. 'qc show ROUTINE' tells more.[/]", highlight=False)
+    console.print(
+        "[dim]Minutes of psf and registration: NA 1.4 oil. 'qc show ROUTINE' tells more.[/]", highlight=False
+    )
 
 
 @app.command()
@@ -175,7 +181,9 @@ def history(
 
 @app.command()
 def report(
-    run_id: Annotated[str, typer.Argument(metavar="RUN", help="Beginning of the run's id; see 'qc history'.")],
+    run_id: Annotated[
+        str, typer.Argument(metavar="RUN", help="Beginning of the run's id; see 'qc history'.")
+    ],
     out: Annotated[
         Path, typer.Option("--out", help="A file ending in .html or .pdf, or a folder, which gets both.")
     ] = Path(),
@@ -199,7 +207,9 @@ def set_baseline(
     chosen = kept.run(run_id)
     kept.set_baseline(chosen)
     path = ", ".join(chosen.light_path.values())
-    typer.echo(f"Run {str(chosen.run_id)[:8]} is time zero of {chosen.routine}" + (f" on {path}." if path else "."))
+    typer.echo(
+        f"Run {str(chosen.run_id)[:8]} is time zero of {chosen.routine}" + (f" on {path}." if path else ".")
+    )
 
 
 @baseline_app.command("show")

@@ -12,7 +12,14 @@ from typing import Any
 from agent.errors import CaptureError
 from agent.quality.stacks import Stack
 
-IMMERSION_INDEX = {"air": 1.0, "water": 1.333, "dipping": 1.333, "glycerol": 1.47, "silicone_oil": 1.406, "oil": 1.518}
+IMMERSION_INDEX = {
+    "air": 1.0,
+    "water": 1.333,
+    "dipping": 1.333,
+    "glycerol": 1.47,
+    "silicone_oil": 1.406,
+    "oil": 1.518,
+}
 """Refractive indices at 23 degC, green light; those of `qc_routines.conditions` and of the makers' immersion media."""
 
 
@@ -43,7 +50,9 @@ WORDINGS: dict[str, Wording] = {
     "conversion_e_per_adu": Wording("the camera's electrons per count", "--set conversion_e_per_adu=0.46"),
     "exposures_ms": Wording("the exposure of each file (ms)", "--set exposures_ms=10,100,1000"),
     "times_s": Wording("when each frame was taken (s)", "--set interval_s=60"),
-    "stage_yx_um": Wording("where the stage stood for each image", "--positions FILE.csv (columns y_um, x_um)"),
+    "stage_yx_um": Wording(
+        "where the stage stood for each image", "--positions FILE.csv (columns y_um, x_um)"
+    ),
 }
 
 
@@ -93,7 +102,9 @@ class Facts:
         if value is None:
             wording = WORDINGS.get(name, Wording(name.replace("_", " "), f"--set {name}=…"))
             where = f"{self._stack.path} does not say" if self._stack else "nobody says"
-            raise MissingFactError(f"Needed is {wording.words}, which {where}. Give it with {wording.option}.")
+            raise MissingFactError(
+                f"Needed is {wording.words}, which {where}. Give it with {wording.option}."
+            )
         return value
 
     def assume(self, name: str, value: Any) -> Any:

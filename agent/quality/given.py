@@ -44,7 +44,11 @@ class Given:
     def all(self, role: str = MAIN) -> Sequence[Stack]:
         """Return the stacks of a role, of which there must be one or more."""
         if not self.stacks.get(role):
-            how = {MAIN: "name the file", DARK: "give it with --dark FILE", BRIGHT: "give it with --bright FILE"}
+            how = {
+                MAIN: "name the file",
+                DARK: "give it with --dark FILE",
+                BRIGHT: "give it with --bright FILE",
+            }
             raise StackError(f"There is no {role} image to measure on: {how[role]}.")
         return self.stacks[role]
 
@@ -52,7 +56,9 @@ class Given:
         """Return the only stack of a role."""
         stacks = self.all(role)
         if len(stacks) > 1:
-            raise StackError(f"One {role} image is wanted, {len(stacks)} were given: measure them one by one.")
+            raise StackError(
+                f"One {role} image is wanted, {len(stacks)} were given: measure them one by one."
+            )
         return stacks[0]
 
     def array(self, axes: str, role: str = MAIN) -> NDArray[Any]:
@@ -83,7 +89,9 @@ class Given:
             return names.index(str(self.channel))
         if str(self.channel).isdigit():
             return _checked(stack, "c", int(self.channel), "channel")
-        raise StackError(f"{stack.path} has no channel {self.channel!r}; it has {', '.join(names) or 'no names'}.")
+        raise StackError(
+            f"{stack.path} has no channel {self.channel!r}; it has {', '.join(names) or 'no names'}."
+        )
 
     # ---- conditions
 

@@ -53,7 +53,10 @@ class Shot:
         """Frames it takes."""
         z_plan, time_plan = self.sequence.get("z_plan"), self.sequence.get("time_plan") or {}
         planes = round(z_plan["range"] / z_plan["step"]) + 1 if z_plan else 1
-        counts = (len(self.sequence.get("channels") or (1,)), len(self.sequence.get("stage_positions") or (1,)))
+        counts = (
+            len(self.sequence.get("channels") or (1,)),
+            len(self.sequence.get("stage_positions") or (1,)),
+        )
         return prod((planes, time_plan.get("loops", 1), *counts))
 
 

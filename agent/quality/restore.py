@@ -66,7 +66,9 @@ class RestorePlan:
     def read(cls, path: Path) -> RestorePlan:
         """Return the plan of a run that was not undone."""
         held = json.loads(path.read_bytes())
-        return cls([tuple(p) for p in held["properties"]], [tuple(p) for p in held["presets"]], held["position"])
+        return cls(
+            [tuple(p) for p in held["properties"]], [tuple(p) for p in held["presets"]], held["position"]
+        )
 
 
 def restore(hardware: Hardware, plan: RestorePlan) -> list[str]:

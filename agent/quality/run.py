@@ -79,7 +79,9 @@ class Outcome:
     datasets: Mapping[str, list[Path]]
 
 
-def run_routine(hardware: Hardware, local: Local, request: Request, watcher: Watcher | None = None) -> Outcome:
+def run_routine(
+    hardware: Hardware, local: Local, request: Request, watcher: Watcher | None = None
+) -> Outcome:
     """Acquire through the hardware process, measure, keep the result and put it into the outbox.
 
     Parameters

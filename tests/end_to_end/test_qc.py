@@ -132,7 +132,12 @@ def psf_of_exact_heights(outcome: Outcome) -> Measurement:
     stack = read_stack(outcome.datasets["image"][0])
     exact = replace(TRUTH.stage.z, scale_error=0.0, backlash_um=0.0, repeatability_um=0.0, settling_um=0.0)
     still = SimulatedMicroscope(replace(TRUTH, stage=replace(TRUTH.stage, z=exact)))
-    still.slide, still.objective, still.channel, still.shutter_open = "beads 0.2 um", "60x/1.40 oil", "FITC", True
+    still.slide, still.objective, still.channel, still.shutter_open = (
+        "beads 0.2 um",
+        "60x/1.40 oil",
+        "FITC",
+        True,
+    )
     still.camera = replace(still.camera, exposure_ms=50.0)
     n = stack.data.shape[stack.axes.index("z")]
     heights = stack.voxel_um["z"] * (np.arange(n) - (n - 1) / 2)
@@ -227,7 +232,9 @@ def test_pixel_size_finds_the_true_size_and_rotation(run):
     assert outcome.verdict.status is Status.PASS
     for figure in ("pixel_size", "pixel_size_y", "pixel_size_x"):
         assert_found(outcome, figure, HEALTHY.pixel_size_um("10x/0.30"))
-    rotation_deg = (outcome.verdict.measurement.value("rotation") or 0) % 180  # content moves against the stage
+    rotation_deg = (
+        outcome.verdict.measurement.value("rotation") or 0
+    ) % 180  # content moves against the stage
     assert min(rotation_deg, 180 - rotation_deg) == pytest.approx(
         HEALTHY.geometry.camera_rotation_deg, abs=0.15
     )

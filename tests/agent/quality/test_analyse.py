@@ -27,7 +27,9 @@ Save = Callable[..., Path]
 def save(tmp_path: Path) -> Save:
     """Write an OME-TIFF, with its voxel size unless told otherwise."""
 
-    def write(data: np.ndarray, axes: str, name: str = "a", is_calibrated: bool = True, **metadata: Any) -> Path:
+    def write(
+        data: np.ndarray, axes: str, name: str = "a", is_calibrated: bool = True, **metadata: Any
+    ) -> Path:
         path = tmp_path / f"{name}.ome.tiff"
         sizes = dict(zip("ZYX", VOXEL_ZYX_UM, strict=True)) if is_calibrated else {}
         calibration = {f"PhysicalSize{axis}": size for axis, size in sizes.items()}

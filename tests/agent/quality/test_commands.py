@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from typer.testing import CliRunner
 
 from agent.cli import app
 from agent.errors import HardwareError, SettingsError
-from agent.quality.assess import limits, routine_named
+from agent.quality.assess import TOLERANCES, limits, routine_named
 from agent.quality.options import facts_of, properties_of, read_columns
 from agent.quality.plans import BY_HAND, DARK_BESIDE, DARK_ONLY, LEVELS, ONE_SIDED, plan_of, protocol_of
 from agent.quality.scene import Scene
@@ -113,11 +114,24 @@ def test_unknown_routine_is_named():
 
 def test_limits_of_an_instrument_replace_the_general_ones(tmp_path: Path):
     own = tmp_path / "own.toml"
-    own.write_text('[[illumination]]\nfigure = "uniformity"\nfail_below = 20\nsource = "us"\nverified = false\n')
-    chosen = [t for t in limits(own) if (t.routine, t.figure, t.against) == ("illumination", "uniformity", "value")]
+    own.write_text(
+        '[[illumination]]\nfigure = "uniformity"\nfail_below = 20\nsource = "us"\nverified = false\n'
+    )
+    chosen = [
+        t for t in limits(own) if (t.routine, t.figure, t.against) == ("illumination", "uniformity", "value")
+    ]
     assert [t.fail_below for t in chosen] == [20]
     with pytest.raises(SettingsError, match="cannot be read"):
         limits(tmp_path / "nowhere.toml")
+
+
+def test_limits_go_into_the_wheel_beside_the_routines():
+    root = Path(__file__).parents[3]
+    wheel = tomllib.loads((root / "pyproject.toml").read_text("utf-8"))["tool"]["hatch"]["build"]["targets"][
+        "wheel"
+    ]
+    assert wheel["force-include"][f"config/{TOLERANCES}"] == f"qc_routines/{TOLERANCES}"
+    assert (root / "config" / TOLERANCES).is_file()
 
 
 # ---- plans
@@ -159,7 +173,10 @@ def test_plan_of_levels_is_one_acquisition_for_each_exposure_and_dark_frames():
 
 def test_label_of_the_objective_is_told_as_such():
     facts = SCENE.facts()
-    assert facts["numerical_aperture"] == (0.6, "read off the label 'Nikon 40X Plan Fluor ELWD 0.60'; check it")
+    assert facts["numerical_aperture"] == (
+        0.6,
+        "read off the label 'Nikon 40X Plan Fluor ELWD 0.60'; check it",
+    )
     assert facts["immersion_index"][0] == 1.0
 
 
