@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import TypeVar
 from urllib.parse import quote
 
-from agent.exports import FORMATS, AcquisitionView, ExportError, bundle_of, export, view_of
+from agent.exports import (
+    FORMATS,
+    AcquisitionView,
+    Completeness,
+    ExportError,
+    bundle_of,
+    completeness,
+    export,
+    view_of,
+)
 from agent.exports.facts import image_name
 from agent.records import AcquisitionFinished, InstrumentProfile, Record
 from server.errors import RefusedError
@@ -16,6 +26,8 @@ from server.quality import KIND as QC
 from server.quality import MOST_RUNS
 from server.store.base import Reads
 from server.store.rows import AcquisitionRow, RecordRow
+
+T = TypeVar("T")
 
 MOST_ROWS = 2000
 MAX_FRAMES_IN_SHORT = 5000
@@ -49,14 +61,26 @@ def file_of(view: AcquisitionView, format_name: str, language: str) -> File:
     if known is None:
         message = f"Expected a format out of {', '.join(FORMATS)}; came '{format_name[:64]}'."
         raise RefusedError(404, "no_such_format", message)
-    try:
-        data = export(format_name, view, language)
-    except ExportError as error:
-        raise RefusedError(409, "cannot_export", _sentence(str(error))) from error
+    data = _exported(lambda: export(format_name, view, language))
     if not data:
         message = f"{known.title} has nothing to say of this acquisition: no quality control that held was received."
         raise RefusedError(409, "cannot_export", message)
     return File(image_name(view) + known.suffix, known.media_type, data)
+
+
+def report_on(view: AcquisitionView) -> Completeness:
+    """Return how complete the metadata of an acquisition is, or refuse as `file_of` does."""
+    return _exported(lambda: completeness(view))
+
+
+def _exported(work: Callable[[], T]) -> T:
+    try:
+        return work()
+    except ExportError as error:
+        raise RefusedError(409, "cannot_export", _sentence(str(error))) from error
+    except OverflowError as error:  # JSON's integers have no largest; floating-point numbers do
+        message = "A record of this acquisition holds a whole number too large to calculate with; see the record itself."
+        raise RefusedError(409, "cannot_export", message) from error
 
 
 def view_for(reads: Reads, row: AcquisitionRow, *, max_frames: int | None = None) -> AcquisitionView:

@@ -72,6 +72,12 @@ def recent_runs(reads: Reads, instrument_id: str) -> list[Run]:
     return sorted(runs_in(reads, rows), key=attrgetter("row.captured_at", "row.position"), reverse=True)
 
 
+def runs_on(reads: Reads, instrument_id: str, acquisition_id: str) -> list[Run]:
+    """Return those of the last runs that measured an acquisition, last to arrive first."""
+    rows = reads.recent(instrument_id, KIND, MOST_RUNS)
+    return runs_in(reads, [row for row in rows if row.acquisition_id == acquisition_id])
+
+
 def runs_in(reads: Reads, rows: Iterable[RecordRow]) -> list[Run]:
     """Return the runs in rows, in their order, without those that cannot be read any more."""
     return [run for row in rows if (run := run_of(reads, row)) is not None]

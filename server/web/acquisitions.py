@@ -6,7 +6,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
 
-from agent.exports import FORMATS, Completeness, ExportError, completeness
+from agent.exports import FORMATS, Completeness
 from agent.records import (
     AcquisitionFinished,
     AcquisitionStarted,
@@ -15,9 +15,9 @@ from agent.records import (
 )
 from server.dependencies import TheCollector, ThePerson, found
 from server.errors import RefusedError
-from server.exporting import MAX_FRAMES_IN_SHORT, notes_on, view_for
+from server.exporting import MAX_FRAMES_IN_SHORT, notes_on, report_on, view_for
 from server.ingest.evidence import record_of
-from server.quality import recent_runs
+from server.quality import runs_on
 from server.store.base import Reads
 from server.store.rows import AcquisitionRow
 from server.web.frames import HEIGHT, PAGE, WIDTH, frames_from, intervals_of
@@ -44,11 +44,7 @@ def acquisition(
         frames = frames_from(reads, ledgers, first)
         instrument = reads.instrument(row.instrument_id)
         report, not_judged = _completeness(reads, row)
-        runs = [
-            one
-            for one in recent_runs(reads, row.instrument_id)
-            if one.row.acquisition_id == row.acquisition_id
-        ]
+        runs = runs_on(reads, row.instrument_id, row.acquisition_id)
     n_frames = max((ledger.first_frame + ledger.n_frames for ledger in ledgers), default=0)
     return render(
         request,
@@ -81,8 +77,6 @@ def _record(reads: Reads, record_id: str | None) -> Record | None:
 def _completeness(reads: Reads, row: AcquisitionRow) -> tuple[Completeness | None, str | None]:
     """Return how complete the metadata is, or the sentence that says why that cannot be told."""
     try:
-        return completeness(view_for(reads, row, max_frames=MAX_FRAMES_IN_SHORT)), None
+        return report_on(view_for(reads, row, max_frames=MAX_FRAMES_IN_SHORT)), None
     except RefusedError as refused:
         return None, refused.refusal.message
-    except ExportError as error:
-        return None, str(error)

@@ -32,6 +32,7 @@ SCREENSHOTS = ROOT / "artefacts" / "screenshots"
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 CHROMEDRIVER = shutil.which("chromedriver")
 SIZES = {"desktop": (1280, 900), "phone": (390, 844)}
+PAINTED = "requestAnimationFrame(() => requestAnimationFrame(arguments[0]))"
 NASTY = "<script>document.title='owned'</script><img src=x onerror=alert(1)>"
 
 pytestmark = [
@@ -262,5 +263,6 @@ def _keep_screenshots(browser: webdriver.Chrome, name: str) -> None:
         _resize(browser, (width, height))
         whole = min(browser.execute_script("return document.documentElement.scrollHeight"), 2600)
         _resize(browser, (width, max(whole, height)))
+        browser.execute_async_script(PAINTED)
         browser.save_screenshot(SCREENSHOTS / f"{name}-{size_name}-{browser.scheme}.png")
         _resize(browser, (width, height))

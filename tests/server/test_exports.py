@@ -10,7 +10,7 @@ from uuid import uuid4
 import pytest
 
 from agent.exports import FORMATS
-from agent.records import OutputFile, decode
+from agent.records import AcquisitionPlan, OutputFile, decode
 
 GOLDEN = Path(__file__).parents[1] / "data" / "golden" / "instrument_profile.v1.0.json"
 
@@ -138,6 +138,18 @@ def test_profile_that_is_named_but_missing_is_not_replaced_by_another(running, s
 
     assert (reply.status_code, reply.json()["error"]) == (409, "profile_not_received")
     assert other in reply.json()["message"]
+
+
+def test_number_beyond_all_bounds_is_refused_not_failed_at(running, sender, scope):
+    scope.values["Camera"]["Exposure"] = scope.read(10**400)
+    acquisition_id = send_acquisition(sender, scope, plan=AcquisitionPlan(axes={"t": 6}))
+
+    reply = running.get(f"/v1/acquisitions/{acquisition_id}/export/ome-xml")
+
+    assert (reply.status_code, reply.json()["error"]) == (409, "cannot_export")
+    assert running.get(f"/v1/acquisitions/{acquisition_id}/export/record").status_code == 200
+    with running.browser() as browser:
+        assert browser.get(f"/acquisitions/{acquisition_id}").status_code == 200
 
 
 def test_nothing_there_is_said(running):
