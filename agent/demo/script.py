@@ -32,7 +32,7 @@ SENSOR = "512x512"
 BEFORE_DEVICES_START = "Property,Core,Initialize,1"
 QC_ROUTINE = "illumination"
 QC_SLIDE = "uniform"
-QC_EXPOSURE_MS = 4.0  # at 30 % light, 12 bit: about 60 % of full scale
+QC_EXPOSURE_MS = 10.0  # at 30 % light: about 60 % of full scale at 12 bit
 _ACQUIRE_S = 600.0
 _LOOK_S = 0.1
 
