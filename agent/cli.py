@@ -199,5 +199,7 @@ def main() -> None:
         refuse_foreign_packages()
         app()
     except ScopestampError as error:
-        Console(stderr=True).print(f"[bold red]Error:[/] {error}", highlight=False, soft_wrap=True)
+        console = Console(stderr=True)
+        console.print("Error:", style="bold red", end=" ")
+        console.print(str(error), markup=False, highlight=False, soft_wrap=True)  # "[hardware]" is no markup
         sys.exit(1)

@@ -109,3 +109,9 @@ def test_run_ends_with_exit_code_0_when_it_is_told_to(tmp_path):
     facts = json.loads(scopestamp("status", "--data", str(tmp_path), "--json").stdout)
     assert facts["records_waiting"] >= 2
     assert facts["enrolled_at"] is None
+
+
+def test_errors_show_section_names_as_they_are():
+    done = scopestamp("snapshot")
+    assert done.returncode == 1
+    assert "Set [hardware] config_file" in one_line(done.stderr)
