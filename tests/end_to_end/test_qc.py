@@ -114,13 +114,13 @@ BEADS = {"emission_nm": (520.0,), "bead_diameter_um": 0.2, "immersion_index": 1.
 
 
 def test_psf_finds_the_beads_as_sharp_as_they_are(run):
-    outcome = run("psf", "beads 0.2 um", options=BEADS)
+    outcome = run("psf", "beads 0.2 um", properties=AIR_20X, options={**BEADS, "immersion_index": 1.0})
     assert outcome.verdict.status is Status.PASS
     assert outcome.result.n_used >= 2
     exact = psf_of_exact_heights(outcome)
-    # the drive misses each plane by 20 nm: with steps at the Nyquist limit that is up to a fifth of the axial width,
-    # alike for all beads, so that their scatter does not tell
-    for figure, relative in (("fwhm_z", 0.2), ("fwhm_y_line", 0.05), ("fwhm_x_line", 0.05)):
+    # a dry lens: its stack has steps of most of a um, against which the 20 nm by which the drive misses are little; of
+    # an oil lens they are up to a quarter of the axial width, alike for all beads, so that their scatter does not tell
+    for figure, relative in (("fwhm_z", 0.15), ("fwhm_y_line", 0.05), ("fwhm_x_line", 0.05)):
         assert outcome.verdict.measurement.value(figure) == pytest.approx(exact.value(figure), rel=relative)
 
 
@@ -134,7 +134,7 @@ def psf_of_exact_heights(outcome: Outcome) -> Measurement:
     still = SimulatedMicroscope(replace(TRUTH, stage=replace(TRUTH.stage, z=exact)))
     still.slide, still.objective, still.channel, still.shutter_open = (
         "beads 0.2 um",
-        "60x/1.40 oil",
+        "20x/0.75",
         "FITC",
         True,
     )
@@ -147,7 +147,7 @@ def psf_of_exact_heights(outcome: Outcome) -> Measurement:
         frames.append(np.empty(still.shape(), still.dtype()))
         still.expose(frames[-1])
     voxel = VoxelSize(stack.voxel_um["z"], stack.voxel_um["y"], stack.voxel_um["x"])
-    optics = Optics(Mode.WIDEFIELD, 1.4, 1.515, 520.0)
+    optics = Optics(Mode.WIDEFIELD, 0.75, 1.0, 520.0)
     return routine_named("psf").measure(np.stack(frames), voxel, optics, bead_diameter_um=0.2)
 
 
