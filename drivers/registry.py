@@ -7,7 +7,6 @@ from pathlib import Path
 
 from drivers.base import OwningDriver
 from drivers.errors import ConfigurationError
-from drivers.readings import Key
 
 
 def open_driver(
@@ -56,14 +55,8 @@ def _open_simulated(
 ) -> OwningDriver:
     from drivers.simulated import CONFIGURATION, SimulatedDriver, SystemClock, open_simulated
 
-    class TextDriver(SimulatedDriver):
-        """Python devices leave numbers in the core's cache, where C++ devices leave text, as frame stamps want it."""
-
-        def cached_values(self) -> dict[Key, str]:
-            return {key: str(value) for key, value in super().cached_values().items()}
-
     path = CONFIGURATION if str(configuration) in ("simulated", "demo") else configuration
     core, microscope = open_simulated(
         clock=SystemClock(), configuration=path, adapter_paths=adapter_paths, log_file=log_file
     )
-    return TextDriver(core, microscope)
+    return SimulatedDriver(core, microscope)

@@ -88,7 +88,7 @@ class MMCoreDriver(Driver):
         values = {}
         for key in self._signals.stamped_keys:
             try:
-                values[key] = self._core.getPropertyFromCache(*key)
+                values[key] = str(self._core.getPropertyFromCache(*key))  # Python devices leave numbers there
             except DEVICE_ERRORS:  # loaded after the configuration: not in the cache
                 continue
         return values
@@ -166,7 +166,13 @@ class OwningMMCoreDriver(MMCoreDriver, OwningDriver):
             raise AcquisitionError(f"This is not a useq-schema sequence: {error}") from error
         try:
             self._core.mda.run(plan, output=output)
-        except (RuntimeError, ValueError, OSError, TypeError) as error:
+        except (
+            RuntimeError,
+            ValueError,
+            OSError,
+            TypeError,
+            MemoryError,
+        ) as error:  # the last: buffer overflow
             raise AcquisitionError(f"The acquisition ended in an error: {error}") from error
 
     def cancel(self) -> None:

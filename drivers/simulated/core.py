@@ -28,6 +28,11 @@ class SimulatedCore(UniMMCore):
 
     _closes_after_sequence = False
 
+    def setCameraDevice(self, cameraLabel: str) -> None:
+        # Choosing the same camera again would first announce that there is none.
+        if cameraLabel != self.getCameraDevice():
+            super().setCameraDevice(cameraLabel)
+
     # ---- properties
 
     def getDevicePropertyNames(self, label: str) -> tuple[Any, ...]:
