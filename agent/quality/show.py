@@ -85,8 +85,13 @@ def show_result(result: QcResult, title: str, console: Console, *, every_figure:
         console.print("\n[bold]Likely causes, in the order in which to check[/]")
     for number, advice in enumerate(result.advice, 1):
         console.print(f"  {number}. {escape(advice.finding)}: {escape(advice.check)}.", highlight=False)
-    chosen = [metric for metric in result.metrics if every_figure or metric.rule != NO_LIMIT]
-    console.print(_metrics_table(chosen or result.metrics))
+    chosen = [
+        metric for metric in result.metrics if every_figure or metric.rule != NO_LIMIT
+    ] or result.metrics
+    console.print(_metrics_table(chosen))
+    for number, metric in enumerate(chosen, 1):
+        if metric.rule != NO_LIMIT:
+            console.print(f"  [dim]{number}  {escape(metric.rule)}[/]", highlight=False)
     for remark in result.remarks:
         console.print(f"  [dim]{escape(remark)}[/]", highlight=False)
     if len(chosen) < len(result.metrics):
@@ -103,10 +108,10 @@ def _metrics_table(metrics: Iterable[QcMetric]) -> Table:
         ("Baseline", "right"),
         ("Passes", "right"),
         ("Status", "left"),
-        ("Rule", "left"),
+        ("Rule", "right"),
     ):
         table.add_column(heading, justify=justify, overflow="fold")  # type: ignore[arg-type]
-    for metric in metrics:
+    for number, metric in enumerate(metrics, 1):
         table.add_row(
             escape(metric.metric),
             _measured(metric),
@@ -114,7 +119,7 @@ def _metrics_table(metrics: Iterable[QcMetric]) -> Table:
             _number(metric.baseline and metric.baseline.value),
             _between(metric.lower_limit, metric.upper_limit),
             SIGNS[metric.status],
-            escape(metric.rule),
+            "" if metric.rule == NO_LIMIT else str(number),
         )
     return table
 
