@@ -18,6 +18,7 @@ from agent.profile import misfits
 from agent.records import (
     AgentEvent,
     Cause,
+    Change,
     InstrumentDescription,
     InstrumentProfile,
     Profile,
@@ -182,7 +183,7 @@ class InstrumentWatch:
 
     def begin_loading(self) -> None:
         """Take in that devices are being unloaded and loaded: until `reload`, what they do is no change."""
-        self._changes.drop("Core")  # loading begins with emptying the core's roles
+        self._changes.drop_those_of_unloading()
         self.publish_changes()
         self._is_loading = True
 
@@ -263,8 +264,7 @@ class InstrumentWatch:
 
     def tick(self, now_ns: int) -> None:
         """Publish changes that have waited, and have devices that were moved read again."""
-        if self._changes.is_due(now_ns, _CHANGE_WAIT_NS):
-            self.publish_changes()
+        self._publish(self._changes.take(now_ns, _CHANGE_WAIT_NS))
         if self._is_settling or self._is_loading or self._is_acquiring() or now_ns < self._settle_from_ns:
             return
         if devices := self._doubtful() & self.state.at_rest_since(now_ns - _REST_NS):
@@ -272,7 +272,10 @@ class InstrumentWatch:
 
     def publish_changes(self) -> None:
         """Publish what changed so far."""
-        if changes := self._changes.take():
+        self._publish(self._changes.take())
+
+    def _publish(self, changes: tuple[Change, ...]) -> None:
+        if changes:
             self._publisher.publish(self._mint.make(StateChange, changes=changes))
 
     def tell(self, severity: Severity, event: str, message: str) -> None:

@@ -20,15 +20,27 @@ NOISE_UM = 0.02  # stages report their encoder: below this a position has not ch
 
 
 def differs(before: PropertyReading, after: PropertyReading) -> bool:
-    """Return whether two readings of one thing say different things."""
+    """Return whether two readings of one thing say different things.
+
+    Numbers are compared as numbers even where one is still text: while a configuration is being loaded, a device may
+    be read before its properties' types are known.
+    """
     if before.status is not after.status:
         return True
-    if isinstance(before.value, float) and isinstance(after.value, (int, float)):
-        tolerance = (
-            NOISE_UM if after.unit == "um" and after.key.property.startswith(("@", "Position")) else 0.0
-        )
-        return not math.isclose(before.value, after.value, rel_tol=1e-9, abs_tol=tolerance)
-    return before.value != after.value
+    if before.value == after.value:
+        return False
+    was, now = _number(before.value), _number(after.value)
+    if was is None or now is None:
+        return True
+    tolerance = NOISE_UM if after.unit == "um" and after.key.property.startswith(("@", "Position")) else 0.0
+    return not math.isclose(was, now, rel_tol=1e-9, abs_tol=tolerance)
+
+
+def _number(value: Value | None) -> float | None:
+    try:
+        return None if value is None else float(value)
+    except ValueError:
+        return None
 
 
 class StateOfRecord:
@@ -145,20 +157,25 @@ class ChangeLog:
             pending.after, pending.last = after, after.moment
             pending.n_changes += 1
 
-    def is_due(self, now_ns: int, wait_ns: int) -> bool:
-        """Return whether the oldest pending change has waited long enough."""
-        return any(now_ns - pending.first.monotonic_ns >= wait_ns for pending in self._pending.values())
-
     def __len__(self) -> int:
         return len(self._pending)
 
-    def drop(self, device: str) -> None:
-        """Forget pending changes of one device."""
-        self._pending = {key: change for key, change in self._pending.items() if key.device != device}
+    def drop_those_of_unloading(self) -> None:
+        """Forget pending changes that come of devices being unloaded: of the core's roles, and what fell silent."""
+        self._pending = {
+            key: change
+            for key, change in self._pending.items()
+            if key.device != "Core" and change.after.status is Status.OK
+        }
 
-    def take(self) -> tuple[Change, ...]:
-        """Return the pending changes, and begin anew."""
-        pending, self._pending = self._pending, {}
+    def take(self, now_ns: int | None = None, wait_ns: int = 0) -> tuple[Change, ...]:
+        """Return the pending changes and forget them; with a time, only those that have waited so long."""
+        pending = {
+            key: change
+            for key, change in self._pending.items()
+            if now_ns is None or now_ns - change.first.monotonic_ns >= wait_ns
+        }
+        self._pending = {key: change for key, change in self._pending.items() if key not in pending}
         return tuple(
             Change(
                 device=key.device,
