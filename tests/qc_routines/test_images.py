@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import subprocess
-import sys
 from dataclasses import FrozenInstanceError, asdict
 from pathlib import Path
 from typing import Any
@@ -197,14 +195,3 @@ def test_bit_depth_out_of_range_is_refused(dtype: str, bit_depth: Any) -> None:
 def test_result_cannot_be_changed() -> None:
     with pytest.raises(FrozenInstanceError):
         image_checks(np.ones((2, 2), np.uint8)).n_pixels = 1
-
-
-def test_import_takes_less_than_half_a_second_of_processor_time() -> None:
-    program = (
-        "import time; start = time.process_time(); import qc_routines; print(time.process_time() - start)"
-    )
-    times_s = [
-        float(subprocess.run([sys.executable, "-c", program], capture_output=True, check=True).stdout)
-        for _ in range(3)
-    ]
-    assert min(times_s) < 0.5
