@@ -189,6 +189,7 @@ class InstrumentWatch:
 
     def reload(self, moment: Moment) -> None:
         """Begin anew after other devices were loaded, at `moment`."""
+        self._changes.drop_those_of_unloading()  # the beginning of loading is not always announced
         self.publish_changes()
         self._is_loading = False
         self._loaded_ns = moment.monotonic_ns

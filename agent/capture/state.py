@@ -161,11 +161,11 @@ class ChangeLog:
         return len(self._pending)
 
     def drop_those_of_unloading(self) -> None:
-        """Forget pending changes that come of devices being unloaded: of the core's roles, and what fell silent."""
+        """Forget pending changes that may come of devices being unloaded and loaded: keep what was commanded."""
         self._pending = {
             key: change
             for key, change in self._pending.items()
-            if key.device != "Core" and change.after.status is Status.OK
+            if key.device != "Core" and change.cause is Cause.COMMANDED and change.after.status is Status.OK
         }
 
     def take(self, now_ns: int | None = None, wait_ns: int = 0) -> tuple[Change, ...]:

@@ -232,6 +232,8 @@ def test_no_source_calls_what_disturbs_an_acquisition() -> None:
         for path in sorted((ROOT / room).rglob("*.py")):
             for node in ast.walk(ast.parse(path.read_text("utf-8"))):
                 if isinstance(node, ast.Call) and isinstance(node.func, (ast.Attribute, ast.Name)):
+                    if isinstance(node.func, ast.Attribute) and ast.unparse(node.func.value) == "super()":
+                        continue  # a core of our own that answers such a call, not one that makes it
                     name = node.func.attr if isinstance(node.func, ast.Attribute) else node.func.id
                     if name in FORBIDDEN:
                         found.append(
