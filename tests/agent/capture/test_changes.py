@@ -192,12 +192,15 @@ def test_shutter_that_flickers_in_snaps_is_not_logged(
 
 
 def test_shutter_that_stays_open_is_logged(core: Any, capture: Any, shelf: Any, closed: int) -> None:
+    opened = (core.getShutterDevice(), "State", 1)
     core.setAutoShutter(False)
     core.setShutterOpen(True)
-    assert capture.settle(20)
-    (change,) = [
-        c for c in shelf.changes()[closed:] if (c.device, c.property) == (core.getShutterDevice(), "State")
-    ]
+    shelf.wait_for(  # MMCore announces both from a thread of its own, in its own time
+        lambda record: any(
+            (c.device, c.property, c.after.value) == opened for c in getattr(record, "changes", ())
+        )
+    )
+    (change,) = [c for c in shelf.changes()[closed:] if (c.device, c.property) == opened[:2]]
     assert (change.before.value, change.after.value, change.cause) == (0, 1, "commanded")
 
 
