@@ -201,7 +201,8 @@ def test_defects_are_counted_and_warned_of(run):
     options = {"n_frames": 20, "shortest_exposure_ms": 100.0}
     healthy = run("defects", "dark", options=options)
     assert healthy.verdict.status is Status.PASS
-    assert healthy.verdict.measurement.value("n_hot") == 0
+    # Of 192 000 healthy pixels a few pass five standard deviations by chance, as many as allowed for below.
+    assert healthy.verdict.measurement.value("n_hot") <= 3
     outcome = run("defects", "dark", "camera defect", options=options)
     faulty = FAULTS["camera defect"].apply(TRUTH).sensor
     assert outcome.verdict.status is Status.WARN
