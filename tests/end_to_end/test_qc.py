@@ -201,7 +201,8 @@ def test_defects_are_counted_and_warned_of(run):
     options = {"n_frames": 20, "shortest_exposure_ms": 100.0}
     healthy = run("defects", "dark", options=options)
     assert healthy.verdict.status is Status.PASS
-    # Of 192 000 healthy pixels a few pass five standard deviations by chance, as many as allowed for below.
+    # None was expected; one run in five found one hot pixel of 192 000. Why is not known: read noise differs from
+    # pixel to pixel, so the levels' tails are longer than those of the one normal distribution the limit assumes.
     assert healthy.verdict.measurement.value("n_hot") <= 3
     outcome = run("defects", "dark", "camera defect", options=options)
     faulty = FAULTS["camera defect"].apply(TRUTH).sensor
