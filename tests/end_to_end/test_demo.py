@@ -167,8 +167,14 @@ def test_demo_page_shows_the_acquisition_in_a_browser(standing_demo, tmp_path):
         browser.save_screenshot(str(SCREENSHOTS / "demo-instrument.png"))
         text = browser.find_element(By.TAG_NAME, "body").text
         assert "completed" in text
-        browser.find_element(By.CSS_SELECTOR, "a[href*='/acquisitions/']").click()
-        WebDriverWait(browser, 30).until(lambda b: "44" in b.find_element(By.TAG_NAME, "body").text)
+        browser.find_element(
+            By.XPATH,
+            f"//section[@aria-labelledby='acquisitions']"
+            f"//tr[td[contains(normalize-space(), '{N_FRAMES}')]]//a[contains(@href, '/acquisitions/')]",
+        ).click()
+        WebDriverWait(browser, 30).until(lambda b: "/acquisitions/" in b.current_url)
+        seen = browser.find_element(By.XPATH, "//dl[@class='tiles']/div[dt='Frames seen']/dd")
+        assert seen.text == str(N_FRAMES)
         browser.save_screenshot(str(SCREENSHOTS / "demo-acquisition.png"))
         assert "demo" in browser.find_element(By.TAG_NAME, "body").text
     finally:
