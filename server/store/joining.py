@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from agent.records.wire import chain_skip
 from server.errors import RefusedError
-from server.store.rows import Batch
+from server.store.rows import Batch, Document
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,3 +79,16 @@ def _fork(batch: Batch, seq: int) -> RefusedError:
         f"Spool {batch.spool_id} has another history here: the chain values at {seq} differ. Another copy of this "
         "computer's disk has sent, or the spool was altered. Start a new spool; nothing stored was changed.",
     )
+
+
+def check_replaces(there: Document | None, replaces: int | None) -> int:
+    """Return the version of the document there is (0: none), or refuse with 409 when `replaces` is another one."""
+    version = 0 if there is None else there.version
+    if replaces is not None and replaces != version:
+        by = f" by {there.changed_by}" if there else ""
+        raise RefusedError(
+            409,
+            "changed_meanwhile",
+            f"Expected version {replaces}; it is {version} now, changed{by}. Load it again and repeat the change.",
+        )
+    return version

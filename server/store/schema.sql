@@ -29,7 +29,7 @@ CREATE TABLE join_codes (
 );
 CREATE TABLE users (
     name     TEXT PRIMARY KEY,
-    role     TEXT NOT NULL CHECK (role IN ('viewer', 'admin')),
+    role     TEXT NOT NULL,
     password TEXT,
     added_at TEXT NOT NULL
 );
@@ -37,7 +37,7 @@ CREATE TABLE grants (
     secret_sha256 TEXT PRIMARY KEY,
     purpose       TEXT NOT NULL CHECK (purpose IN ('session', 'token', 'link')),
     name          TEXT NOT NULL,
-    role          TEXT NOT NULL CHECK (role IN ('viewer', 'admin')),
+    role          TEXT NOT NULL,
     made_at       TEXT NOT NULL,
     expires_at    TEXT
 );
@@ -49,6 +49,32 @@ CREATE TABLE audit (
     outcome  TEXT NOT NULL,
     detail   TEXT NOT NULL,
     address  TEXT NOT NULL
+);
+CREATE TABLE documents (
+    kind       TEXT NOT NULL,
+    key        TEXT NOT NULL,
+    body       TEXT NOT NULL,
+    version    INTEGER NOT NULL,
+    changed_at TEXT NOT NULL,
+    changed_by TEXT NOT NULL,
+    PRIMARY KEY (kind, key)
+) WITHOUT ROWID;
+CREATE TABLE entries (
+    position      INTEGER PRIMARY KEY,
+    entry_id      TEXT NOT NULL UNIQUE,
+    kind          TEXT NOT NULL,
+    at            TEXT NOT NULL,
+    by            TEXT NOT NULL,
+    body          TEXT NOT NULL,
+    instrument_id TEXT,
+    subject       TEXT
+);
+CREATE INDEX entries_of_instrument ON entries (instrument_id, kind);
+CREATE INDEX entries_on_subject ON entries (subject, kind);
+CREATE TABLE attachments (
+    sha256     TEXT PRIMARY KEY,
+    media_type TEXT NOT NULL,
+    content    BLOB NOT NULL
 );
 CREATE TABLE spools (
     spool_key         INTEGER PRIMARY KEY,

@@ -9,16 +9,12 @@ from typing import Any
 from agent.records.wire import CHAIN_START
 from server.store import rows
 from server.store.joining import join
-from server.store.sqlite_reads import SqliteReads, to_text
+from server.store.sqlite_reads import SqliteReads
+from server.store.sqlite_rows import to_text
 
 
 class SqliteIngest(SqliteReads):
     """The part of the writes that takes batches; every method runs inside the writer's transaction."""
-
-    def _do(self, sql: str, *values: Any) -> int:
-        """Run one statement and return how many rows it touched; times go in as text."""
-        bound = [to_text(value) if isinstance(value, datetime) else value for value in values]
-        return self._connection.execute(sql, bound).rowcount
 
     def append(self, batch: rows.Batch) -> rows.Appended:
         spool = self.spool(batch.agent_id, batch.spool_id)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import sqlite3
-from datetime import datetime
 from typing import Any
 
 from agent.records import Change
 from agent.records.wire import CHAIN_START
 from server.store import rows
-from server.store.base import Reads
+from server.store.sqlite_desk import SqliteDeskReads
+from server.store.sqlite_rows import to_row, to_text
 
 _SPOOL = "SELECT agent_id, spool_id, mark, chain, n_skipped, first_received_at, last_received_at FROM spools"
 _RECORD = """
@@ -33,36 +32,8 @@ _JOIN_CODE = """
     FROM join_codes"""
 
 
-def to_text(moment: datetime | None) -> str | None:
-    """Return a time as text that sorts."""
-    return None if moment is None else moment.isoformat(timespec="microseconds")
-
-
-def _row(row_type: type, values: tuple[Any, ...]) -> Any:
-    """Return a row of its type, with columns called ``…_at`` turned back into times."""
-    names = row_type.__dataclass_fields__
-    return row_type(
-        *(
-            datetime.fromisoformat(value)
-            if value is not None and (name == "at" or name.endswith("_at"))
-            else value
-            for name, value in zip(names, values, strict=True)
-        )
-    )
-
-
-class SqliteReads(Reads):
+class SqliteReads(SqliteDeskReads):
     """Reads through one connection that nobody else uses at the same time."""
-
-    def __init__(self, connection: sqlite3.Connection) -> None:
-        self._connection = connection
-
-    def _one(self, row_type: type, sql: str, *values: Any) -> Any:
-        found = self._connection.execute(sql, values).fetchone()
-        return None if found is None else _row(row_type, found)
-
-    def _all(self, row_type: type, sql: str, *values: Any) -> list[Any]:
-        return [_row(row_type, found) for found in self._connection.execute(sql, values)]
 
     # People and machines
 
@@ -130,7 +101,7 @@ class SqliteReads(Reads):
         if found is None:
             return None
         headers = json.loads(found[6])
-        return _row(rows.StoredBatch, (*found[:6], headers, *found[7:]))
+        return to_row(rows.StoredBatch, (*found[:6], headers, *found[7:]))
 
     # Records
 

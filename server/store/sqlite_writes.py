@@ -6,10 +6,11 @@ from datetime import datetime
 
 from server.store import rows
 from server.store.base import Writes
+from server.store.sqlite_desk import SqliteDeskWrites
 from server.store.sqlite_ingest import SqliteIngest
 
 
-class SqliteWrites(SqliteIngest, Writes):
+class SqliteWrites(SqliteIngest, SqliteDeskWrites, Writes):
     """Writes through the one connection that may; every method runs inside the writer's transaction."""
 
     def put_instrument(self, instrument: rows.Instrument) -> None:

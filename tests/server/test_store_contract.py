@@ -14,8 +14,10 @@ from server.ingest import file_lines
 from server.store import Done, Failed, SqliteStore
 from server.store.rows import (
     Agent,
+    Attachment,
     AuditEntry,
     Batch,
+    Entry,
     Grant,
     Instrument,
     JoinCode,
@@ -397,3 +399,63 @@ def test_removed_user_loses_every_session_and_link_but_no_token_of_that_name(sto
 
     assert do(store, lambda w: w.remove_tokens("ada")) == 1
     assert do(store, lambda w: w.remove_tokens("ada")) == 0
+
+
+# What people and jobs put down
+
+
+def test_document_counts_its_versions_and_refuses_who_did_not_see_the_last(store):
+    first = do(store, lambda w: w.put_document("schedule", "nightly", '{"cron": "0 3 * * *"}', AT, "ada", 0))
+    second = do(store, lambda w: w.put_document("schedule", "nightly", "{}", AT, "ben", first.version))
+
+    assert (first.version, second.version) == (1, 2)
+    with pytest.raises(RefusedError, match="it is 2 now, changed by ben"):
+        do(store, lambda w: w.put_document("schedule", "nightly", "[]", AT, "ada", first.version))
+    assert ask(store, lambda r: r.document("schedule", "nightly")) == second
+    assert ask(store, lambda r: r.document("group", "nightly")) is None
+
+
+def test_documents_of_a_kind_come_by_key_and_go_when_removed(store):
+    for kind, key in [("group", "b"), ("group", "a"), ("schedule", "c")]:
+        do(store, lambda w, kind=kind, key=key: w.put_document(kind, key, "{}", AT, "ada"))
+
+    assert [found.key for found in ask(store, lambda r: r.documents("group"))] == ["a", "b"]
+    assert do(store, lambda w: w.remove_document("group", "a")) is True
+    assert do(store, lambda w: w.remove_document("group", "a")) is False
+    assert [found.key for found in ask(store, lambda r: r.documents("group"))] == ["b"]
+
+
+def test_entries_are_found_by_all_that_is_given_and_pages_miss_none(store):
+    told = [("visit", "scope-1", None), ("sign_off", "scope-1", "run-1"), ("visit", "scope-2", None)] * 3
+    for n, (kind, instrument_id, subject) in enumerate(told):
+        entry = Entry(f"entry-{n}", kind, AT, "ada", '{"µ": 1}', instrument_id, subject)
+        do(store, lambda w, entry=entry: w.add_entry(entry))
+
+    def ids(**wanted):
+        return [found.entry_id for found in ask(store, lambda r: r.entries(**wanted))]
+
+    assert ids(kind="visit", instrument_id="scope-1") == ["entry-6", "entry-3", "entry-0"]
+    assert ids(subject="run-1") == ["entry-7", "entry-4", "entry-1"]
+    page = ask(store, lambda r: r.entries(limit=4))
+    rest = ask(store, lambda r: r.entries(before=page[-1].position, limit=9))
+    assert [found.entry_id for found in page + rest] == [f"entry-{n}" for n in reversed(range(9))]
+    assert page[0].body == '{"µ": 1}' and page[0].at == AT
+
+
+def test_entry_is_added_once_and_never_changed(store):
+    positions = [
+        do(store, lambda w, body=body: w.add_entry(Entry("one", "visit", AT, "ada", body)))
+        for body in ('{"n": 1}', '{"n": 2}')
+    ]
+
+    assert positions[0] == positions[1]
+    assert [found.body for found in ask(store, lambda r: r.entries(kind="visit"))] == ['{"n": 1}']
+
+
+def test_attachment_is_kept_once(store):
+    picture = Attachment("ab" * 32, "image/png", b"\x89PNG\x00\xff")
+    for _ in range(2):
+        do(store, lambda w: w.add_attachment(picture))
+
+    assert ask(store, lambda r: r.attachment(picture.sha256)) == picture
+    assert ask(store, lambda r: r.attachment("cd" * 32)) is None

@@ -1,0 +1,93 @@
+"""What people and jobs put down, in the SQLite store: documents, entries, attachments."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from server.store import rows
+from server.store.base import Reads, Writes
+from server.store.joining import check_replaces
+from server.store.sqlite_rows import SqliteRows
+
+_DOCUMENT = "SELECT kind, key, body, version, changed_at, changed_by FROM documents"
+_ENTRY = "SELECT entry_id, kind, at, by, body, instrument_id, subject, position FROM entries"
+
+
+class SqliteDeskReads(SqliteRows, Reads):
+    """Reads them."""
+
+    def document(self, kind: str, key: str) -> rows.Document | None:
+        return self._one(rows.Document, f"{_DOCUMENT} WHERE kind = ? AND key = ?", kind, key)
+
+    def documents(self, kind: str) -> list[rows.Document]:
+        return self._all(rows.Document, f"{_DOCUMENT} WHERE kind = ? ORDER BY key", kind)
+
+    def entries(
+        self,
+        kind: str | None = None,
+        instrument_id: str | None = None,
+        subject: str | None = None,
+        before: int | None = None,
+        limit: int = 50,
+    ) -> list[rows.Entry]:
+        wanted = {
+            "kind = ?": kind,
+            "instrument_id = ?": instrument_id,
+            "subject = ?": subject,
+            "position < ?": before,
+        }
+        given = {clause: value for clause, value in wanted.items() if value is not None}
+        where = " AND ".join(given) or "TRUE"
+        sql = f"{_ENTRY} WHERE {where} ORDER BY position DESC LIMIT ?"
+        return self._all(rows.Entry, sql, *given.values(), limit)
+
+    def attachment(self, sha256: str) -> rows.Attachment | None:
+        sql = "SELECT sha256, media_type, content FROM attachments WHERE sha256 = ?"
+        return self._one(rows.Attachment, sql, sha256)
+
+
+class SqliteDeskWrites(SqliteDeskReads, Writes):
+    """Changes them."""
+
+    def put_document(
+        self, kind: str, key: str, body: str, at: datetime, by: str, replaces: int | None = None
+    ) -> rows.Document:
+        there = self.document(kind, key)
+        version = check_replaces(there, replaces) + 1
+        self._do(
+            "INSERT INTO documents (kind, key, body, version, changed_at, changed_by) VALUES (?, ?, ?, ?, ?, ?) "
+            "ON CONFLICT (kind, key) DO UPDATE SET body = excluded.body, version = excluded.version, "
+            "changed_at = excluded.changed_at, changed_by = excluded.changed_by",
+            kind,
+            key,
+            body,
+            version,
+            at,
+            by,
+        )
+        return rows.Document(kind, key, body, version, at, by)
+
+    def remove_document(self, kind: str, key: str) -> bool:
+        return self._do("DELETE FROM documents WHERE kind = ? AND key = ?", kind, key) == 1
+
+    def add_entry(self, entry: rows.Entry) -> int:
+        self._do(
+            "INSERT INTO entries (entry_id, kind, at, by, body, instrument_id, subject) VALUES (?, ?, ?, ?, ?, ?, ?) "
+            "ON CONFLICT (entry_id) DO NOTHING",
+            entry.entry_id,
+            entry.kind,
+            entry.at,
+            entry.by,
+            entry.body,
+            entry.instrument_id,
+            entry.subject,
+        )
+        return self._one(rows.Entry, f"{_ENTRY} WHERE entry_id = ?", entry.entry_id).position
+
+    def add_attachment(self, attachment: rows.Attachment) -> None:
+        self._do(
+            "INSERT INTO attachments (sha256, media_type, content) VALUES (?, ?, ?) ON CONFLICT (sha256) DO NOTHING",
+            attachment.sha256,
+            attachment.media_type,
+            attachment.content,
+        )
