@@ -72,7 +72,16 @@ from agent.records._profile import (
     RelatedThing,
     Rights,
 )
-from agent.records._qc import QcAdvice, QcInput, QcMetric, QcResult, QcStatus
+from agent.records._qc import (
+    QcAdvice,
+    QcFigure,
+    QcInput,
+    QcMetric,
+    QcOfLightPath,
+    QcResult,
+    QcStamp,
+    QcStatus,
+)
 from agent.records._state import Cause, Change, SnapshotReason, StateChange, StateSnapshot, SystemState
 
 __all__ = [
@@ -125,9 +134,12 @@ __all__ = [
     "PropertyDescription",
     "PropertyRef",
     "QcAdvice",
+    "QcFigure",
     "QcInput",
     "QcMetric",
+    "QcOfLightPath",
     "QcResult",
+    "QcStamp",
     "QcStatus",
     "Quantity",
     "Reading",

@@ -9,6 +9,7 @@ from uuid import UUID
 from pydantic import Field, FiniteFloat, model_validator
 
 from agent.records._base import Frozen, How, Instant, Quantity, Record
+from agent.records._qc import QcStamp
 from agent.records._state import Change, SystemState
 
 
@@ -185,6 +186,9 @@ class AcquisitionFinished(Record):
     problems: tuple[str, ...] = Field(default=(), description="What went wrong while capturing, in words.")
     profile_sha256: str | None = Field(
         default=None, description="Of the instrument profile that held; see the record instrument_profile."
+    )
+    qc: QcStamp | None = Field(
+        default=None, description="The quality control that held; absent when the agent could not look it up."
     )
 
 

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from pydantic import Field
 
-from agent.records._base import Frozen, Quantity, Record, Scalar
+from agent.records._base import Frozen, Quantity, Record, Scalar, UtcTime
 
 
 class QcStatus(StrEnum):
@@ -74,3 +74,41 @@ class QcResult(Record):
     remarks: tuple[str, ...] = Field(default=(), description="What a reader must know, in sentences.")
     advice: tuple[QcAdvice, ...] = Field(default=(), description="Likely causes, likeliest first.")
     software: dict[str, str] = Field(default_factory=dict, description="Versions.")
+    valid_until: UtcTime | None = Field(
+        default=None, description="When the routine is due again; absent when nobody says how often."
+    )
+
+
+class QcFigure(Frozen):
+    """One figure of quality control as it stood when an acquisition began."""
+
+    routine: str = Field(description="Name of the routine.")
+    routine_version: str = Field(description="Version of the routine's method.")
+    light_path: dict[str, str] = Field(description="Objective, camera, channel it was measured on.")
+    figure: QcMetric = Field(description="Value, theory, time zero, limits and verdict.")
+    n_used: int = Field(ge=0, description="Objects or frames that entered.")
+    measured_at: UtcTime = Field(description="When it was measured.")
+    age_s: float = Field(ge=0, description="From there to the start of the acquisition, s.")
+    valid_until: UtcTime = Field(description="When it was due again.")
+    is_valid: bool = Field(description="It was not yet due again.")
+    run_id: UUID = Field(description="The run.")
+    record_id: UUID = Field(description="Its record.")
+    record_sha256: str = Field(description="SHA-256 of that record's canonical JSON.")
+
+
+class QcOfLightPath(Frozen):
+    """Whether one light path of an acquisition was under quality control."""
+
+    light_path: dict[str, str] = Field(description="Objective, camera, channel that was used.")
+    is_valid: bool = Field(description="At least one valid figure was measured on it.")
+    status: QcStatus = Field(description="The worst verdict of its valid figures; unknown without one.")
+    statement: str = Field(description="The same in words; 'no valid QC' and why, where there is none.")
+
+
+class QcStamp(Frozen):
+    """The quality control that held when an acquisition was taken."""
+
+    light_paths: tuple[QcOfLightPath, ...] = Field(description="One entry per channel.")
+    figures: tuple[QcFigure, ...] = Field(
+        default=(), description="Of every figure the latest before the acquisition, valid or not."
+    )
