@@ -117,6 +117,8 @@ KIND_WORDS = {
     "acquisition_finished": "acquisition finished, with state before and after",
     "frame_ledger": "batch of per-frame stamps",
     "dataset_stamp": "stamp written onto the data",
+    "dataset_found": "dataset found on disk",
+    "usage_session": "session of use",
     "qc_result": "QC result",
     "heartbeat": "heartbeat",
     "agent_event": "event of the agent",

@@ -21,6 +21,8 @@ _LANE_OF_KIND = {
     "acquisition_finished": Lane.CRITICAL,
     "frame_ledger": Lane.CRITICAL,
     "dataset_stamp": Lane.CRITICAL,
+    "dataset_found": Lane.CRITICAL,
+    "usage_session": Lane.EVENTS,
     "qc_result": Lane.CRITICAL,
     "gap": Lane.CRITICAL,
     "instrument": Lane.EVENTS,

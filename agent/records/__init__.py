@@ -38,7 +38,8 @@ from agent.records._codec import (
     encode,
     sha256_of,
 )
-from agent.records._health import AgentEvent, Gap, Heartbeat, Severity, SpoolHealth
+from agent.records._dataset import DatasetFound
+from agent.records._health import AgentEvent, Gap, Heartbeat, Severity, SpoolHealth, WatchHealth
 from agent.records._identifiers import kind_of_pid
 from agent.records._instrument import DeviceDescription, InstrumentDescription, PropertyDescription
 from agent.records._parts import (
@@ -83,6 +84,7 @@ from agent.records._qc import (
     QcStatus,
 )
 from agent.records._state import Cause, Change, SnapshotReason, StateChange, StateSnapshot, SystemState
+from agent.records._usage import UsageSession
 
 __all__ = [
     "KINDS",
@@ -97,6 +99,7 @@ __all__ = [
     "Change",
     "ChannelPlan",
     "ChannelStatement",
+    "DatasetFound",
     "DatasetStamp",
     "DeviceDescription",
     "Emission",
@@ -160,7 +163,9 @@ __all__ = [
     "StateChange",
     "StateSnapshot",
     "SystemState",
+    "UsageSession",
     "UtcTime",
+    "WatchHealth",
     "canonical_json",
     "decode",
     "decode_tolerant",

@@ -206,10 +206,14 @@ class StampedFile(Frozen):
 
 
 class DatasetStamp(Record):
-    """Where the record of an acquisition was stamped onto its data."""
+    """Where a record was stamped onto the data it speaks of."""
 
     kind: Literal["dataset_stamp"] = "dataset_stamp"
-    acquisition_id: UUID = Field(description="The acquisition.")
-    stamped_record_id: UUID = Field(description="The AcquisitionFinished record that was stamped.")
+    acquisition_id: UUID | None = Field(
+        default=None, description="The acquisition; absent when none is known that produced the data."
+    )
+    stamped_record_id: UUID = Field(
+        description="The record that was stamped: AcquisitionFinished, or DatasetFound when no acquisition is known."
+    )
     stamped_record_sha256: str = Field(description="SHA-256 of that record's canonical JSON.")
     files: tuple[StampedFile, ...] = Field(description="The datasets.")

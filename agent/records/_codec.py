@@ -14,11 +14,13 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from agent.records._acquisition import AcquisitionFinished, AcquisitionStarted, DatasetStamp, FrameLedger
 from agent.records._base import Record
+from agent.records._dataset import DatasetFound
 from agent.records._health import AgentEvent, Gap, Heartbeat
 from agent.records._instrument import InstrumentDescription
 from agent.records._profile import InstrumentProfile
 from agent.records._qc import QcResult
 from agent.records._state import StateChange, StateSnapshot
+from agent.records._usage import UsageSession
 
 KINDS: dict[str, type[Record]] = {
     model.model_fields["kind"].default: model
@@ -31,6 +33,8 @@ KINDS: dict[str, type[Record]] = {
         AcquisitionFinished,
         FrameLedger,
         DatasetStamp,
+        DatasetFound,
+        UsageSession,
         QcResult,
         Heartbeat,
         AgentEvent,
@@ -48,6 +52,8 @@ AnyRecord = Annotated[
     | AcquisitionFinished
     | FrameLedger
     | DatasetStamp
+    | DatasetFound
+    | UsageSession
     | QcResult
     | Heartbeat
     | AgentEvent

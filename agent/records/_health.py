@@ -20,6 +20,22 @@ class SpoolHealth(Frozen):
     n_thinned: int = Field(default=0, ge=0, description="Records given up under disk pressure since start.")
 
 
+class WatchHealth(Frozen):
+    """How the watching of folders fares."""
+
+    is_alive: bool = Field(description="The watcher has gone round within the time it should take.")
+    observer: Literal["native", "polling", "mixed", "none"] = Field(
+        description="What tells of changes between two rescans."
+    )
+    last_scan_at: UtcTime | None = Field(
+        default=None, description="When all folders had been looked through."
+    )
+    n_pending: int = Field(ge=0, description="Datasets that are still being written, or wait to be hashed.")
+    n_reported: int = Field(ge=0, description="Datasets reported since the agent started.")
+    n_restarts: int = Field(default=0, ge=0, description="Restarts of observers since the agent started.")
+    away: tuple[str, ...] = Field(default=(), description="Folders that cannot be reached now.")
+
+
 class Heartbeat(Record):
     """The agent is alive."""
 
@@ -41,6 +57,9 @@ class Heartbeat(Record):
     )
     memory_bytes: int | None = Field(default=None, description="Resident, agent and its children.")
     versions: dict[str, str] = Field(default_factory=dict, description="Versions of what runs.")
+    watch: WatchHealth | None = Field(
+        default=None, description="How the watching of folders fares; absent when none is watched."
+    )
 
 
 class Severity(StrEnum):

@@ -142,7 +142,7 @@ def _facts(record: Record) -> AcquisitionFacts | None:
             )
         case AcquisitionFinished():
             return _facts_of_end(record, record.started.wall_at, record.finished.wall_at)
-        case DatasetStamp():
+        case DatasetStamp() if record.acquisition_id is not None:
             n_stamped = sum(file.is_stamped_inside or file.sidecar is not None for file in record.files)
             return AcquisitionFacts(acquisition_id=str(record.acquisition_id), n_stamped=n_stamped)
     return None

@@ -63,6 +63,8 @@ def test_every_kind_has_a_lane(make):
         "acquisition_finished": "critical",
         "frame_ledger": "critical",
         "dataset_stamp": "critical",
+        "dataset_found": "critical",
+        "usage_session": "events",
         "qc_result": "critical",
         "gap": "critical",
         "instrument": "events",
