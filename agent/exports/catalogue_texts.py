@@ -115,9 +115,10 @@ def nexus(view: AcquisitionView) -> dict[str, Any]:
         instrument["fabrication"] = _fabrication(view.bundle.profile.stand)
     if view.objective:
         instrument["objective"] = _group("NXoptical_lens", view.objective, {"magnification": "", "na": ""})
-    if view.camera:
+    for number, camera in enumerate(view.cameras, start=1):
         units = {"pixel_width_um": "um", "pixel_height_um": "um", "bit_depth": "", "detector_type": ""}
-        instrument["detector"] = _group("NXdetector", view.camera, units)
+        name = f"detector_{number}" if number > 1 else "detector"
+        instrument[name] = _group("NXdetector", camera, units)
     for channel in view.channels:
         for key in ("excitation", "dichroic", "emission"):
             if (part := getattr(channel, key)) is not None:

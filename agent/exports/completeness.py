@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from agent.exports.facts import Facts, channel_facts, facts_of, modality_of
+from agent.exports.facts import Facts, facts_in, facts_of, modality_of
 from agent.exports.mapping import load_mapping
 from agent.exports.micro_meta import NOT_STATED, component
 from agent.exports.micro_meta_settings import image_settings
@@ -142,7 +142,7 @@ def _hardware(view: AcquisitionView) -> list[Held]:
     wanted: list[tuple[str, str, Part | None]] = [
         ("stand", "InvertedMicroscopeStand", profile.stand),
         ("objectives", "Objective", view.objective),
-        ("cameras", "CMOS", view.camera),
+        *(("cameras", "CMOS", camera) for camera in view.cameras or (None,)),
         ("software", "AcquisitionSoftware", next(iter(profile.software), None)),
     ]
     for channel in view.channels:
@@ -215,7 +215,7 @@ def _checklist(
 ) -> tuple[Score, list[Missing]]:
     """Judge a checklist; what is asked of channels is there when every channel has it."""
     facts = facts_of(view)
-    per_channel = [facts | channel_facts(view, channel) for channel in view.channels]
+    per_channel = [facts_in(view, channel) for channel in view.channels]
     if any(item.is_valid for item in qc_that_held(view)):
         for one in per_channel:
             one["qc.checked_at"] = facts["image.acquired_at"]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from agent.exports.view import AcquisitionView, ChannelView, number
-from agent.records import Frozen, Part, Source
+from agent.records import Camera, Frozen, Part, Source
 
 
 @dataclass(frozen=True)
@@ -42,6 +42,7 @@ _UNITS = {
     "_percent": "%",
     "_c": "Cel",
 }
+_OF_CAMERA = ("camera.", "camera_settings.")
 _SPECIAL = {"nbo", "nbo_null", "derived", "part_id", "device", "state"}
 
 
@@ -64,8 +65,16 @@ def facts_of(view: AcquisitionView) -> Facts:
         facts |= stated(key, model)
     if any(person.has_consented for person in profile.people):
         facts["people"] = Fact(len(profile.people), "", Source.PROFILE, "profile: people")
-    facts |= _image_facts(view) | _camera_facts(view) | _environment_facts(view) | _software_facts(view)
-    return facts
+    facts |= _image_facts(view) | _camera_facts(view, view.camera_label, view.camera)
+    return facts | _environment_facts(view) | _software_facts(view)
+
+
+def facts_in(view: AcquisitionView, channel: ChannelView) -> Facts:
+    """Return every fact that holds in a channel: those of the acquisition, with the camera that saw the channel."""
+    facts = facts_of(view)
+    if channel.camera_label != view.camera_label:
+        facts = {name: fact for name, fact in facts.items() if not name.startswith(_OF_CAMERA)}
+    return facts | channel_facts(view, channel)
 
 
 def stated(key: str, model: Frozen | None) -> Facts:
@@ -122,8 +131,7 @@ def image_name(view: AcquisitionView) -> str:
     return files[0].path.replace("\\", "/").rstrip("/").rpartition("/")[2]
 
 
-def _camera_facts(view: AcquisitionView) -> Facts:
-    label, camera = view.camera_label, view.camera
+def _camera_facts(view: AcquisitionView, label: str | None, camera: Camera | None) -> Facts:
     facts: Facts = {}
 
     def read(name: str, prop: str, unit: str = "", device: str | None = label) -> None:
@@ -212,12 +220,14 @@ def _software_facts(view: AcquisitionView) -> Facts:
 
 
 def channel_facts(view: AcquisitionView, channel: ChannelView) -> Facts:
-    """Return every fact that holds for one channel."""
+    """Return every fact that holds for one channel alone; with its camera where that is not the first one."""
     facts: Facts = {"channel.name": Fact(channel.name, "", Source.PLAN, "plan")}
     for key in ("cube", "excitation", "dichroic", "emission"):
         facts |= stated(key, getattr(channel, key))
     facts |= stated("light_source", channel.light)
     facts |= stated("channel", channel.statement)
+    if channel.camera_label != view.camera_label:
+        facts |= stated("camera", channel.camera) | _camera_facts(view, channel.camera_label, channel.camera)
     modality = modality_of(view, channel)
     if modality:
         facts["channel.modality"] = Fact(modality, "", Source.PROFILE, "profile")

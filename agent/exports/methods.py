@@ -14,7 +14,7 @@ from string import Formatter
 from typing import Any
 
 from agent.exports.errors import ExportError
-from agent.exports.facts import Fact, Facts, channel_facts, facts_of, modality_of, text_of
+from agent.exports.facts import Fact, Facts, channel_facts, facts_in, facts_of, modality_of, text_of
 from agent.exports.mapping import load_mapping
 from agent.exports.quality import QcThatHeld, qc_that_held
 from agent.exports.view import AcquisitionView, ChannelView
@@ -102,7 +102,7 @@ def methods_paragraph(view: AcquisitionView, language: str = "en") -> str:
 
 def _sentences(view: AcquisitionView, words: Messages) -> Iterable[str]:
     facts = facts_of(view)
-    first = facts | channel_facts(view, view.channels[0])
+    first = facts_in(view, view.channels[0])
     pid = view.bundle.profile.instrument.pid
     yield _filled("setup", words, first, pid=f" ({pid})" if pid else "")
     yield _filled("field", words, facts)
@@ -110,7 +110,7 @@ def _sentences(view: AcquisitionView, words: Messages) -> Iterable[str]:
         if view.size(axis) > 1:
             yield _filled(sentence, words, facts)
     for channel in view.channels:
-        yield _channel(view, channel, facts | channel_facts(view, channel), words)
+        yield _channel(view, channel, facts_in(view, channel), words)
     if view.bundle.profile.environment:
         yield _filled("temperature", words, facts)
     yield from (_filled(name, words, facts) for name in ("co2", "humidity") if _SLOTS[name] in facts)

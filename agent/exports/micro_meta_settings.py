@@ -7,7 +7,7 @@ from typing import Any
 from uuid import NAMESPACE_URL, uuid5
 
 from agent.exports.convert import tidy, to_nbo
-from agent.exports.facts import Fact, Facts, channel_facts, facts_of, modality_of
+from agent.exports.facts import Fact, Facts, channel_facts, facts_in, facts_of, modality_of
 from agent.exports.mapping import load_mapping
 from agent.exports.micro_meta import instrument_uuid, part_id
 from agent.exports.quality import profile_as_measured
@@ -29,7 +29,7 @@ def image_settings(view: AcquisitionView, position: int = 0, tier: int = 1) -> d
         "InstrumentID": str(instrument_uuid(_instrument(view), view.bundle.profile)),
         "AcquisitionSoftware": software,
         "Pixels": _object(view, "Pixels", f"{name} pixels", facts, tier),
-        "Channels": [_channel(view, channel, facts, tier) for channel in view.channels],
+        "Channels": [_channel(view, channel, tier) for channel in view.channels],
         "Planes": [_plane(view, plane, tier) for plane in view.planes if plane.position == position],
     }
     if view.objective is not None:
@@ -89,7 +89,7 @@ def nbo_values(nbo: str, facts: Facts) -> dict[str, Any]:
     return out
 
 
-def _channel(view: AcquisitionView, channel: ChannelView, facts: Facts, tier: int) -> dict[str, Any]:
+def _channel(view: AcquisitionView, channel: ChannelView, tier: int) -> dict[str, Any]:
     mapping = load_mapping()
     own = channel_facts(view, channel)
     modality = modality_of(view, channel)
@@ -100,12 +100,13 @@ def _channel(view: AcquisitionView, channel: ChannelView, facts: Facts, tier: in
     if channel.statement and channel.statement.fluorophore:
         out["Fluorophore"] = _object(view, "Fluorophore", channel.statement.fluorophore, own, tier)
     path = _object(view, "LightPath", f"{channel.name} light path", own, tier)
-    out["LightPath"] = path | {"ComponentSettings": _components(view, channel, facts | own, tier)}
+    out["LightPath"] = path | {"ComponentSettings": _components(view, channel, tier)}
     return out
 
 
-def _components(view: AcquisitionView, channel: ChannelView, facts: Facts, tier: int) -> dict[str, Any]:
+def _components(view: AcquisitionView, channel: ChannelView, tier: int) -> dict[str, Any]:
     """Return the light path of a channel: hardware, and what it was set to."""
+    facts = facts_in(view, channel)
     out: dict[str, Any] = {}
     for key, section, part, nbo in (
         ("LightSource", "light_sources", channel.light, "LightSourceSettings"),
@@ -113,7 +114,7 @@ def _components(view: AcquisitionView, channel: ChannelView, facts: Facts, tier:
         ("Dichroic", "filters", channel.dichroic, ""),
         ("EmissionFilter", "filters", channel.emission, ""),
         ("Objective", "objectives", view.objective, ""),
-        ("Detector", "cameras", view.camera, "CameraSettings"),
+        ("Detector", "cameras", channel.camera, "CameraSettings"),
     ):
         if part is not None:
             name = f"{channel.name} {key}"

@@ -7,7 +7,7 @@ from typing import Any
 from ome_types import model as ome
 from ome_types import to_xml
 
-from agent.exports.facts import Facts, channel_facts, facts_of, image_name, modality_of
+from agent.exports.facts import Facts, facts_in, facts_of, image_name, modality_of
 from agent.exports.mapping import load_mapping
 from agent.exports.ome_instrument import (
     INSTRUMENT_ID,
@@ -232,7 +232,7 @@ def channel_elements(view: AcquisitionView, ids: InstrumentIds, image: int) -> l
 
 def _channel(view: AcquisitionView, channel: ChannelView, ids: InstrumentIds, name: str) -> ome.Channel:
     mapping = load_mapping()
-    facts = facts_of(view) | channel_facts(view, channel)
+    facts = facts_in(view, channel)
     modality = modality_of(view, channel)
     element = ome.Channel(id=name, name=xml_text(channel.name), samples_per_pixel=1)
     if modality:
@@ -245,7 +245,7 @@ def _channel(view: AcquisitionView, channel: ChannelView, ids: InstrumentIds, na
         element.excitation_wavelength = statement.excitation_nm
         element.emission_wavelength = statement.emission_nm
     element.light_source_settings = _light_source_settings(channel, ids)
-    element.detector_settings = _detector_settings(view, ids, facts)
+    element.detector_settings = _detector_settings(channel, ids, facts)
     if cube := ids.of("filter_cubes", channel.cube):
         element.filter_set_ref = ome.FilterSetRef(id=cube)
     element.light_path = _light_path(channel, ids)
@@ -261,10 +261,8 @@ def _light_source_settings(channel: ChannelView, ids: InstrumentIds) -> ome.Ligh
     return ome.LightSourceSettings(id=name, attenuation=attenuation)
 
 
-def _detector_settings(
-    view: AcquisitionView, ids: InstrumentIds, facts: Facts
-) -> ome.DetectorSettings | None:
-    name = ids.of("cameras", view.camera)
+def _detector_settings(channel: ChannelView, ids: InstrumentIds, facts: Facts) -> ome.DetectorSettings | None:
+    name = ids.of("cameras", channel.camera)
     if name is None:
         return None
     values = {

@@ -5,7 +5,7 @@ The crate claims no run profile: Process Run Crate wants software alone as instr
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from agent.exports.facts import Fact, channel_facts, facts_of, image_name, modality_of, text_of
@@ -26,7 +26,7 @@ from agent.exports.ro_crate_graph import (
     refs,
 )
 from agent.exports.view import AcquisitionView
-from agent.records import Agency, sha256_of
+from agent.records import Agency, Part, sha256_of
 
 CONTEXT = "https://w3id.org/ro/crate/1.2/context"
 SPECIFICATION = "https://w3id.org/ro/crate/1.2"
@@ -85,7 +85,7 @@ def _microscope(view: AcquisitionView, graph: Graph) -> str:
     plate = profile.instrument
     parts = [
         _part(graph, kind, part)
-        for kind, part in (("objective", view.objective), ("camera", view.camera))
+        for kind, part in (("objective", view.objective), *_numbered("camera", view.cameras))
         if part is not None
     ]
     makers = [agency_entity(maker, graph) for maker in plate.manufacturers]
@@ -103,6 +103,10 @@ def _microscope(view: AcquisitionView, graph: Graph) -> str:
             "isRelatedTo": refs(parts),
         }
     )
+
+
+def _numbered(kind: str, parts: Sequence[Part]) -> list[tuple[str, Part]]:
+    return [(f"{kind}-{n}" if n > 1 else kind, part) for n, part in enumerate(parts, start=1)]
 
 
 def _part(graph: Graph, kind: str, part: Any) -> str:

@@ -34,10 +34,16 @@ Labels = Mapping[str, str]
 
 @dataclass(frozen=True)
 class ChannelView:
-    """One channel with the parts its light goes through."""
+    """One channel with the parts its light goes through; where several cameras see it, one for each.
+
+    `index` is its place in the plan.
+    """
 
     name: str
+    index: int
     plan: ChannelPlan | None
+    camera_label: str | None
+    camera: Camera | None
     statement: ChannelStatement | None
     cube: FilterCube | None
     excitation: Filter | None
@@ -139,15 +145,23 @@ class AcquisitionView:
 
     @cached_property
     def camera(self) -> Camera | None:
-        """The camera that took the images."""
-        cameras = self.bundle.profile.cameras
-        label = self.camera_label
-        return next((camera for camera in cameras if camera.device and camera.device == label), None)
+        """The first camera that took images."""
+        return self._camera(self.camera_label)
 
     @property
     def camera_label(self) -> str | None:
         """Its label."""
         return self.image.camera if self.image else None
+
+    @cached_property
+    def cameras(self) -> tuple[Camera, ...]:
+        """Every camera that took images, each once."""
+        found = [self.camera, *(channel.camera for channel in self.channels)]
+        return tuple({camera.name: camera for camera in found if camera}.values())
+
+    def _camera(self, label: str | None) -> Camera | None:
+        cameras = self.bundle.profile.cameras
+        return next((camera for camera in cameras if camera.device and camera.device == label), None)
 
     @property
     def image(self) -> ImageDescription | None:
@@ -158,9 +172,37 @@ class AcquisitionView:
     def channels(self) -> tuple[ChannelView, ...]:
         """The channels; one without a plan when none was planned."""
         plans: Sequence[ChannelPlan | None] = self.bundle.finished.plan.channels or (None,)
-        return tuple(self._channel(plan) for plan in plans)
+        return tuple(
+            self._channel(plan, index, label, n_cameras=len(labels))
+            for index, plan in enumerate(plans)
+            for labels in (self._cameras_in(index, plan),)
+            for label in labels
+        )
 
-    def _channel(self, plan: ChannelPlan | None) -> ChannelView:
+    def _cameras_in(self, index: int, plan: ChannelPlan | None) -> Sequence[str | None]:
+        """Return the cameras of a channel: those that delivered its frames, else the one its preset chooses.
+
+        Images of another size than the first camera's have no place among the channels of one image.
+        """
+        seen = self._cameras_seen.get(index, ())
+        sizes = {image.camera: (image.width_px, image.height_px) for image in self.bundle.finished.images}
+        alike = [label for label in seen if sizes.get(label) in (None, sizes.get(self.camera_label or ""))]
+        return alike or [(plan.settings.get("Core-Camera") if plan else None) or self.camera_label]
+
+    @cached_property
+    def _cameras_seen(self) -> Mapping[int, Sequence[str]]:
+        """Place of a channel in the plan to the cameras of its frames, in the order in which they came."""
+        seen: dict[int, list[str]] = {}
+        frames = self.bundle.frames
+        for index, camera in zip(frames.index, frames.camera, strict=True) if frames else ():
+            labels = seen.setdefault(index.get("c", 0), [])
+            if camera and camera not in labels:
+                labels.append(camera)
+        return seen
+
+    def _channel(
+        self, plan: ChannelPlan | None, index: int, camera_label: str | None, n_cameras: int
+    ) -> ChannelView:
         profile, labels = self.bundle.profile, self.labels_in(plan)
         statement = self._statement(plan)
         cube = mounted(profile.filter_cubes, labels)
@@ -170,9 +212,13 @@ class AcquisitionView:
         )
         light = self._light(plan, statement)
         percent, milliwatt = self._power(light, plan)
+        name = plan.preset if plan else "default"
         return ChannelView(
-            name=plan.preset if plan else "default",
+            name=name if n_cameras == 1 else f"{name} ({camera_label})",
+            index=index,
             plan=plan,
+            camera_label=camera_label,
+            camera=self._camera(camera_label),
             statement=statement,
             cube=cube,
             excitation=excitation,
@@ -181,7 +227,7 @@ class AcquisitionView:
             light=light,
             power_percent=percent,
             power_mw=milliwatt,
-            exposure_ms=self._exposure(plan),
+            exposure_ms=self._exposure(plan, camera_label),
         )
 
     def _statement(self, plan: ChannelPlan | None) -> ChannelStatement | None:
@@ -214,11 +260,11 @@ class AcquisitionView:
         full = light.intensity_maximum or (100.0 if ref.unit == "%" else None)
         return (100.0 * value / full if full else None), None
 
-    def _exposure(self, plan: ChannelPlan | None) -> float | None:
+    def _exposure(self, plan: ChannelPlan | None, camera_label: str | None) -> float | None:
         if plan and plan.exposure:
             return number(plan.exposure.value)
-        read = self.reading(self.camera_label, "@exposure")
-        return number(read if read is not None else self.reading(self.camera_label, "Exposure"))
+        read = self.reading(camera_label, "@exposure")
+        return number(read if read is not None else self.reading(camera_label, "Exposure"))
 
     # -- image
 
@@ -270,56 +316,34 @@ class AcquisitionView:
 
     @cached_property
     def planes(self) -> tuple[PlaneView, ...]:
-        """Every frame of the first camera."""
+        """Every frame of a channel."""
         frames = self.bundle.frames
         if frames is None:
             return ()
         n_grid = self.bundle.finished.plan.axes.get("g", 1) or 1
         began_ns = self.bundle.finished.started.monotonic_ns
+        places = {(item.index, item.camera_label): c for c, item in reversed([*enumerate(self.channels)])}
+        by_index = {index: c for (index, _), c in places.items()}
         planes = []
         for i, index in enumerate(frames.index):
-            if frames.camera[i] not in (None, self.camera_label):
+            planned, camera = index.get("c", 0), frames.camera[i]
+            if camera is not None and (planned, camera) not in places:
                 continue
+            c = places.get((planned, camera), by_index.get(planned, planned))
             runner = frames.runner_time_ms[i]
             delta = runner / 1e3 if runner is not None else (frames.seen_monotonic_ns[i] - began_ns) / 1e9
             place = index.get("p", 0) * n_grid + index.get("g", 0)
             where = [_unsigned_zero(column[i]) for column in (frames.x_um, frames.y_um, frames.z_um)]
-            t, c, z = (index.get(axis, 0) for axis in "tcz")
+            t, z = index.get("t", 0), index.get("z", 0)
             planes.append(PlaneView(place, t, c, z, delta, frames.exposure_ms[i], *where))
         return tuple(planes)
-
-    # -- contradictions
 
     @cached_property
     def contradictions(self) -> tuple[str, ...]:
         """What device and profile state differently, in words; neither is overwritten."""
-        return tuple(self._contradictions())
+        from agent.exports.contradictions import contradictions
 
-    def _contradictions(self) -> Iterable[str]:
-        camera, label = self.camera, self.camera_label
-        if camera is None or label is None:
-            return
-        depth = number(self.reading(label, "BitDepth"))
-        if camera.bit_depth and depth and depth > camera.bit_depth:
-            yield f"{label}: the device says a bit depth of {depth:g}, the profile {camera.bit_depth}."
-        for axis, stated in (("X", camera.array_width_px), ("Y", camera.array_height_px)):
-            found = number(self.reading(label, f"OnCameraCCD{axis}Size"))
-            if stated and found and found != stated:
-                yield f"{label}: the device says {found:g} pixels in {axis}, the profile {stated}."
-        yield from self._pixel_size_contradiction(camera)
-
-    def _pixel_size_contradiction(self, camera: Camera) -> Iterable[str]:
-        objective, size = self.objective, self.pixel_size_um
-        if not (objective and objective.magnification and camera.pixel_width_um and size):
-            return
-        binning = number(str(self.reading(self.camera_label, "Binning") or 1).split("x")[0]) or 1.0
-        total = objective.magnification * (self.magnifier.magnification or 1.0 if self.magnifier else 1.0)
-        expected = camera.pixel_width_um * binning / (total * (camera.relay_magnification or 1.0))
-        if abs(expected - size) > 0.05 * expected:
-            yield (
-                f"Pixel size: the configuration says {size:g} µm, pixel pitch and magnification of the profile make "
-                f"{expected:.4g} µm."
-            )
+        return tuple(contradictions(self))
 
 
 def view_of(bundle: Bundle) -> AcquisitionView:
@@ -330,14 +354,14 @@ def view_of(bundle: Bundle) -> AcquisitionView:
 def number(value: Any) -> float | None:
     """Return a number that a device or plan told, as one or as text; none for anything else.
 
-    >>> number("2.5"), number("on"), number(True)
-    (2.5, None, None)
+    >>> number("2.5"), number("on"), number(True), number(10**400)
+    (2.5, None, None, None)
     """
     if isinstance(value, bool) or value is None:
         return None
     try:
         found = float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):  # a whole number may have hundreds of digits
         return None
     return found if abs(found) < float("inf") else None
 
