@@ -7,7 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request, Response
 
 from server.dependencies import TheCollector, ThePerson, found
-from server.quality import find_run, recent_runs, series_key, series_of
+from server.quality import find_run, key_of, recent_runs, series_of
 from server.web.render import render
 from server.web.trends import HEIGHT, MOST_POINTS, WIDTH, trends_of
 
@@ -60,5 +60,5 @@ def run(request: Request, run_or_record_id: str, collector: TheCollector, person
         run=one,
         qc=one.result,
         instrument=instrument,
-        series_key=series_key(one.result),
+        series_key=key_of(one.result),
     )

@@ -10,6 +10,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from server.people import Person
 from server.web import words
+from server.web.languages import LANGUAGES, gettext, language_of, ngettext, speak
 
 _TEMPLATES = Environment(
     loader=PackageLoader("server.web"),
@@ -17,7 +18,9 @@ _TEMPLATES = Environment(
     trim_blocks=True,
     lstrip_blocks=True,
     undefined=StrictUndefined,
+    extensions=["jinja2.ext.i18n"],
 )
+_TEMPLATES.install_gettext_callables(gettext, ngettext, newstyle=True)
 _TEMPLATES.filters.update(
     when=words.when,
     when_ms=words.when_ms,
@@ -37,14 +40,18 @@ _TEMPLATES.filters.update(
 def render(
     request: Request, template: str, person: Person | None, status_code: int = 200, **values: Any
 ) -> HTMLResponse:
-    """Return a page. Everything in `values` is escaped by the template, whoever wrote it."""
+    """Return a page in the viewer's language. Everything in `values` is escaped by the template, whoever wrote it."""
     collector = request.app.state.collector
+    language = language_of(request)
+    speak(language)
     page = _TEMPLATES.get_template(template).render(
         person=person,
         collector_name=collector.settings.collector.name,
         version=request.app.version,
         path=request.url.path,
         now=collector.now(),
+        language=language,
+        languages=LANGUAGES,
         **values,
     )
     return HTMLResponse(page, status_code=status_code)

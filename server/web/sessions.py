@@ -11,6 +11,7 @@ from server.collector import Collector
 from server.dependencies import SESSION_COOKIE, TheAddress, TheCollector, ThePerson, from_our_pages
 from server.errors import RefusedError
 from server.people import sign_in, sign_in_by_link, sign_out
+from server.web.languages import LANGUAGE_COOKIE, LANGUAGES
 from server.web.render import render
 
 router = APIRouter(include_in_schema=False)
@@ -55,6 +56,15 @@ def login_by_link(request: Request, secret: str, collector: TheCollector, addres
     name, session = sign_in_by_link(collector, secret, address)
     collector.note(name, "sign-in", "with one-time link", address=address)
     return _with_session(request, collector, session, "/")
+
+
+@router.post("/language", dependencies=[Depends(from_our_pages)])
+def choose_language(language: Annotated[str, Form()], next: Annotated[str, Form()] = "/") -> Response:
+    """Show the pages in another language from now on, in this browser."""
+    response = RedirectResponse(_own_path(next), status_code=303)
+    if language in LANGUAGES:
+        response.set_cookie(LANGUAGE_COOKIE, language, max_age=365 * 86_400, httponly=True, samesite="lax")
+    return response
 
 
 @router.post("/logout")

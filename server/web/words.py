@@ -1,4 +1,4 @@
-"""Values as people read them. Times are UTC and say so."""
+"""Values as people read them, in their language. Times are UTC and say so; a script turns them into the viewer's zone."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from math import floor, log10
 from typing import Any
 
 from markupsafe import Markup
+
+from server.web.languages import gettext, ngettext
 
 
 def when(moment: datetime | None, *, ms: bool = False) -> Markup:
@@ -35,9 +37,9 @@ def ago(moment: datetime, now: datetime) -> str:
     """
     elapsed = now - moment
     if elapsed < timedelta(0):
-        return "in the future by this collector's clock"
+        return gettext("in the future by this collector's clock")
     seconds = elapsed.total_seconds()
-    return "moments ago" if seconds < 10 else f"{duration(seconds)} ago"
+    return gettext("moments ago") if seconds < 10 else gettext("%s ago") % duration(seconds)
 
 
 def duration(seconds: float) -> str:
@@ -46,9 +48,13 @@ def duration(seconds: float) -> str:
     >>> [duration(s) for s in (0.25, 42, 3600, 200000)]
     ['0.2 s', '42 s', '60 min', '2 days']
     """
-    for size, unit in ((172_800, "days"), (7200, "h"), (120, "min")):
-        if seconds >= size:
-            return f"{seconds // {'days': 86_400, 'h': 3600, 'min': 60}[unit]:.0f} {unit}"
+    if seconds >= 172_800:
+        days = int(seconds // 86_400)
+        return ngettext("%d day", "%d days", days) % days
+    if seconds >= 7200:
+        return gettext("%d h") % (seconds // 3600)
+    if seconds >= 120:
+        return gettext("%d min") % (seconds // 60)
     return f"{seconds:.0f} s" if seconds >= 10 else f"{seconds:.1f} s"
 
 
@@ -81,12 +87,12 @@ def number(value: Any) -> str:
 
 
 def words(name: str) -> str:
-    """Return a name of our own as words.
+    """Return a name of our own as words, in the viewer's language where `vocabulary` lists it.
 
     >>> words("acquisition_started")
     'acquisition started'
     """
-    return name.replace("_", " ")
+    return gettext(name.replace("_", " "))
 
 
 _UNITS = {"um": "µm", "Cel": "°C", "deg": "°", "us": "µs", "uW": "µW"}

@@ -128,7 +128,8 @@ def test_nothing_a_device_says_becomes_markup_and_nothing_comes_from_elsewhere(r
             reply = browser.get(path)
             assert reply.status_code in (200, 404), path
             page = Markup(reply.text)
-            assert page.all("script") == page.all("img") == page.all("style") == []
+            assert page.all("img") == page.all("style") == []
+            assert page.all("script") == [{"src": "/static/local_times.js", "defer": None}]
             for tag, attributes in page.elements:
                 assert "style" not in attributes, (path, tag)
                 assert not [name for name in attributes if name.startswith("on")], (path, tag)

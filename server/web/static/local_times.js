@@ -1,0 +1,21 @@
+// Shows every <time> in the viewer's own zone and language; UTC stays in its title. Without this script the page shows UTC.
+"use strict";
+(() => {
+  const language = document.documentElement.lang || undefined;
+  const day = { year: "numeric", month: "2-digit", day: "2-digit", hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" };
+  const plain = new Intl.DateTimeFormat(language, day);
+  const precise = new Intl.DateTimeFormat(language, { ...day, fractionalSecondDigits: 3 });
+
+  function localise(root) {
+    for (const element of root.querySelectorAll("time[datetime]:not([title])")) {
+      const moment = new Date(element.dateTime);
+      if (Number.isNaN(moment.getTime())) continue;
+      element.title = element.textContent;
+      element.textContent = (/\d\.\d{3} UTC$/.test(element.title) ? precise : plain).format(moment);
+    }
+  }
+
+  localise(document);
+  const zone = document.getElementById("zone");
+  if (zone) zone.textContent = `${zone.dataset.local} ${Intl.DateTimeFormat().resolvedOptions().timeZone}`;
+})();

@@ -1,0 +1,40 @@
+"""Words of our own that come as data (states, causes, kinds of record), listed here so that catalogues can translate them.
+
+`words.words` looks them up; a word that is missing here is shown in English.
+"""
+
+from __future__ import annotations
+
+
+def _(word: str) -> str:
+    """Mark a word for the catalogues."""
+    return word
+
+
+PRESENCE = (_("reporting"), _("silent"), _("never reported"))
+HARDWARE = (_("idle"), _("acquiring"), _("busy"), _("starting"), _("down"), _("no hardware"))
+ENDINGS = (
+    _("completed"),
+    _("canceled"),
+    _("errored"),
+    _("interrupted"),
+    _("running"),
+    _("start not received"),
+)
+SEVERITY = (_("info"), _("warning"), _("error"))
+CAUSES = (_("commanded"), _("notified"), _("drifted"))
+READINGS = (_("ok"), _("absent"), _("failed"), _("timeout"))
+VERDICTS = (_("pass"), _("warn"), _("fail"), _("unknown"))
+SOURCES = (_("device"), _("profile"), _("derived"), _("qc"), _("plan"), _("human"), _("default"))
+KINDS = (
+    _("instrument"),
+    _("state snapshot"),
+    _("state change"),
+    _("acquisition started"),
+    _("acquisition finished"),
+    _("frame ledger"),
+    _("dataset stamp"),
+    _("qc result"),
+    _("heartbeat"),
+    _("agent event"),
+)
