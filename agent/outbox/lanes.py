@@ -24,11 +24,13 @@ _LANE_OF_KIND = {
     "dataset_found": Lane.CRITICAL,
     "usage_session": Lane.EVENTS,
     "qc_result": Lane.CRITICAL,
+    "schedule_run": Lane.CRITICAL,
     "gap": Lane.CRITICAL,
     "instrument": Lane.EVENTS,
     "instrument_profile": Lane.EVENTS,
     "state_change": Lane.EVENTS,
     "agent_event": Lane.EVENTS,
+    "schedule_plan": Lane.EVENTS,
     "state_snapshot": Lane.SNAPSHOTS,
     "heartbeat": Lane.HEARTBEATS,
 }

@@ -83,6 +83,14 @@ from agent.records._qc import (
     QcStamp,
     QcStatus,
 )
+from agent.records._schedule import (
+    OperatorTask,
+    PlannedSchedule,
+    SchedulePlan,
+    ScheduleRun,
+    ScheduleSource,
+    ScheduleState,
+)
 from agent.records._state import Cause, Change, SnapshotReason, StateChange, StateSnapshot, SystemState
 from agent.records._usage import UsageSession
 
@@ -127,11 +135,13 @@ __all__ = [
     "Magnifier",
     "Nameplate",
     "Objective",
+    "OperatorTask",
     "Organisation",
     "OtherPart",
     "OutputFile",
     "Part",
     "Person",
+    "PlannedSchedule",
     "Producer",
     "Profile",
     "PropertyDescription",
@@ -152,6 +162,10 @@ __all__ = [
     "RelatedThing",
     "Rights",
     "Scalar",
+    "SchedulePlan",
+    "ScheduleRun",
+    "ScheduleSource",
+    "ScheduleState",
     "Severity",
     "SnapshotReason",
     "Software",

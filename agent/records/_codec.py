@@ -19,6 +19,7 @@ from agent.records._health import AgentEvent, Gap, Heartbeat
 from agent.records._instrument import InstrumentDescription
 from agent.records._profile import InstrumentProfile
 from agent.records._qc import QcResult
+from agent.records._schedule import SchedulePlan, ScheduleRun
 from agent.records._state import StateChange, StateSnapshot
 from agent.records._usage import UsageSession
 
@@ -36,6 +37,8 @@ KINDS: dict[str, type[Record]] = {
         DatasetFound,
         UsageSession,
         QcResult,
+        ScheduleRun,
+        SchedulePlan,
         Heartbeat,
         AgentEvent,
         Gap,
@@ -55,6 +58,8 @@ AnyRecord = Annotated[
     | DatasetFound
     | UsageSession
     | QcResult
+    | ScheduleRun
+    | SchedulePlan
     | Heartbeat
     | AgentEvent
     | Gap,

@@ -98,6 +98,12 @@ class Objective(Part):
     modulation: Modulation | None = Field(default=None, description="Phase ring or other contrast element.")
     has_dic: bool | None = Field(default=None, description="Made for DIC.")
     working_distance_um: Positive | None = Field(default=None, description="Free working distance, um.")
+    safe_z_min_um: float | None = Field(
+        default=None, description="Lowest position of the focus drive at which this objective is safe, um."
+    )
+    safe_z_max_um: float | None = Field(
+        default=None, description="Highest position of the focus drive at which this objective is safe, um."
+    )
     has_collar: bool | None = Field(default=None, description="It has a correction collar.")
     collar_position: str | None = Field(
         default=None, description="What the collar is set to, as engraved, such as 0.17."

@@ -66,11 +66,13 @@ def test_every_kind_has_a_lane(make):
         "dataset_found": "critical",
         "usage_session": "events",
         "qc_result": "critical",
+        "schedule_run": "critical",
         "gap": "critical",
         "instrument": "events",
         "instrument_profile": "events",
         "state_change": "events",
         "agent_event": "events",
+        "schedule_plan": "events",
         "state_snapshot": "snapshots",
         "heartbeat": "heartbeats",
     }
