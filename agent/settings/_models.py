@@ -196,6 +196,63 @@ class CollectorSettings(Section):
     )
 
 
+class ScheduleSettings(Section):
+    """Quality control that runs by itself, and what it may do on this PC whoever asks for it."""
+
+    is_on: bool = Field(default=True, description="false: nothing is run by itself.")
+    file: FilePath = Field(
+        default="", description="Schedules of this PC (TOML, see 'scopestamp schedule example'). Empty: none."
+    )
+    zone: str = Field(
+        default="",
+        description="Time zone of the site (IANA), such as Europe/Zurich, for schedules without their own.",
+    )
+    allow_collector: bool = Field(
+        default=True, description="Run schedules that are written at the collector."
+    )
+    allowed_routines: tuple[str, ...] = Field(
+        default=(),
+        strict=False,
+        description="Routines that may be scheduled. Empty: all that run without a person.",
+    )
+    allowed_properties: tuple[str, ...] = Field(
+        default=(),
+        strict=False,
+        description="'Device-Property' that schedules of the collector may set, such as \"Objective-Label\".",
+    )
+    fetch_interval_s: Positive = Field(
+        default=60.0, description="How often the collector is asked for schedules."
+    )
+    least_quiet_min: float = Field(
+        default=5.0, ge=0, allow_inf_nan=False, description="All guards must hold for at least this long."
+    )
+    unknown_input: Literal["refuse", "ignore"] = Field(
+        default="refuse",
+        description="When it cannot be told how long nobody has used mouse or keyboard: refuse to run, or ignore that.",
+    )
+    calendar: str = Field(
+        default="",
+        description="Booking calendar (iCalendar): a file, or an https:// address. Empty: none; then keep to a window.",
+    )
+    calendar_refresh_min: Positive = Field(default=10.0, description="How often it is read again.")
+    calendar_stale_min: Positive = Field(
+        default=120.0, description="A calendar older than this counts as booked throughout."
+    )
+    calendar_margin_min: float = Field(
+        default=5.0, ge=0, allow_inf_nan=False, description="Free time wanted after the end of a run."
+    )
+    calendar_hosts: tuple[str, ...] = Field(
+        default=(),
+        strict=False,
+        description="Hosts within the private network that the calendar may be fetched from. Others must be public.",
+    )
+    max_light_s: Positive = Field(
+        default=1800.0, description="Exposure with light that one run may add up to."
+    )
+    max_travel_um: Positive = Field(default=20_000.0, description="Furthest a run may move the stage.")
+    max_focus_um: Positive = Field(default=500.0, description="Furthest a run may move the focus.")
+
+
 class SpoolSettings(Section):
     """What waits on disk until the collector has it."""
 
@@ -236,6 +293,7 @@ class AgentSettings(Section):
     hardware: HardwareSettings = HardwareSettings()
     capture: CaptureSettings = CaptureSettings()
     collector: CollectorSettings = CollectorSettings()
+    schedule: ScheduleSettings = ScheduleSettings()
     spool: SpoolSettings = SpoolSettings()
     log: LogSettings = LogSettings()
 
