@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Annotated, TypeVar
 
 from fastapi import Depends, Request
@@ -9,6 +10,7 @@ from fastapi import Depends, Request
 from server.collector import Collector
 from server.errors import NotSignedInError, RefusedError
 from server.people import Person, person_of
+from server.roles import Permission
 
 SESSION_COOKIE = "scopestamp_session"
 
@@ -38,10 +40,14 @@ def signed_in(request: Request) -> Person:
     raise NotSignedInError
 
 
-def signed_in_admin(person: Annotated[Person, Depends(signed_in)]) -> Person:
-    """Return the person when an administrator."""
-    person.must_be_admin()
-    return person
+def allowed(permission: Permission) -> Callable[[Person], Person]:
+    """Return a dependency that gives the signed-in person when the role allows it, and refuses with 403 otherwise."""
+
+    def person_who_may(person: Annotated[Person, Depends(signed_in)]) -> Person:
+        person.must(permission)
+        return person
+
+    return person_who_may
 
 
 def from_our_pages(request: Request) -> None:
@@ -58,6 +64,10 @@ def found(value: T | None, what: str) -> T:
 
 
 TheCollector = Annotated[Collector, Depends(collector_of)]
-ThePerson = Annotated[Person, Depends(signed_in)]
-TheAdmin = Annotated[Person, Depends(signed_in_admin)]
 TheAddress = Annotated[str, Depends(address_of)]
+AnyPerson = Annotated[Person, Depends(signed_in)]
+ThePerson = Annotated[Person, Depends(allowed(Permission.VIEW))]
+TheOperator = Annotated[Person, Depends(allowed(Permission.OPERATE))]
+TheStaff = Annotated[Person, Depends(allowed(Permission.MAINTAIN))]
+TheAdmin = Annotated[Person, Depends(allowed(Permission.ADMINISTER))]
+TheAuditor = Annotated[Person, Depends(allowed(Permission.AUDIT))]

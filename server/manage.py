@@ -18,10 +18,11 @@ from server.clock import utc_now
 from server.enrolment import join_code_row
 from server.errors import SettingsError
 from server.people import link_job
+from server.roles import ROLES, Role
 from server.running import running_url
 from server.secrets import MIN_PASSWORD_LENGTH, hash_of, hash_password, new_join_code, new_secret
 from server.store import Failed, Job, SqliteStore, Writes
-from server.store.rows import AuditEntry, Grant, Role, User
+from server.store.rows import AuditEntry, Grant, User
 
 DEFAULT_DATA = user_data_path("scopestamp-collector", appauthor=False)
 
@@ -31,7 +32,7 @@ tokens = typer.Typer(help="Bearer tokens for programs.", no_args_is_help=True)
 
 Data = Annotated[Path, typer.Option("--data", help="The collector's data folder.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Machine-readable output.")]
-RoleName = Annotated[str, typer.Option("--role", help="viewer or admin.")]
+RoleName = Annotated[str, typer.Option("--role", help=f"One of {', '.join(ROLES)}.")]
 Name = Annotated[str, typer.Option("--name", help="What it is called in the audit log.")]
 
 
@@ -144,8 +145,8 @@ def backup(
 
 
 def _role(role: str) -> Role:
-    if role not in ("viewer", "admin"):
-        raise typer.BadParameter("must be viewer or admin", param_hint="--role")
+    if role not in ROLES:
+        raise typer.BadParameter(f"must be one of {', '.join(ROLES)}", param_hint="--role")
     return cast(Role, role)
 
 

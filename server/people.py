@@ -8,9 +8,10 @@ from datetime import datetime, timedelta
 
 from server.collector import Collector
 from server.errors import NotSignedInError, RefusedError
+from server.roles import PERMISSIONS, ROLES, Permission, Role
 from server.secrets import form_token, hash_of, is_password, new_secret
 from server.store.base import Job, Reads, Writes
-from server.store.rows import Grant, GrantPurpose, Role, User
+from server.store.rows import Grant, GrantPurpose, User
 
 LINK_LIFE = timedelta(minutes=10)
 
@@ -23,10 +24,19 @@ class Person:
     role: Role
     form_token: str = ""
 
-    def must_be_admin(self) -> None:
-        """Refuse viewers with 403."""
-        if self.role != "admin":
-            raise RefusedError(403, "admins_only", "Only an administrator may do this; ask one.")
+    def may(self, permission: Permission) -> bool:
+        """Return whether the role allows it."""
+        return permission in PERMISSIONS[self.role]
+
+    def must(self, permission: Permission) -> None:
+        """Refuse with 403 who may not."""
+        if not self.may(permission):
+            who = ", ".join(role for role in ROLES if permission in PERMISSIONS[role])
+            raise RefusedError(
+                403,
+                "not_allowed",
+                f"This needs one of the roles {who}; yours is {self.role}. Ask an administrator.",
+            )
 
     def must_have_sent(self, token: str) -> None:
         """Refuse a form that did not come from one of our pages."""

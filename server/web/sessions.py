@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends, Form, Request, Response
 from fastapi.responses import RedirectResponse
 
 from server.collector import Collector
-from server.dependencies import SESSION_COOKIE, TheAddress, TheCollector, ThePerson, from_our_pages
+from server.dependencies import SESSION_COOKIE, AnyPerson, TheAddress, TheCollector, from_our_pages
 from server.errors import RefusedError
 from server.people import sign_in, sign_in_by_link, sign_out
 from server.web.languages import LANGUAGE_COOKIE, LANGUAGES
@@ -69,7 +69,7 @@ def choose_language(language: Annotated[str, Form()], next: Annotated[str, Form(
 
 @router.post("/logout")
 def logout(
-    request: Request, collector: TheCollector, person: ThePerson, form_token: Annotated[str, Form()] = ""
+    request: Request, collector: TheCollector, person: AnyPerson, form_token: Annotated[str, Form()] = ""
 ) -> Response:
     """End the session."""
     person.must_have_sent(form_token)
