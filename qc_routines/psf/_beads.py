@@ -16,7 +16,7 @@ from qc_routines.psf._gaussian import climb, gather, goodness, model_e
 Array = NDArray[Any]
 
 LOOK_COLUMNS = ("background_adu", "amplitude_adu", "z", "y", "x", "n_saturated", "peak_adu", "sharpness")
-FIT_COLUMNS = ("n_voxels", "chi2", "residual_e2", "total_e2", "noise_e2", "has_converged")
+FIT_COLUMNS = ("n_voxels", "chi2", "residual_e2", "total_e2", "noise_e2", "has_converged", "chi2_weighted")
 
 
 @kernel
@@ -107,9 +107,9 @@ def fit_beads(
         Parameters that are fitted.
     others_zyx : (m, 3) float64
         Everything bright, the beads themselves included: voxels within `other_radius` of another are left out.
-    camera : (3,) float64
-        Offset (ADU), conversion (e-/ADU), read noise variance (e-^2).
-    fits, information, quality : (n, 11), (n, 11, 11), (n, 6) float64
+    camera : (4,) float64
+        Offset (ADU), conversion (e-/ADU), read noise variance (e-^2), misfit as a share of the amplitude.
+    fits, information, quality : (n, 11), (n, 11, 11), (n, 7) float64
         Filled: parameters, Fisher information, and columns as in FIT_COLUMNS.
     """
     n_free = np.sum(is_free)
@@ -124,11 +124,13 @@ def fit_beads(
         fits[bead] = np.nan
         if electrons.size <= n_free:
             continue
+        variance_e2 = camera[2] + (camera[3] * starts[bead, 1]) ** 2
         fits[bead], information[bead], has_converged = climb(
-            starts[bead], is_free, electrons, indices, camera[2]
+            starts[bead], is_free, electrons, indices, variance_e2
         )
         quality[bead, 1:5] = goodness(fits[bead], electrons, indices, camera[2])
         quality[bead, 5] = has_converged
+        quality[bead, 6] = goodness(fits[bead], electrons, indices, variance_e2)[0]
 
 
 @kernel

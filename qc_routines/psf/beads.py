@@ -31,6 +31,10 @@ KEPT_OUT_SHARE = 0.9
 THRESHOLD_SIGMA = 8.0
 UNKNOWN_FWHM_VOXELS = 4.0
 N_PILOTS = 16
+N_ROUNDS = 4
+LEAST_MISFIT = 0.01
+"""Below this the misfit rules no weight: it is the noise of 10 000 electrons."""
+
 SAME_SCALE = (0.6, 1.6)
 """Ratio of real to searched FWHM within which a search need not be repeated."""
 
@@ -64,8 +68,8 @@ class Beads:
         Of the beads alone.
     fwhm_zyx : ndarray, shape (3,)
         Typical FWHM, voxels.
-    noise : ndarray, shape (3,)
-        Offset (ADU), conversion (e-/ADU), read noise variance (e-^2).
+    noise : ndarray, shape (4,)
+        Offset (ADU), conversion (e-/ADU), read noise variance (e-^2), misfit; see `noise`.
     is_defect : ndarray, shape (y, x)
         Pixels that took part in nothing.
     """
@@ -171,14 +175,14 @@ def _pilots(
     reasons = selection.before_fit(looks, stack.shape, fwhm, rules)
     usable = np.flatnonzero(reasons == Reason.NONE)
     some = usable[:: max(1, len(usable) // N_PILOTS)]
-    model = known if known is not None else np.array([0.0, 1.0, 1.0])
+    model = guess = known if known is not None else noise.of_line(1.0, 1.0)
     if some.size == 0:
         return fwhm, model
     few = {name: column[some] for name, column in looks.items()}
     if known is None:
         level, height = np.median(few["background_adu"]), max(np.median(few["amplitude_adu"]), 1e-9)
-        model = noise.guessed(stack, float(level), float(height))
-    for _ in range(2):
+        model = guess = noise.guessed(stack, float(level), float(height))
+    for _ in range(N_ROUNDS):
         fits = fit(stack, is_defect, _starts(few, fwhm, model), FIT_REACH_FWHM * fwhm, model)
         good = (fits.quality["has_converged"] > 0) & np.isfinite(fits.covariance[:, 1, 1])
         if not good.any():
@@ -187,9 +191,13 @@ def _pilots(
         reach = FIT_REACH_FWHM * fwhm
         fwhm = np.median(widths_um(parameters, fits.covariance[good]).fwhm_zyx_um, axis=0)
         fwhm = np.clip(fwhm, 0.5, np.array(stack.shape) / 2)
+        is_settled = np.allclose(reach, FIT_REACH_FWHM * fwhm, rtol=SETTLED)
+        last, model = model, model.copy()
         if known is None:
-            model = noise.from_beads(stack, is_defect, parameters, reach, model)
-        elif np.allclose(reach, FIT_REACH_FWHM * fwhm, rtol=SETTLED):
+            model = noise.from_beads(stack, is_defect, parameters, reach, model, guess).copy()
+        model[3] = noise.misfit(_only(fits, good), model, is_known=known is not None)
+        is_settled &= bool(abs(model[3] - last[3]) <= SETTLED * max(model[3], LEAST_MISFIT))
+        if known is not None and is_settled:
             break
     return fwhm, model
 

@@ -39,7 +39,7 @@ class Fits:
     parameters : ndarray, shape (n, 11)
         As in `_gaussian`; background and amplitude in the electrons of the noise model. NaN where not fitted.
     covariance : ndarray, shape (n, 11, 11)
-        Of the parameters, widened by the reduced chi^2 where that is above 1.
+        Of the parameters, widened by the reduced chi^2 under the fit's own weights where that is above 1.
     quality : dict of ndarray, shape (n,)
         Columns of FIT_COLUMNS, and `reduced_chi2`, `r_squared`, `r_squared_possible` (what noise alone leaves).
     """
@@ -89,7 +89,7 @@ def _assessed(
     quality["r_squared"] = 1 - quality["residual_e2"] / total
     quality["r_squared_possible"] = 1 - quality["noise_e2"] / total
     covariance = _inverse(information)
-    covariance *= np.maximum(quality["reduced_chi2"], 1.0)[:, None, None]
+    covariance *= np.maximum(quality["chi2_weighted"] / degrees, 1.0)[:, None, None]
     covariance[:, ~is_free] = 0.0
     covariance[:, :, ~is_free] = 0.0
     return Fits(fits, covariance, quality)

@@ -6,7 +6,7 @@ are those of the 3D Gaussian's marginals unless a name says otherwise.
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,7 @@ from qc_routines.conditions import Camera, Optics, VoxelSize
 from qc_routines.errors import InputError
 from qc_routines.psf.average import AveragePsf, average_psf
 from qc_routines.psf.beads import Beads, find_and_fit
+from qc_routines.psf.drive import drive_uncertainty_um
 from qc_routines.psf.field import robust_sd, surface, tile_medians
 from qc_routines.psf.selection import Rules
 from qc_routines.psf.table import bead_table
@@ -30,12 +31,13 @@ from qc_routines.theory import (
     pixel_corrected_fwhm_um,
 )
 
-VERSION = "1"
+VERSION = "2"
 LEAST_PLANES = 5
 LEAST_PIXELS = 8
 LEAST_RANGE_FWHM = 1.5
 """Range of a stack, in axial FWHM of theory, below which no bead can be seen whole."""
 
+AXIAL = ("fwhm_z", "fwhm_z_line", "fwhm_z_corrected")
 UNITS = {"um": "um", "deg": "deg", "adu": "ADU", "e": "e-"}
 
 
@@ -46,6 +48,7 @@ def measure_psf(
     camera: Camera | None = None,
     bead_diameter_um: float | None = None,
     rules: Rules | None = None,
+    z_repeatability_um: float | None = None,
 ) -> Measurement:
     """Return the figures of the beads in a z stack.
 
@@ -65,6 +68,9 @@ def measure_psf(
         Of the beads; with it the FWHM are also given with the beads' size taken off.
     rules : Rules, optional
         What counts as a bead.
+    z_repeatability_um : float, optional
+        Standard deviation of where a plane really is, as the routines ``axial_steps`` or ``autofocus`` find it or the
+        maker states it; with it the uncertainty of axial widths holds the drive's part, which beads do not show.
 
     Returns
     -------
@@ -82,18 +88,20 @@ def measure_psf(
     beads = find_and_fit(pixels, voxel, _expected_um(optics), camera, rules)
     table = bead_table(pixels, beads, voxel, has_camera=camera is not None)
     average = average_psf(pixels, beads, voxel.zyx_um)
+    figures = (
+        *_bead_figures(table, beads),
+        *_corrected_figures(table, beads, voxel, bead_diameter_um),
+        *_average_figures(average, int(beads.is_bead.sum())),
+        *_field_figures(table, beads, pixels.shape, voxel),
+    )
     return Measurement(
         routine="psf",
         version=VERSION,
-        figures=(
-            *_bead_figures(table, beads),
-            *_corrected_figures(table, beads, voxel, bead_diameter_um),
-            *_average_figures(average, int(beads.is_bead.sum())),
-            *_field_figures(table, beads, pixels.shape, voxel),
-        ),
+        figures=_with_drive(figures, voxel.z_um, z_repeatability_um),
         n_used=int(beads.is_bead.sum()),
         n_rejected=beads.n_rejected,
-        parameters=_parameters(voxel, optics, camera, bead_diameter_um, rules, beads),
+        parameters=_parameters(voxel, optics, camera, bead_diameter_um, rules, beads)
+        | {"z_repeatability_um": z_repeatability_um},
         inputs=(input_of("stack", pixels),),
         remarks=tuple(_remarks(pixels, beads, voxel, optics, camera)),
         table=table,
@@ -184,6 +192,25 @@ def _angle(angles_deg: NDArray[np.float64]) -> Figure:
     )
 
 
+def _with_drive(
+    figures: tuple[Figure, ...], step_um: float, repeatability_um: float | None
+) -> tuple[Figure, ...]:
+    """Return the figures with the drive's part in the uncertainty of axial widths."""
+    if repeatability_um is None:
+        return figures
+    return tuple(
+        replace(figure, uncertainty=_joined(figure, step_um, repeatability_um))
+        if figure.value is not None and figure.name in AXIAL
+        else figure
+        for figure in figures
+    )
+
+
+def _joined(figure: Figure, step_um: float, repeatability_um: float) -> float | None:
+    drive_um = drive_uncertainty_um(figure.value or 0.0, step_um, repeatability_um)
+    return None if figure.uncertainty is None else float(np.hypot(figure.uncertainty, drive_um))
+
+
 def _corrected_figures(
     table: dict[str, NDArray[Any]], beads: Beads, voxel: VoxelSize, diameter_um: float | None
 ) -> list[Figure]:
@@ -262,11 +289,12 @@ def _parameters(
     for name, item in (("optics", optics), ("camera", camera), ("rules", rules)):
         if item is not None:
             described |= {f"{name}_{key}": value for key, value in asdict(item).items()}
-    offset_adu, e_per_adu, variance_e2 = map(float, beads.noise)
+    offset_adu, e_per_adu, variance_e2, misfit = map(float, beads.noise)
     described |= {
         "noise_offset_adu": offset_adu,
         "noise_e_per_adu": e_per_adu,
         "noise_variance_e2": variance_e2,
+        "misfit": misfit,
     }
     return described | {"bead_diameter_um": diameter_um}
 

@@ -73,7 +73,7 @@ def _light_columns(
     stack: NDArray[np.generic], beads: Beads, voxel_um: NDArray[np.float64], has_camera: bool
 ) -> dict[str, NDArray[np.float64]]:
     background_e, amplitude_e = beads.fits.parameters[:, 0], beads.fits.parameters[:, 1]
-    offset_adu, e_per_adu, variance_e2 = beads.noise
+    offset_adu, e_per_adu, variance_e2, _ = beads.noise
     peak_noise_e = np.sqrt(np.maximum(background_e + amplitude_e + variance_e2, 1e-12))
     radius_um = float(beads.fwhm_zyx[1:] @ voxel_um[1:]) / 4
     rings = np.empty((len(amplitude_e), 2))

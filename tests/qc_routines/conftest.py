@@ -26,3 +26,9 @@ def naive() -> ModuleType:
 def scenes() -> ModuleType:
     """Bead stacks with exact truth."""
     return _beside("bead_scenes")
+
+
+@pytest.fixture(scope="session")
+def rendered() -> ModuleType:
+    """What the simulation draws, measured without noise."""
+    return _beside("rendered")

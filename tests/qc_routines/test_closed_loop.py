@@ -16,18 +16,23 @@ from qc_routines.camera import (
     measure_uniformity,
     pixel_moments,
 )
+from qc_routines.conditions import Camera, Mode, Optics, VoxelSize
 from qc_routines.grid import measure_grid
 from qc_routines.illumination import measure_illumination
 from qc_routines.image_positions import image_positions
 from qc_routines.pixel_size import measure_pixel_size, shifts_of
 from qc_routines.power import measure_power_linearity
+from qc_routines.psf import routine as psf
+from qc_routines.results import Measurement
 from qc_routines.stage import DIRECTIONS, measure_stage
 
 SHAPE = (280, 360)
 
 
-def microscope(slide: str, objective: str = "20x/0.75", **sensor: float) -> SimulatedMicroscope:
-    truth = Truth(sensor=Sensor(height_px=SHAPE[0], width_px=SHAPE[1], **sensor))
+def microscope(
+    slide: str, objective: str = "20x/0.75", seed: int = 0, **sensor: float
+) -> SimulatedMicroscope:
+    truth = Truth(seed=seed, sensor=Sensor(height_px=SHAPE[0], width_px=SHAPE[1], **sensor))
     scope = SimulatedMicroscope(truth, JumpingClock())
     scope.objective, scope.slide, scope.shutter_open = objective, slide, slide != "dark"
     scope.lock_focus(True)
@@ -91,6 +96,64 @@ def test_field_is_the_one_that_is_lit(camera) -> None:
     brightest = np.unravel_index(np.argmax(light), light.shape)
     for axis, place in zip("yx", brightest, strict=True):
         assert measured.value(f"centre_fit_{axis}") == pytest.approx(place, abs=2.5)
+
+
+# ---- PSF
+
+OPTICS = {
+    "60x/1.40 oil": Optics(Mode.WIDEFIELD, 1.4, 1.515, 520.0),
+    "20x/0.75": Optics(Mode.WIDEFIELD, 0.75, 1.0, 520.0),
+}
+PERFECT = {"scale_error": 0.0, "backlash_um": 0.0, "repeatability_um": 0.0, "settling_um": 0.0}
+CAMERA = Camera(offset_adu=100.0, conversion_e_per_adu=0.46, read_noise_e=1.6)
+
+
+def psf_of(
+    objective: str, drive: dict[str, float], seed: int = 0, camera: Camera | None = None
+) -> Measurement:
+    """Measure a stack as the protocol asks for it, its middle at the objective's focus."""
+    scope, protocol = microscope("beads 0.2 um", objective, seed), psf.protocol(OPTICS[objective])
+    scope.lock_focus(False)
+    truth = replace(scope.truth, stage=replace(scope.truth.stage, z=replace(scope.truth.stage.z, **drive)))
+    scope.healthy_truth = truth
+    step_um, range_um = protocol.parameters["step_um"], protocol.parameters["range_um"]
+    heights = truth.objective(objective).parfocal_um + np.arange(-range_um / 2, range_um / 2, step_um)
+    scope.z.move(float(heights[0]) - 5, truth.stage.z)
+    stack = []
+    for height in heights:
+        scope.z.move(float(height), truth.stage.z)
+        scope.clock.sleep(1.0)
+        stack += frames(scope, 50.0, 1)
+    pixel_um = truth.pixel_size_um(objective)
+    return psf.ROUTINE.measure(
+        np.stack(stack),
+        VoxelSize(step_um, pixel_um, pixel_um),
+        OPTICS[objective],
+        camera,
+        z_repeatability_um=truth.stage.z.repeatability_um,
+    )
+
+
+@pytest.mark.parametrize("camera", [None, CAMERA], ids=["unknown camera", "known camera"])
+@pytest.mark.parametrize("objective", OPTICS)
+def test_psf_is_that_of_the_rendered_bead(rendered, objective: str, camera: Camera | None) -> None:
+    measured = psf_of(objective, PERFECT, camera=camera)
+    scope = microscope("beads 0.2 um", objective)
+    for axis, true_um in zip("zyx", rendered.gaussian_fwhm_um(scope, scope.slide), strict=True):
+        assert measured.value(f"fwhm_{axis}") == pytest.approx(true_um, rel=0.03), axis
+    true_z_um, true_x_um = rendered.half_maximum_fwhm_um(scope, scope.slide)
+    assert measured.value("fwhm_z_line") == pytest.approx(true_z_um, rel=0.05)
+    assert measured.value("fwhm_x_line") == pytest.approx(true_x_um, rel=0.05)
+
+
+def test_axial_uncertainty_covers_what_the_drive_does(rendered) -> None:
+    objective = "60x/1.40 oil"
+    scope = microscope("beads 0.2 um", objective)
+    true_um = rendered.gaussian_fwhm_um(scope, scope.slide)[0]
+    found = [psf_of(objective, {}, seed).figure("fwhm_z") for seed in range(20)]
+    off = np.array([(figure.value - true_um) / figure.uncertainty for figure in found])
+    assert np.count_nonzero(np.abs(off) < 1.96 + 0.02 * true_um / found[0].uncertainty) >= 18
+    assert 0.5 < np.std(off) < 1.5
 
 
 def test_grid_gives_pixel_size_and_rotation() -> None:

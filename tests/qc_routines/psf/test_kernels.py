@@ -323,10 +323,10 @@ def test_fits_without_the_compiler_are_the_same(scenes: ModuleType) -> None:
     start = np.array([[40.0, 450, 4, 6, 5, 0.6, 0.6, 0.6, 0, 0, 0]])
     found = []
     for kernel in (_beads.fit_beads, _beads.fit_beads.py_func):
-        out = np.empty((1, 11)), np.empty((1, 11, 11)), np.empty((1, 6))
+        out = np.empty((1, 11)), np.empty((1, 11, 11)), np.empty((1, 7))
         kernel(
             stack, np.zeros(shape[1:], bool), start, np.ones(11, bool), np.array([4.0, 4, 4]),
-            centres, 0.9, np.array([100.0, 1.0, 2.56]), *out,
+            centres, 0.9, np.array([100.0, 1.0, 2.56, 0.02]), *out,
         )  # fmt: skip
         found.append(out)
     for one, two in zip(*found, strict=True):
