@@ -2,7 +2,12 @@
 
 DriverError
 ├── ConfigurationError   the hardware configuration cannot be loaded
-└── AcquisitionError     an acquisition cannot be run
+├── AcquisitionError     an acquisition cannot be run
+├── BridgeError          the bridge to a running Micro-Manager Studio did not do what was asked
+│   ├── StudioAwayError      silent, gone or not there; what was asked may still be carried out later
+│   ├── JavaError            Studio's answer is an exception
+│   └── ForbiddenCallError   not on the list of calls that are safe; nothing was sent
+└── ListenerError        the Studio listener cannot be built or installed
 """
 
 from __future__ import annotations
@@ -30,3 +35,36 @@ class ConfigurationError(DriverError):
 
 class AcquisitionError(DriverError):
     """An acquisition cannot be run."""
+
+
+class BridgeError(DriverError):
+    """The bridge to a running Micro-Manager Studio did not do what was asked."""
+
+
+class StudioAwayError(BridgeError):
+    """Studio is silent, gone or not there. What was asked of it may still be carried out later: do not repeat it."""
+
+
+class JavaError(BridgeError):
+    """Studio answered with an exception.
+
+    Attributes
+    ----------
+    java_class : str
+        The class of the exception.
+    words : str
+        Its message, as the core or the device put it.
+    """
+
+    def __init__(self, java_class: str, words: str) -> None:
+        super().__init__(f"Micro-Manager Studio answered: {words or java_class}")
+        self.java_class = java_class
+        self.words = words
+
+
+class ForbiddenCallError(BridgeError):
+    """The call is not on the list of those that are safe; nothing was sent."""
+
+
+class ListenerError(DriverError):
+    """The listener for Micro-Manager Studio cannot be built or installed."""
