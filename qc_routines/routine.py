@@ -51,6 +51,9 @@ class Routine:
         Conditions to a `Protocol`.
     theory : callable or None
         Conditions to expected values; None when there is no theory.
+    holds_for : tuple of str
+        Parts of the light path that a result speaks of, out of objective, camera, channel and stage: a camera's
+        read noise is the same behind every objective.
     causes : tuple of Cause
         For `advice.likely_causes`, in the order in which to check.
     """
@@ -62,4 +65,5 @@ class Routine:
     figures: Mapping[str, FigureNames]
     protocol: Callable[..., Protocol]
     theory: Callable[..., tuple[Expected, ...]] | None = None
+    holds_for: tuple[str, ...] = ("objective", "camera", "channel")
     causes: tuple[Cause, ...] = field(default=(), repr=False)

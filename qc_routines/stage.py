@@ -223,6 +223,7 @@ def _names() -> dict[str, FigureNames]:
 ROUTINE = Routine(
     name="stage",
     title="Stage repeatability and backlash",
+    holds_for=("stage",),
     measure=measure_stage,
     inputs={
         "position_yx_um": "position after each return (n, 2), um",

@@ -6,6 +6,7 @@ import logging
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
@@ -14,6 +15,7 @@ from uuid import uuid5
 from agent.capture.acquisition import finished_record
 from agent.capture.journal import FRAMES, keep_finished
 from agent.capture.publish import Publisher
+from agent.capture.quality import KeptQuality
 from agent.capture.stamp import describe_output, stamp_dataset
 from agent.errors import CaptureError
 from agent.mint import Mint
@@ -54,13 +56,13 @@ class Ending:
 
 
 def close_acquisition(
-    ending: Ending, mint: Mint, publisher: Publisher, stamping: Stamping
+    ending: Ending, mint: Mint, publisher: Publisher, stamping: Stamping, quality: KeptQuality
 ) -> AcquisitionFinished:
     """Publish how an acquisition ended, stamp its data, and remove its journal.
 
     While records still wait in memory the journal stays: the next start publishes what the journal tells again.
     """
-    record = ending.finished or _mint_finished(ending, mint, stamping)
+    record = ending.finished or _mint_finished(ending, mint, stamping, quality)
     is_safe = publisher.publish(record)
     ledger = ending.folder / FRAMES
     stamped = tuple(
@@ -83,7 +85,9 @@ def close_acquisition(
     return record
 
 
-def _mint_finished(ending: Ending, mint: Mint, stamping: Stamping) -> AcquisitionFinished:
+def _mint_finished(
+    ending: Ending, mint: Mint, stamping: Stamping, quality: KeptQuality
+) -> AcquisitionFinished:
     problems = list(ending.problems)
     files = _describe(ending.started.outputs, problems) if stamping.hash_files else ()
     record = finished_record(
@@ -96,6 +100,7 @@ def _mint_finished(ending: Ending, mint: Mint, stamping: Stamping) -> Acquisitio
         problems=tuple(problems),
         **ending.fields,
     )
+    record = shielded(partial(quality.stamped, record), "looking up quality control") or record
     try:
         keep_finished(ending.folder, record)
     except OSError as error:  # disk full: after a crash from here on another record would be minted
@@ -120,8 +125,9 @@ def _sha256(path: Path) -> str | None:
 class Closer:
     """A thread that closes one acquisition after the other."""
 
-    def __init__(self, mint: Mint, publisher: Publisher, stamping: Stamping) -> None:
+    def __init__(self, mint: Mint, publisher: Publisher, stamping: Stamping, quality: KeptQuality) -> None:
         self._mint, self._publisher, self._stamping = mint, publisher, stamping
+        self._quality = quality
         self._work: SimpleQueue[Callable[[], object] | None] = SimpleQueue()
         self._n_open = 0
         self._changed = threading.Condition()
@@ -133,7 +139,7 @@ class Closer:
 
     def close(self, ending: Ending) -> None:
         """Have an acquisition closed."""
-        self.do(lambda: close_acquisition(ending, self._mint, self._publisher, self._stamping))
+        self.do(lambda: close_acquisition(ending, self._mint, self._publisher, self._stamping, self._quality))
 
     def do(self, work: Callable[[], object]) -> None:
         """Have other slow work on data done, such as closing what a crash left open."""

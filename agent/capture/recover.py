@@ -12,6 +12,7 @@ from agent.capture.close import Ending, Stamping, close_acquisition
 from agent.capture.journal import JournalRead, left_journals, read_journal
 from agent.capture.ledger import batches, ledger_record
 from agent.capture.publish import Publisher
+from agent.capture.quality import KeptQuality
 from agent.mint import Mint
 from agent.records import AcquisitionFinished, FinishReason, Instant, RecordError
 from agent.supervise import shielded
@@ -20,14 +21,14 @@ _log = logging.getLogger("scopestamp.capture")
 
 
 def recover_open_acquisitions(
-    data_dir: Path, mint: Mint, publisher: Publisher, stamping: Stamping
+    data_dir: Path, mint: Mint, publisher: Publisher, stamping: Stamping, quality: KeptQuality | None = None
 ) -> list[AcquisitionFinished]:
     """Publish every acquisition whose process is gone, with every frame that was seen.
 
     One that had no end is closed as *interrupted*; one that had ended but was not yet stamped is closed as it
     ended. What was published before the crash is published again under the same record ids.
     """
-    closed = []
+    closed, quality = [], quality or KeptQuality(data_dir)
     for folder in left_journals(data_dir):
         try:
             journal = read_journal(folder)
@@ -35,7 +36,8 @@ def recover_open_acquisitions(
             _set_aside(data_dir, folder, str(error))
             continue
         record = shielded(
-            partial(_close, folder, journal, mint, publisher, stamping), f"closing what is left in {folder}"
+            partial(_close, folder, journal, mint, publisher, stamping, quality),
+            f"closing what is left in {folder}",
         )
         if record is not None:
             closed.append(record)
@@ -43,12 +45,17 @@ def recover_open_acquisitions(
 
 
 def _close(
-    folder: Path, journal: JournalRead, mint: Mint, publisher: Publisher, stamping: Stamping
+    folder: Path,
+    journal: JournalRead,
+    mint: Mint,
+    publisher: Publisher,
+    stamping: Stamping,
+    quality: KeptQuality,
 ) -> AcquisitionFinished:
     publisher.publish(journal.started)
     for rows in batches(journal.rows, journal.batch_ends):
         publisher.publish(ledger_record(mint, journal.started.acquisition_id, rows, journal.states))
-    return close_acquisition(_ending(folder, journal), mint, publisher, stamping)
+    return close_acquisition(_ending(folder, journal), mint, publisher, stamping, quality)
 
 
 def _ending(folder: Path, journal: JournalRead) -> Ending:

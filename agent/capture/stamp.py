@@ -2,29 +2,30 @@
 
 Beside: ``<dataset>.scopestamp.json``, the AcquisitionFinished record in its canonical bytes, and
 ``<dataset>.scopestamp.frames.jsonl``, the frame ledger. Inside: the record's id and SHA-256, in a Zarr attribute
-key `scopestamp` or an OME MapAnnotation with the namespace `STAMP_NAMESPACE`.
+key `scopestamp` or an OME MapAnnotation with the namespace `STAMP_NAMESPACE`; and with them the quality control that
+held.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 import struct
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from agent.errors import CaptureError
+from agent.exports.errors import EnrichError
+from agent.exports.files import replace_file
+from agent.exports.qc_stamp import qc_texts
+from agent.exports.tiff_comment import change_comment
 from agent.records import AcquisitionFinished, OutputFile, StampedFile, encode, sha256_of
 
 STAMP_NAMESPACE = "https://scopestamp.org/stamp/v1"
 ATTRIBUTE_KEY = "scopestamp"
 _CHUNK_BYTES = 1 << 20
-_REPLACE_TRIES = 20
-_REPLACE_PAUSE_S = 0.05
 
 
 def sidecar_path(dataset: Path) -> Path:
@@ -138,12 +139,13 @@ def _write_beside(
 
 
 def _write_inside(record: AcquisitionFinished, path: Path, errors: list[str]) -> bool:
-    stamp = {
+    stamp: dict[str, Any] = {
         "record_id": str(record.record_id),
         "record_sha256": sha256_of(record),
         "acquisition_id": str(record.acquisition_id),
         "instrument_id": record.instrument_id,
         "sidecar": sidecar_path(path).name,
+        "qc": qc_texts(record.qc),
     }
     try:
         if path.is_dir() and ((path / "zarr.json").is_file() or (path / ".zattrs").is_file()):
@@ -153,14 +155,16 @@ def _write_inside(record: AcquisitionFinished, path: Path, errors: list[str]) ->
                 _stamp_ome_tiff(file, stamp)
         else:
             return False
-    except (OSError, SyntaxError, ValueError, LookupError, TypeError, AttributeError, struct.error) as error:
+    except (
+        EnrichError, OSError, SyntaxError, ValueError, LookupError, TypeError, AttributeError, struct.error
+    ) as error:  # fmt: skip
         # a file that its writer left unfinished can be wrong in any way; XML's errors are SyntaxErrors
         errors.append(f"the stamp could not be written inside: {' '.join(str(error).split())}")
         return False
     return True
 
 
-def _stamp_zarr(path: Path, stamp: dict[str, str]) -> None:
+def _stamp_zarr(path: Path, stamp: dict[str, Any]) -> None:
     """Add our key to the group's attributes; of Zarr format 3, or 2 where that is what lies there."""
     document = path / "zarr.json"
     if document.is_file():
@@ -173,38 +177,24 @@ def _stamp_zarr(path: Path, stamp: dict[str, str]) -> None:
     replace_file(document, json.dumps(group, indent=2, ensure_ascii=False).encode())
 
 
-def _stamp_ome_tiff(path: Path, stamp: dict[str, str]) -> None:
+def _stamp_ome_tiff(path: Path, stamp: dict[str, Any]) -> None:
+    change_comment(path, lambda comment: _stamped_xml(comment, stamp))
+
+
+def _stamped_xml(comment: str, stamp: dict[str, Any]) -> str:
     import ome_types
-    import tifffile
     from ome_types.model import AnnotationRef, MapAnnotation, StructuredAnnotations
 
-    ome = ome_types.from_xml(tifffile.tiffcomment(path))
+    ome = ome_types.from_xml(comment)
     annotations = ome.structured_annotations or StructuredAnnotations()
     ours = [item for item in annotations.map_annotations if item.namespace == STAMP_NAMESPACE]
     for item in ours:
         annotations.map_annotations.remove(item)
-    annotation = MapAnnotation(id="Annotation:scopestamp", namespace=STAMP_NAMESPACE, value=stamp)
+    pairs = {key: value for key, value in stamp.items() if isinstance(value, str)} | stamp["qc"]
+    annotation = MapAnnotation(id="Annotation:scopestamp", namespace=STAMP_NAMESPACE, value=pairs)
     annotations.map_annotations.append(annotation)
     ome.structured_annotations = annotations
     for image in ome.images:
         if all(reference.id != annotation.id for reference in image.annotation_refs):
             image.annotation_refs.append(AnnotationRef(id=annotation.id))
-    tifffile.tiffcomment(path, ome_types.to_xml(ome).encode())
-
-
-def replace_file(path: Path, data: bytes) -> None:
-    """Put `data` at `path` in one step; tries again while a virus scanner holds the file (Windows)."""
-    half = path.with_name(path.name + ".half")
-    with half.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    for left in reversed(range(_REPLACE_TRIES)):
-        try:
-            half.replace(path)
-            return
-        except PermissionError:
-            if not left:
-                half.unlink(missing_ok=True)
-                raise
-            time.sleep(_REPLACE_PAUSE_S)
+    return ome_types.to_xml(ome)

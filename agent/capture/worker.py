@@ -21,6 +21,7 @@ from agent.capture.instrument import InstrumentWatch, Snapshot, Stated
 from agent.capture.journal import JournalSession
 from agent.capture.poll import Poller, Readings
 from agent.capture.publish import Publisher, Puts
+from agent.capture.quality import KeptQuality
 from agent.capture.queue import EventQueue, Lost
 from agent.capture.recover import recover_open_acquisitions
 from agent.capture.runs import Runs
@@ -96,7 +97,8 @@ class Capture:
         self.poller = Poller(
             driver, self.queue.put_always, options.poll_interval_s, options.poll_pause_s, options.left_alone
         )
-        self._closer = Closer(mint, self.publisher, options.stamping)
+        self._quality = KeptQuality(data_dir, stated.profile)
+        self._closer = Closer(mint, self.publisher, options.stamping, self._quality)
         self._session = JournalSession(data_dir)
         self._runs = Runs(
             mint,
@@ -128,7 +130,7 @@ class Capture:
         self._closer.start()
         self._closer.do(
             lambda: recover_open_acquisitions(
-                self._data_dir, self._mint, self.publisher, self.options.stamping
+                self._data_dir, self._mint, self.publisher, self.options.stamping, self._quality
             )
         )
         shielded(self._watch.describe, "describing the hardware")

@@ -6,9 +6,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from agent.exports.facts import text_of
 from agent.exports.mapping import load_mapping
-from agent.exports.quality import qc_that_held, row_of
+from agent.exports.quality import qc_of_light_paths, qc_that_held, results_that_held, row_of
 from agent.exports.view import AcquisitionView, number
 from agent.records import Profile, QcMetric, QcResult
 
@@ -18,21 +17,26 @@ def calibration(view: AcquisitionView) -> dict[str, Any]:
 
     A figure that NBO has no field for stands under ``other``, so that nothing is lost.
     """
-    out: dict[str, Any] = {"ModelVersion": load_mapping().nbo_version, "evaluations": []}
+    out: dict[str, Any] = {
+        "ModelVersion": load_mapping().nbo_version,
+        "light_paths": [item.model_dump(mode="json") for item in qc_of_light_paths(view)],
+        "evaluations": [],
+    }
     for item in qc_that_held(view):
-        row = row_of(item.result.routine, item.metric) or {}
+        row = row_of(item.routine, item.figure) or {}
         nbo, _, field = str(row.get("nbo", "")).partition(".")
         entry: dict[str, Any] = {
             "Class": nbo or "other",
             "Date": item.measured_at.isoformat(),
-            "routine": item.result.routine,
-            "metric": item.metric.metric,
-            "light_path": dict(item.result.light_path),
-            "status": item.metric.status.value,
+            "routine": item.routine,
+            "metric": item.figure.metric,
+            "light_path": dict(item.light_path),
+            "status": item.figure.status.value,
             "is_valid": item.is_valid,
-            "SampleSize": item.result.n_used,
+            "valid_until": item.valid_until.isoformat(),
+            "SampleSize": item.n_used,
         }
-        out["evaluations"].append(entry | _measured(item.metric, field or "value", row))
+        out["evaluations"].append(entry | _measured(item.figure, field or "value", row))
     return out
 
 
@@ -134,9 +138,8 @@ def _counts(result: QcResult) -> dict[str, int]:
 
 
 def microscopemetrics_yaml(view: AcquisitionView) -> bytes:
-    """Return the QC results that held as documents of one YAML file; empty when there is none."""
-    results = {item.result.run_id: item.result for item in qc_that_held(view)}
-    documents = [microscopemetrics(result, view.bundle.profile) for result in results.values()]
+    """Return the QC results that held as documents of one YAML file; empty when none is among the records."""
+    documents = [microscopemetrics(result, view.bundle.profile) for result in results_that_held(view)]
     texts = ["\n".join(_yaml(document)) + "\n" for document in documents if document]
     return "---\n".join(texts).encode()
 
@@ -155,17 +158,3 @@ def _yaml(value: Any, indent: str = "") -> list[str]:
         else:
             lines.append(f"{indent}{key}: {json.dumps(item, ensure_ascii=False)}")
     return lines
-
-
-def calibration_texts(view: AcquisitionView) -> dict[str, str]:
-    """Return the figures as key-value pairs."""
-    pairs = {}
-    for entry in calibration(view)["evaluations"]:
-        name = f"QC {entry['routine']} {entry['metric']}"
-        shown = {
-            key: value
-            for key, value in entry.items()
-            if key not in ("routine", "metric", "light_path", "Class")
-        }
-        pairs[name] = "; ".join(f"{key} {text_of(value)}" for key, value in shown.items())
-    return pairs

@@ -7,10 +7,10 @@ import io
 from collections.abc import Mapping
 from typing import Any
 
-from agent.exports.calibration import calibration_texts
 from agent.exports.facts import channel_facts, facts_of, image_name, modality_of, text_of
 from agent.exports.mapping import load_mapping
 from agent.exports.methods import methods_paragraph
+from agent.exports.qc_stamp import qc_texts
 from agent.exports.view import AcquisitionView
 from agent.records import sha256_of
 
@@ -75,7 +75,7 @@ def key_values(view: AcquisitionView) -> dict[str, str]:
         for name, fact in channel_facts(view, channel).items():
             unit = f" {fact.unit}" if fact.unit else ""
             pairs[f"{channel.name}: {name}"] = f"{text_of(fact.value)}{unit} [{fact.source.value}]"
-    return pairs | calibration_texts(view)
+    return pairs | qc_texts(finished.qc)
 
 
 def omero_csv(view: AcquisitionView) -> bytes:

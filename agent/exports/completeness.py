@@ -13,7 +13,7 @@ from agent.exports.facts import Facts, facts_in, facts_of, modality_of
 from agent.exports.mapping import load_mapping
 from agent.exports.micro_meta import NOT_STATED, component
 from agent.exports.micro_meta_settings import image_settings
-from agent.exports.quality import profile_as_measured, qc_that_held
+from agent.exports.quality import is_under_qc, profile_as_measured
 from agent.exports.view import AcquisitionView, ChannelView
 from agent.records import Part, Profile, Stand
 
@@ -216,7 +216,7 @@ def _checklist(
     """Judge a checklist; what is asked of channels is there when every channel has it."""
     facts = facts_of(view)
     per_channel = [facts_in(view, channel) for channel in view.channels]
-    if any(item.is_valid for item in qc_that_held(view)):
+    if is_under_qc(view):
         for one in per_channel:
             one["qc.checked_at"] = facts["image.acquired_at"]
     n_present, n_asked, missing = 0, 0, []

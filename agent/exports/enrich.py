@@ -8,17 +8,16 @@ from __future__ import annotations
 
 import json
 import os
-import struct
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
 from agent.exports.errors import EnrichError
+from agent.exports.files import replace_file
+from agent.exports.tiff_comment import change_comment
 from agent.exports.view import AcquisitionView
 
 ATTRIBUTE_KEY = "scopestamp"
-_TRIES, _PAUSE_S = 20, 0.05
 
 
 def enrich_dataset(path: Path, view: AcquisitionView) -> list[Path]:
@@ -55,97 +54,15 @@ def _ome_tiffs(path: Path) -> list[Path]:
 def enrich_ome_tiff(path: Path, view: AcquisitionView) -> bool:
     """Merge an acquisition's metadata into the comment of an OME-TIFF; return whether it changed.
 
-    The new comment is appended to the file, and then the one entry that says where the comment is and how long is
-    written in one go: a kill before that leaves the old comment, and pixels are never read or moved.
-
     Raises
     ------
     EnrichError
         The file is no whole OME-TIFF, or somebody still writes it.
     """
-    import tifffile
-
     from agent.exports.ome_merge import merged_xml
 
     refuse_open_file(path)
-    try:
-        with tifffile.TiffFile(path) as tiff:
-            old = tiff.pages.first.tags["ImageDescription"].value  # type: ignore[union-attr]
-            place = _DescriptionPlace.of(tiff)
-            _refuse_short_file(path, tiff)
-    except (tifffile.TiffFileError, KeyError, IndexError, struct.error, ValueError) as error:
-        raise EnrichError(
-            f"expected a whole OME-TIFF at {path}, came: {error}. It was left as it is."
-        ) from error
-    new = merged_xml(str(old), view, path)
-    if new == str(old):
-        return False
-    place.put(path, new.encode() + b"\0")
-    return True
-
-
-def _refuse_short_file(path: Path, tiff: Any) -> None:
-    """Raise for a file that ends before its pages or pixels do: it was cut short, or is still being written."""
-    size = path.stat().st_size
-    end = _end_of_chain(tiff, size)
-    for page in (tiff.pages[0], tiff.pages[-1]):
-        end = max(end, *(at + n for at, n in zip(page.dataoffsets, page.databytecounts, strict=True)), 0)
-    if end > size:
-        raise EnrichError(
-            f"expected a whole OME-TIFF at {path}, came one of {size} bytes that goes on to byte {end} or beyond: it "
-            "was cut short, or is still being written. It was left as it is."
-        )
-
-
-def _end_of_chain(tiff: Any, size: int) -> int:
-    """Walk from page to page; return where the last one ends, or the first offset that lies beyond the file."""
-    n_letter, entry, letter, width = ("Q", 20, "Q", 8) if tiff.is_bigtiff else ("H", 12, "I", 4)
-    file, at = tiff.filehandle, tiff.pages.first.offset
-    head = struct.calcsize(n_letter)
-    while True:
-        if at + head > size:
-            return int(at + head)
-        file.seek(at)
-        (n_entries,) = struct.unpack(tiff.byteorder + n_letter, file.read(head))
-        end = at + head + n_entries * entry + width
-        if end > size:
-            return int(end)
-        file.seek(end - width)
-        (at,) = struct.unpack(tiff.byteorder + letter, file.read(width))
-        if at == 0:
-            return int(end)
-
-
-class _DescriptionPlace:
-    """Where the first page's entry for its ImageDescription is, and how it is written."""
-
-    def __init__(self, offset: int, layout: str, limit: int) -> None:
-        self._offset, self._layout, self._limit = offset, layout, limit
-
-    @classmethod
-    def of(cls, tiff: Any) -> _DescriptionPlace:
-        """Return the place in an open file. An entry is code, type, count, offset: 2, 2, 4, 4 bytes or 2, 2, 8, 8."""
-        tag = tiff.pages.first.tags["ImageDescription"]
-        letters = "QQ" if tiff.is_bigtiff else "II"
-        return cls(tag.offset + 4, tiff.byteorder + letters, 2**64 if tiff.is_bigtiff else 2**32)
-
-    def put(self, path: Path, text: bytes) -> None:
-        """Append a text and let the entry point to it."""
-        with path.open("r+b") as file:
-            end = file.seek(0, os.SEEK_END)
-            end += end % 2  # TIFF wants even offsets
-            if end + len(text) >= self._limit:
-                raise EnrichError(
-                    f"{path} has no room left: a TIFF of 4 GiB that is no BigTIFF. It was left as it is."
-                )
-            file.seek(end)
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-            file.seek(self._offset)
-            file.write(struct.pack(self._layout, len(text), end))
-            file.flush()
-            os.fsync(file.fileno())
+    return change_comment(path, lambda old: merged_xml(old, view, path))
 
 
 # -- OME-Zarr
@@ -228,23 +145,3 @@ def _is_in(path: str, wanted: str) -> bool:
 
 
 _OPEN = "{path} is open for writing in {who}. Wait until the acquisition has closed it; it was left as it is."
-
-
-def replace_file(path: Path, data: bytes) -> None:
-    """Put `data` at `path` in one step; tries again while a virus scanner holds the file (Windows)."""
-    half = path.with_name(path.name + ".half")
-    try:
-        with half.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        for left in reversed(range(_TRIES)):
-            try:
-                half.replace(path)
-                return
-            except PermissionError:
-                if not left:
-                    raise
-                time.sleep(_PAUSE_S)
-    finally:
-        half.unlink(missing_ok=True)

@@ -16,9 +16,9 @@ from typing import Any
 from agent.exports.errors import ExportError
 from agent.exports.facts import Fact, Facts, channel_facts, facts_in, facts_of, modality_of, text_of
 from agent.exports.mapping import load_mapping
-from agent.exports.quality import QcThatHeld, qc_that_held
+from agent.exports.quality import qc_of_light_paths, qc_that_held
 from agent.exports.view import AcquisitionView, ChannelView
-from agent.records import Filter
+from agent.records import Filter, QcFigure
 
 LANGUAGES = ("en", "de", "fr", "es", "pt", "ja", "zh")
 Messages = Mapping[str, Mapping[str, str]]
@@ -154,32 +154,36 @@ def _filter(part: Filter | None, key: str) -> str:
 
 
 def _qc(view: AcquisitionView, words: Messages) -> Iterable[str]:
-    held = qc_that_held(view)
-    valid = [item for item in held if item.is_valid]
-    if not valid:
+    held, paths = qc_that_held(view), qc_of_light_paths(view)
+    separator = words["heading"]["separator"]
+    without = [path.light_path.get("channel", "") for path in paths if not path.is_valid]
+    if len(without) == len(paths):
         yield words["sentence"]["no_qc"]
+    elif without:
+        yield words["sentence"]["no_qc_of"].format(channels=separator.join(without))
+    valid = [item for item in held if item.is_valid]
     for sentence, items in (("qc", valid), ("qc_old", [item for item in held if not item.is_valid])):
         if items:
-            figures = words["heading"]["separator"].join(_figure(item, words) for item in items)
+            figures = separator.join(_figure(item, words) for item in items)
             yield words["sentence"][sentence].format(figures=figures)
 
 
-def _figure(item: QcThatHeld, words: Messages) -> str:
-    measured = item.metric.measured
+def _figure(item: QcFigure, words: Messages) -> str:
+    measured = item.figure.measured
     assert measured is not None
     unit = {"um": " µm", "1": "", None: ""}.get(measured.unit, f" {measured.unit}")
     return words["sentence"]["qc_figure"].format(
-        routine=item.result.routine,
-        metric=item.metric.metric,
+        routine=item.routine,
+        metric=item.figure.metric,
         value=text_of(measured.value) + unit + _compared(item, words),
-        status=words["status"][item.metric.status.value],
-        age=item.age.days,
+        status=words["status"][item.figure.status.value],
+        age=int(item.age_s // 86400),
     )
 
 
-def _compared(item: QcThatHeld, words: Messages) -> str:
+def _compared(item: QcFigure, words: Messages) -> str:
     """Return a figure's value by theory and at time zero of the instrument, in brackets."""
-    known = {"theory": item.metric.expected, "baseline": item.metric.baseline}
+    known = {"theory": item.figure.expected, "baseline": item.figure.baseline}
     texts = [f"{words['heading'][key]} {text_of(found.value)}" for key, found in known.items() if found]
     return f" [{'; '.join(texts)}]" if texts else ""
 

@@ -8,9 +8,10 @@ from ome_types import model as ome
 
 from agent.exports.micro_meta import instrument_uuid
 from agent.exports.ome_instrument import Annotations
-from agent.exports.quality import QcThatHeld, qc_that_held
+from agent.exports.qc_stamp import NO_VALID_QC, qc_texts
+from agent.exports.quality import is_under_qc, qc_that_held, results_on
 from agent.exports.view import AcquisitionView
-from agent.records import sha256_of
+from agent.records import QcFigure, QcMetric, QcResult, sha256_of
 
 STAMP_NAMESPACE = "https://scopestamp.org/stamp/v1"
 PIDINST_NAMESPACE = "https://www.rd-alliance.org/pidinst/1.0"
@@ -39,42 +40,67 @@ def instrument_notes(view: AcquisitionView, notes: Annotations) -> list[ome.Anno
             "profile_sha256": profile.sha256,
         },
     )
-    held = [item for item in qc_that_held(view) if not is_live_check(view, item)]
-    references = [notes.add(*qc_note(item)) for item in held]
-    if not any(item.is_valid for item in held):
-        references.append(notes.add(f"{QC_NAMESPACE}/none/v1", {"status": "no valid QC"}))
+    references = [notes.add(*qc_note(item)) for item in qc_that_held(view)]
     return [reference for reference in [identity, *references] if reference is not None]
 
 
-def is_live_check(view: AcquisitionView, item: QcThatHeld) -> bool:
-    """Whether a figure was measured on this acquisition itself."""
-    return item.result.acquisition_id == view.bundle.finished.acquisition_id
+def qc_note(item: QcFigure) -> tuple[str, dict[str, Any]]:
+    """Return namespace and pairs of one figure that held."""
+    values = _figure(item.figure) | {
+        "routine": item.routine,
+        "measured_at": item.measured_at,
+        "age_days": f"{item.age_s / 86400:.1f}",
+        "valid_until": item.valid_until,
+        "is_valid": item.is_valid,
+        "record_id": str(item.record_id),
+        "record_sha256": item.record_sha256,
+    }
+    path = {f"light_path.{key}": value for key, value in item.light_path.items()}
+    return f"{QC_NAMESPACE}/{item.routine}/v1", values | path
 
 
-def qc_note(item: QcThatHeld) -> tuple[str, dict[str, Any]]:
-    """Return namespace and pairs of one figure."""
-    metric, result = item.metric, item.result
-    assert metric.measured is not None
-    values: dict[str, Any] = {
-        "routine": result.routine,
+def _figure(metric: QcMetric) -> dict[str, Any]:
+    known = {
+        "value": metric.measured,
+        "uncertainty": metric.uncertainty,
+        "expected": metric.expected,
+        "baseline": metric.baseline,
+    }
+    return {
         "metric": metric.metric,
-        "value": metric.measured.value,
-        "unit": metric.measured.unit,
-        "uncertainty": metric.uncertainty.value if metric.uncertainty else None,
-        "expected": metric.expected.value if metric.expected else None,
-        "baseline": metric.baseline.value if metric.baseline else None,
+        **{key: quantity.value for key, quantity in known.items() if quantity},
+        "unit": metric.measured.unit if metric.measured else None,
         "lower_limit": metric.lower_limit,
         "upper_limit": metric.upper_limit,
         "status": metric.status.value,
         "rule": metric.rule,
-        "measured_at": item.measured_at,
-        "age_days": f"{item.age.total_seconds() / 86400:.1f}",
-        "is_valid": item.is_valid,
+    }
+
+
+def _own_check(result: QcResult) -> tuple[str, dict[str, Any]]:
+    """Return namespace and pairs of a result that was measured on the acquisition itself."""
+    pairs: dict[str, Any] = {"routine": result.routine, "status": result.status.value}
+    pairs |= {
+        f"{metric.metric}.{key}": value
+        for metric in result.metrics
+        for key, value in _figure(metric).items()
+        if key in ("value", "unit", "status")
+    }
+    return f"{QC_NAMESPACE}/measured-here/{result.routine}/v1", pairs | {
         "record_id": str(result.record_id),
         "record_sha256": sha256_of(result),
     }
-    path = {f"light_path.{key}": value for key, value in result.light_path.items()}
-    return f"{QC_NAMESPACE}/{result.routine}/v1", values | path
+
+
+def _qc_summary(view: AcquisitionView) -> dict[str, str]:
+    """Return per light path whether quality control held, in words."""
+    stamp = view.bundle.finished.qc
+    if stamp is None:
+        return qc_texts(None)
+    valid = "valid" if is_under_qc(view) else NO_VALID_QC
+    return {"status": valid} | {
+        path.light_path.get("channel", "all"): path.statement for path in stamp.light_paths
+    }
 
 
 def image_notes(view: AcquisitionView, notes: Annotations) -> list[ome.AnnotationRef]:
@@ -91,7 +117,8 @@ def image_notes(view: AcquisitionView, notes: Annotations) -> list[ome.Annotatio
         (STAMP_NAMESPACE, stamp_values(view)),
         (SETTINGS_NAMESPACE, raw),
         (f"{STAMP_NAMESPACE}/contradictions", {str(i): text for i, text in enumerate(view.contradictions)}),
-        *(qc_note(item) for item in qc_that_held(view) if is_live_check(view, item)),
+        (f"{QC_NAMESPACE}/v1", _qc_summary(view)),
+        *(_own_check(result) for result in results_on(view)),
     ]
     references = [notes.add(namespace, values) for namespace, values in pairs]
     return [reference for reference in references if reference is not None]

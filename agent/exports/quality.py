@@ -1,64 +1,57 @@
-"""Quality control that held for an acquisition: the latest result for its light path, metric by metric."""
+"""Quality control that held for an acquisition, as its record tells it; and the hardware as it was measured."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from agent.exports.bundle import Bundle
 from agent.exports.mapping import load_mapping
 from agent.exports.view import AcquisitionView, number
-from agent.records import Camera, Part, Profile, QcMetric, QcResult, Software, Stage
-
-VALID_FOR = timedelta(days=90)
-"""A result that is older is told, but no longer called valid."""
-
-
-@dataclass(frozen=True)
-class QcThatHeld:
-    """One metric as it stood when the acquisition was taken."""
-
-    result: QcResult
-    metric: QcMetric
-    age: timedelta
-    is_valid: bool
-
-    @property
-    def measured_at(self) -> datetime:
-        """When it was measured."""
-        return self.result.captured.wall_at
+from agent.records import (
+    Camera,
+    Part,
+    Profile,
+    QcFigure,
+    QcMetric,
+    QcOfLightPath,
+    QcResult,
+    Software,
+    Stage,
+)
 
 
-def qc_that_held(view: AcquisitionView) -> tuple[QcThatHeld, ...]:
-    """Return the latest result of every metric that was measured on this light path before the acquisition."""
-    began = view.bundle.finished.started.wall_at
-    latest: dict[tuple[Any, ...], QcThatHeld] = {}
-    for result in sorted(view.bundle.qc, key=lambda item: item.captured.wall_at):
-        age = began - result.captured.wall_at
-        if age < timedelta(0) or not _is_of_light_path(view, result):
-            continue
-        for metric in result.metrics:
-            if metric.measured is not None:
-                key = (result.routine, metric.metric, tuple(sorted(result.light_path.items())))
-                latest[key] = QcThatHeld(result, metric, age, age <= VALID_FOR)
-    return tuple(latest.values())
+def qc_that_held(view: AcquisitionView) -> tuple[QcFigure, ...]:
+    """Return the figures that the acquisition's record carries, valid or not."""
+    return _figures(view.bundle)
 
 
-def _is_of_light_path(view: AcquisitionView, result: QcResult) -> bool:
-    """Whether what the result says of objective, camera and channel fits this acquisition; silence fits all."""
-    path = result.light_path
-    objective = (
-        {view.labels.get(view.objective.device or ""), view.objective.name} if view.objective else set()
-    )
-    objective |= {str(label) for device, label in view.labels.items() if "objective" in device.lower()}
-    camera = {view.camera_label} | ({view.camera.name} if view.camera else set())
-    channels = {channel.name for channel in view.channels}
-    return all(
-        path.get(key) is None or path[key] in names
-        for key, names in (("objective", objective), ("camera", camera), ("channel", channels))
-    )
+def qc_of_light_paths(view: AcquisitionView) -> tuple[QcOfLightPath, ...]:
+    """Return what the record says of each light path; nothing when the agent could not look it up."""
+    stamp = view.bundle.finished.qc
+    return stamp.light_paths if stamp else ()
+
+
+def is_under_qc(view: AcquisitionView) -> bool:
+    """Whether every light path had valid quality control."""
+    paths = qc_of_light_paths(view)
+    return bool(paths) and all(path.is_valid for path in paths)
+
+
+def results_that_held(view: AcquisitionView) -> tuple[QcResult, ...]:
+    """Return the whole results behind the figures, as far as they are among the records."""
+    wanted = {figure.record_id for figure in qc_that_held(view)}
+    return tuple(result for result in view.bundle.qc if result.record_id in wanted)
+
+
+def results_on(view: AcquisitionView) -> tuple[QcResult, ...]:
+    """Return the results that were measured on this very acquisition."""
+    own = view.bundle.finished.acquisition_id
+    return tuple(result for result in view.bundle.qc if result.acquisition_id == own)
+
+
+def _figures(bundle: Bundle) -> tuple[QcFigure, ...]:
+    return bundle.finished.qc.figures if bundle.finished.qc else ()
 
 
 def profile_as_measured(bundle: Bundle) -> Profile:
@@ -72,31 +65,28 @@ def profile_as_measured(bundle: Bundle) -> Profile:
 
 
 def _camera_as_measured(bundle: Bundle, camera: Camera) -> Camera:
-    results = [item for item in bundle.qc if item.light_path.get("camera") in (camera.device, camera.name)]
-    updated: Camera = _filled(camera, results, "cameras")
+    updated: Camera = _filled(camera, _of_part(bundle, "camera", camera), "cameras")
     return updated
 
 
 def _stage_as_measured(bundle: Bundle, stage: Stage) -> Stage:
-    results = [
-        item
-        for item in bundle.qc
-        if str(item.parameters.get("stage", item.light_path.get("stage", ""))) in (stage.device, stage.name)
-    ]
-    updated: Stage = _filled(stage, results, "stages")
+    updated: Stage = _filled(stage, _of_part(bundle, "stage", stage), "stages")
     return updated
 
 
-def _filled(part: Any, results: list[QcResult], section: str) -> Any:
+def _of_part(bundle: Bundle, key: str, part: Part) -> list[QcFigure]:
+    return [item for item in _figures(bundle) if item.light_path.get(key) in (part.device, part.name)]
+
+
+def _filled(part: Any, figures: Iterable[QcFigure], section: str) -> Any:
     """Return a part with what QC measured of it and nobody stated; the latest figure is taken."""
     update: dict[str, Any] = {}
-    for result in sorted(results, key=lambda item: item.captured.wall_at):
-        for metric in result.metrics:
-            row = row_of(result.routine, metric) or {}
-            fed_section, _, field = str(row.get("feeds", "")).partition(".")
-            value = number(metric.measured.value) if metric.measured else None
-            if fed_section == section and value is not None and getattr(part, field) is None:
-                update[field] = value
+    for item in sorted(figures, key=lambda item: item.measured_at):
+        row = row_of(item.routine, item.figure) or {}
+        fed_section, _, field = str(row.get("feeds", "")).partition(".")
+        value = number(item.figure.measured.value) if item.figure.measured else None
+        if fed_section == section and value is not None and getattr(part, field) is None:
+            update[field] = value
     return part.model_copy(update=update) if update else part
 
 

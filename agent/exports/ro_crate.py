@@ -11,7 +11,8 @@ from typing import Any
 from agent.exports.facts import Fact, channel_facts, facts_of, image_name, modality_of, text_of
 from agent.exports.mapping import load_mapping
 from agent.exports.methods import methods_paragraph
-from agent.exports.quality import QcThatHeld, qc_that_held
+from agent.exports.qc_stamp import qc_texts
+from agent.exports.quality import qc_of_light_paths, qc_that_held
 from agent.exports.ro_crate_graph import (
     Entity,
     Graph,
@@ -26,7 +27,7 @@ from agent.exports.ro_crate_graph import (
     refs,
 )
 from agent.exports.view import AcquisitionView
-from agent.records import Agency, Part, sha256_of
+from agent.records import Agency, Part, QcFigure, sha256_of
 
 CONTEXT = "https://w3id.org/ro/crate/1.2/context"
 SPECIFICATION = "https://w3id.org/ro/crate/1.2"
@@ -229,7 +230,7 @@ def _acquisition(view: AcquisitionView, graph: Graph, instruments: list[str], re
             "instrument": refs(instruments),
             "result": refs(results),
             "actionStatus": f"http://schema.org/{state}ActionStatus",
-            "additionalProperty": refs(_settings(view, graph)),
+            "additionalProperty": refs([*_settings(view, graph), *_qc_statements(view, graph)]),
             "about": refs(_methods(view, graph)),
         }
     )
@@ -277,43 +278,58 @@ def _methods(view: AcquisitionView, graph: Graph) -> list[str]:
 
 
 def _qc_actions(view: AcquisitionView, graph: Graph, software: str) -> list[str]:
-    by_run: dict[str, list[QcThatHeld]] = {}
+    by_run: dict[str, list[QcFigure]] = {}
     for item in qc_that_held(view):
-        by_run.setdefault(str(item.result.run_id), []).append(item)
+        by_run.setdefault(str(item.run_id), []).append(item)
     return [_qc_action(graph, run, items, software) for run, items in by_run.items()]
 
 
-def _qc_action(graph: Graph, run: str, items: list[QcThatHeld], software: str) -> str:
-    result = items[0].result
-    values = []
-    for item in items:
-        measured = item.metric.measured
-        assert measured is not None
-        note = f"{item.metric.status.value}: {item.metric.rule}. "
-        note += f"{'Valid' if item.is_valid else 'No longer valid'}, {item.age.days} days old."
-        for word, known in (("Theory", item.metric.expected), ("Time zero", item.metric.baseline)):
-            note += f" {word}: {text_of(known.value)}." if known else ""
-        values.append(
-            property_value(
-                graph,
-                f"qc-{run}-{item.metric.metric}",
-                item.metric.metric,
-                measured.value,
-                measured.unit,
-                measurementTechnique=f"{result.routine} {result.routine_version}",
-                description=note,
-            )
-        )
-    when = result.captured.wall_at.isoformat()
+def _qc_action(graph: Graph, run: str, items: list[QcFigure], software: str) -> str:
+    first = items[0]
+    when = first.measured_at.isoformat()
     return graph.add(
         {
             "@id": f"#qc-{run}",
             "@type": "CreateAction",
-            "name": f"Quality control: {result.routine}",
-            "description": f"Verdict: {result.status.value}. Record SHA-256 {sha256_of(result)}.",
+            "name": f"Quality control: {first.routine}",
+            "description": f"{'Valid' if first.is_valid else 'No longer valid'} when the images were taken; held until "
+            f"{first.valid_until:%Y-%m-%d}. Record SHA-256 {first.record_sha256}.",
             "startTime": when,
             "endTime": when,
             "instrument": refs([software]),
-            "result": refs(values),
+            "result": refs([_qc_value(graph, run, item) for item in items]),
         }
     )
+
+
+def _qc_value(graph: Graph, run: str, item: QcFigure) -> str:
+    figure = item.figure
+    assert figure.measured is not None
+    note = f"{figure.status.value}: {figure.rule}. "
+    note += f"{'Valid' if item.is_valid else 'No longer valid'}, {item.age_s / 86400:.0f} days old."
+    for word, known in (("Theory", figure.expected), ("Time zero", figure.baseline)):
+        note += f" {word}: {text_of(known.value)}." if known else ""
+    return property_value(
+        graph,
+        f"qc-{run}-{figure.metric}",
+        figure.metric,
+        figure.measured.value,
+        figure.measured.unit,
+        measurementTechnique=f"{item.routine} {item.routine_version}",
+        description=note,
+    )
+
+
+def _qc_statements(view: AcquisitionView, graph: Graph) -> list[str]:
+    """Return for each light path whether quality control held; that there was none is said too."""
+    if view.bundle.finished.qc is None:
+        return [property_value(graph, "qc", "quality control", qc_texts(None)["QC"])]
+    return [
+        property_value(
+            graph,
+            f"qc-of-light-path-{number}",
+            f"quality control of {path.light_path.get('channel', 'the light path')}",
+            path.statement,
+        )
+        for number, path in enumerate(qc_of_light_paths(view), start=1)
+    ]

@@ -129,7 +129,7 @@ class AcquisitionView:
     def _state_label(self, device: str, state: str) -> str | None:
         described = self.bundle.instrument.devices.get(device) if self.bundle.instrument else None
         labels = described.state_labels if described else ()
-        return labels[int(state)] if state.isdigit() and int(state) < len(labels) else None
+        return labels[int(state)] if state.isdecimal() and int(state) < len(labels) else None
 
     # -- parts
 

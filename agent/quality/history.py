@@ -2,17 +2,23 @@
 
 <data>/qc/runs/<routine>/<time>-<run>.json     the QcResult record of a run, in its canonical bytes
 <data>/qc/baselines.json                       which run is time zero, by routine and light path
+<data>/qc/invalid.json                         runs that were declared invalid, and why; they are kept, and count no more
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from datetime import datetime, timedelta
 from pathlib import Path
 
-from agent.capture.stamp import replace_file
 from agent.errors import ScopestampError
+from agent.exports.files import replace_file
 from agent.records import QcResult, RecordError, decode, encode
+
+TOLD_FOR = timedelta(days=400)
+"""How far back results are looked for; beyond the longest interval at which a routine is due, a year."""
+_STAMP = "%Y%m%dT%H%M%SZ"
 
 
 class HistoryError(ScopestampError):
@@ -33,7 +39,7 @@ class History:
 
     def keep(self, result: QcResult) -> Path:
         """Keep a run; return where."""
-        moment = result.captured.wall_at.strftime("%Y%m%dT%H%M%SZ")
+        moment = result.captured.wall_at.strftime(_STAMP)
         folder = self._folder / "runs" / result.routine
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / f"{moment}-{result.run_id}.json"
@@ -65,31 +71,65 @@ class History:
             )
         return _read(paths[0])
 
+    def before(self, moment: datetime) -> tuple[list[QcResult], list[str]]:
+        """Return the runs of the time before `moment` that count, and what could not be read.
+
+        A file that cannot be read costs its run, never the others.
+        """
+        runs, problems = [], []
+        invalid = self.invalid()
+        for path in self._paths_between(moment - TOLD_FOR, moment):
+            try:
+                run = _read(path)
+            except HistoryError as error:
+                problems.append(str(error))
+                continue
+            if str(run.run_id) not in invalid:
+                runs.append(run)
+        return runs, problems
+
+    def _paths_between(self, first: datetime, last: datetime) -> Iterator[Path]:
+        bounds = first.strftime(_STAMP), last.strftime(_STAMP)
+        for path in sorted(self._folder.glob("runs/*/*.json")):
+            if bounds[0] <= path.stem.split("-", 1)[0] <= bounds[1]:
+                yield path
+
+    def invalidate(self, result: QcResult, reason: str, at: datetime) -> None:
+        """Declare a run invalid: it is kept, and no acquisition from now on is said to have held it."""
+        invalid = self._read_json("invalid.json")
+        invalid[str(result.run_id)] = f"{at.isoformat()} {reason}"
+        self._write_json("invalid.json", invalid)
+
+    def invalid(self) -> dict[str, str]:
+        """Return the runs that were declared invalid, with when and why."""
+        return self._read_json("invalid.json")
+
     def set_baseline(self, result: QcResult) -> None:
         """Make a run time zero of its routine and light path."""
-        baselines = self._baselines()
+        baselines = self._read_json("baselines.json")
         baselines[_key(result.routine, result.light_path)] = str(result.run_id)
-        self._folder.mkdir(parents=True, exist_ok=True)
-        replace_file(
-            self._folder / "baselines.json", json.dumps(baselines, indent=2, sort_keys=True).encode()
-        )
+        self._write_json("baselines.json", baselines)
 
     def baseline(self, routine: str, light_path: Mapping[str, str]) -> QcResult | None:
         """Return the run that is time zero, or None when none was set."""
-        run_id = self._baselines().get(_key(routine, light_path))
+        run_id = self._read_json("baselines.json").get(_key(routine, light_path))
         return self.run(run_id) if run_id else None
 
-    def _baselines(self) -> dict[str, str]:
-        path = self._folder / "baselines.json"
+    def _read_json(self, name: str) -> dict[str, str]:
+        path = self._folder / name
         if not path.is_file():
             return {}
         try:
-            baselines: dict[str, str] = json.loads(path.read_bytes())
-        except ValueError as error:
+            found: dict[str, str] = json.loads(path.read_bytes())
+        except (OSError, ValueError) as error:
             raise HistoryError(
                 f"{path} is not valid JSON: {error}. Mend or delete it; runs are kept elsewhere."
             ) from error
-        return baselines
+        return found
+
+    def _write_json(self, name: str, value: Mapping[str, str]) -> None:
+        self._folder.mkdir(parents=True, exist_ok=True)
+        replace_file(self._folder / name, json.dumps(value, indent=2, sort_keys=True).encode())
 
 
 def figures_of(result: QcResult) -> dict[str, float]:

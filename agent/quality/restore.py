@@ -11,8 +11,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from agent.capture.stamp import replace_file
 from agent.errors import HardwareError
+from agent.exports.files import replace_file
 from agent.quality.scene import STATE_LABEL, Scene
 
 CALL_S = 120.0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID, uuid4
 
 from agent.mint import Mint
@@ -24,6 +24,7 @@ def qc_result(
     acquisition_id: UUID | None = None,
     files: Sequence[QcInput] = (),
     run_id: UUID | None = None,
+    valid_for: timedelta | None = None,
 ) -> QcResult:
     """Return the record of one run of a routine.
 
@@ -43,6 +44,8 @@ def qc_result(
         The files that were measured on, beside the arrays themselves.
     run_id : UUID, optional
         Names the run; a new one when omitted.
+    valid_for : timedelta, optional
+        After that the routine is due again, by its protocol.
     """
     measurement = verdict.measurement
     now = mint.clock.wall_at()
@@ -63,6 +66,7 @@ def qc_result(
         remarks=measurement.remarks,
         advice=tuple(_advice(cause) for cause in likely_causes(verdict, routine.causes)[:MOST_ADVICE]),
         software=dict(measurement.software),
+        valid_until=now + valid_for if valid_for else None,
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -149,7 +150,7 @@ def _measured(
     routine = request.routine
     stacks = {role: [read_stack(path) for path in paths] for role, paths in datasets.items()}
     facts = Facts(request.options, stacks[MAIN][0], {**scene.facts(), **plan.facts})
-    history, light_path = History(local.data_dir), scene.light_path(plan.channels)
+    history, light_path = History(local.data_dir), scene.light_path(plan.channels, routine.holds_for)
     zero = history.baseline(routine.name, light_path)
     verdict = assess(
         routine,
@@ -166,6 +167,7 @@ def _measured(
         light_path=light_path,
         acquisition_id=finished[0].acquisition_id if finished else None,
         files=files,
+        valid_for=timedelta(days=plan.protocol.every_days),
     )
     if request.slide:
         result = result.model_copy(update={"parameters": {**result.parameters, "slide": request.slide}})

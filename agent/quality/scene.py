@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -80,14 +80,15 @@ class Scene:
         ]
         return labels[0] if len(labels) == 1 else ""
 
-    def light_path(self, channels: Iterable[str]) -> dict[str, str]:
-        """Return what a result holds for."""
+    def light_path(self, channels: Iterable[str], holds_for: Sequence[str]) -> dict[str, str]:
+        """Return what a result holds for: the parts named in `holds_for` that are known."""
         path = {
             "objective": self.objective,
             "camera": self.role("Camera"),
             "channel": " + ".join(channels) or self.channel,
+            "stage": self.role("XYStage"),
         }
-        return {key: value for key, value in path.items() if value}
+        return {key: path[key] for key in holds_for if path[key]}
 
     def facts(self) -> dict[str, tuple[Any, str]]:
         """Return what the label of the objective says, each with that as its source."""

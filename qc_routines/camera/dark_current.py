@@ -126,6 +126,7 @@ def protocol(
 ROUTINE = Routine(
     name="dark_current",
     title="Camera dark current",
+    holds_for=("camera",),
     measure=measure_dark_current,
     inputs={"dark_by_exposure_ms": "exposure, ms, to moments of TYX dark counts, ADU"},
     figures={

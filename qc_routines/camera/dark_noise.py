@@ -179,6 +179,7 @@ _METROLOJ = {"offset": "offset", "read_noise_rms_e": "rms noise", "read_noise_me
 ROUTINE = Routine(
     name="dark_noise",
     title="Camera offset, read noise and dark pattern",
+    holds_for=("camera",),
     measure=measure_dark_noise,
     inputs={"dark": "TYX counts in the dark, ADU; or their moments"},
     figures={

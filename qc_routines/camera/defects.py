@@ -209,6 +209,7 @@ def protocol(channel: str = "dark", shortest_exposure_ms: float = 1.0, n_frames:
 ROUTINE = Routine(
     name="defects",
     title="Camera defect pixels",
+    holds_for=("camera",),
     measure=measure_defects,
     inputs={
         "dark": "TYX dark counts, ADU; or moments",

@@ -114,6 +114,7 @@ def protocol(
 ROUTINE = Routine(
     name="linearity",
     title="Camera linearity",
+    holds_for=("camera",),
     measure=measure_linearity,
     inputs={"light": "exposure or meter reading of each level", "signal_adu": "mean less dark mean, ADU"},
     figures={

@@ -211,6 +211,7 @@ def protocol(
 ROUTINE = Routine(
     name="photon_transfer",
     title="Camera gain, full well and dynamic range",
+    holds_for=("camera",),
     measure=measure_photon_transfer,
     inputs={
         "dark": "TYX dark counts, ADU; or moments",

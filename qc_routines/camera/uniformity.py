@@ -178,6 +178,7 @@ def protocol(channel: str = "uniform light", exposure_ms: float = 50.0, n_frames
 ROUTINE = Routine(
     name="uniformity",
     title="Camera response uniformity",
+    holds_for=("camera",),
     measure=measure_uniformity,
     inputs={"dark": "TYX dark counts, ADU; or moments", "bright": "TYX counts, ADU; or moments"},
     figures={

@@ -10,10 +10,12 @@ from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
 from agent.exports import Bundle, read_bundle, view_of
+from agent.exports.qc_stamp import qc_stamp
 from agent.exports.view import AcquisitionView
 from agent.profile import load_profile
 from agent.records import Profile, QcResult, Quantity, Source, decode
@@ -42,8 +44,20 @@ def bundle(profile: Profile) -> Bundle:
 
 
 @pytest.fixture
-def view(bundle: Bundle, qc: Callable[..., QcResult]) -> AcquisitionView:
-    return view_of(replace(bundle, qc=(qc(),)))
+def with_qc() -> Callable[..., Bundle]:
+    """Write the QC that held into an acquisition's record, as the capture does."""
+
+    def stamped(bundle: Bundle, *results: QcResult) -> Bundle:
+        qc = qc_stamp(view_of(bundle), results)
+        finished = bundle.finished.model_copy(update={"qc": qc})
+        return replace(bundle, finished=finished, qc=results)
+
+    return stamped
+
+
+@pytest.fixture
+def view(bundle: Bundle, qc: Callable[..., QcResult], with_qc: Callable[..., Bundle]) -> AcquisitionView:
+    return view_of(with_qc(bundle, qc()))
 
 
 @pytest.fixture
@@ -73,9 +87,8 @@ def qc(bundle: Bundle) -> Callable[..., QcResult]:
                 for name, value in metrics.items()
             )
         captured = golden.captured.model_copy(update={"wall_at": when})
-        return golden.model_copy(
-            update={"instrument_id": bundle.finished.instrument_id, "captured": captured, **update}
-        )
+        common = {"instrument_id": bundle.finished.instrument_id, "captured": captured, "valid_until": None}
+        return golden.model_copy(update={**common, "record_id": uuid4(), "run_id": uuid4(), **update})
 
     return make
 

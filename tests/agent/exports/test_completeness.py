@@ -54,7 +54,9 @@ def test_counts_and_list_agree(view: AcquisitionView, empty_view: AcquisitionVie
             assert sum(item.n_present for item in of_classes) == score.n_present
 
 
-def test_qc_fills_what_the_profile_does_not_state(bundle: Bundle, qc: Callable[..., QcResult]) -> None:
+def test_qc_fills_what_the_profile_does_not_state(
+    bundle: Bundle, qc: Callable[..., QcResult], with_qc: Callable[..., Bundle]
+) -> None:
     lacking = {item.nbo for item in completeness(view_of(bundle)).missing}
     assert {"CMOS.ReadOutNoise", "CMOS.ElectronicConversionFactor", "CMOS.DarkCurrentRate"} <= lacking
     measured = (
@@ -62,7 +64,7 @@ def test_qc_fills_what_the_profile_does_not_state(bundle: Bundle, qc: Callable[.
         qc(routine="photon_transfer", metrics={"conversion": 0.46}),
         qc(routine="dark_current", metrics={"dark_current": 0.06}),
     )
-    left = {item.nbo for item in completeness(view_of(replace(bundle, qc=measured))).missing}
+    left = {item.nbo for item in completeness(view_of(with_qc(bundle, *measured))).missing}
     assert not {"CMOS.ReadOutNoise", "CMOS.ElectronicConversionFactor", "CMOS.DarkCurrentRate"} & left
 
 

@@ -90,11 +90,21 @@ def test_staff_without_consent_are_not_thanked(bundle: Bundle) -> None:
 
 
 def test_qc_is_told_with_age_and_verdict(
-    view: AcquisitionView, bundle: Bundle, qc: Callable[..., QcResult]
+    view: AcquisitionView, bundle: Bundle, qc: Callable[..., QcResult], with_qc: Callable[..., Bundle]
 ) -> None:
     assert "0.231 µm [theory 0.188; time zero 0.224] (pass, 3 days before)" in methods_paragraph(view)
-    old = methods_paragraph(view_of(replace(bundle, qc=(qc(days=400),))))
+    old = methods_paragraph(view_of(with_qc(bundle, qc(days=400))))
     assert "No valid quality control" in old and "no longer valid" in old and "400 days" in old
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_channel_without_qc_is_named(
+    bundle: Bundle, qc: Callable[..., QcResult], with_qc: Callable[..., Bundle], language: str
+) -> None:
+    text = methods_paragraph(view_of(with_qc(bundle, qc(light_path={"channel": "FITC"}))), language)
+    sentence = messages(language)["sentence"]["no_qc_of"]
+    assert sentence.format(channels="DAPI") in text
+    assert messages(language)["sentence"]["no_qc"] not in text
 
 
 def test_table_keeps_measured_and_typed_apart(view: AcquisitionView) -> None:

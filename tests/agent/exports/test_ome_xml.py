@@ -86,20 +86,37 @@ def annotations(document: ome.OME, part: str) -> list[dict[str, Any]]:
 
 
 def test_qc_and_hash_of_the_record_are_annotated(view: AcquisitionView, document: ome.OME) -> None:
-    (held,) = annotations(document, "scopestamp.org/qc/")
+    (held,) = annotations(document, "scopestamp.org/qc/psf")
     assert held["is_valid"] == "true" and held["age_days"] == "3.0" and held["status"] == "pass"
+    assert (held["expected"], held["baseline"]) == ("0.188", "0.224")
     stamp = annotations(document, "scopestamp.org/stamp/v1")[0]
     assert stamp["record_sha256"] == sha256_of(view.bundle.finished)
+    (of_images,) = annotations(document, "scopestamp.org/qc/v1")
+    assert of_images["status"] == "valid" and of_images["DAPI"].startswith("valid QC: 1 figure of psf")
     on_instrument = {ref.id for ref in document.instruments[0].annotation_refs}
     on_images = {ref.id for image in document.images for ref in image.annotation_refs}
-    assert len(on_instrument) == 3 and len(on_images) == 2
+    assert len(on_instrument) == 3 and len(on_images) == 3
 
 
-def test_absence_of_valid_qc_is_said(bundle: Bundle, qc: Callable[..., QcResult]) -> None:
-    old = replace(bundle, qc=(qc(days=400),))
-    for changed in (bundle, old):
-        document = valid(ome_xml(view_of(changed)))
-        assert annotations(document, "scopestamp.org/qc/none") == [{"status": "no valid QC"}]
+def test_absence_of_valid_qc_is_said(
+    bundle: Bundle, qc: Callable[..., QcResult], with_qc: Callable[..., Bundle]
+) -> None:
+    for changed, words in (
+        (with_qc(bundle, qc(days=400)), "no valid QC: the latest, psf of"),
+        (with_qc(bundle), "no valid QC: nothing was measured on this light path"),
+        (bundle, "no valid QC: the agent did not look it up"),
+    ):
+        (said,) = annotations(valid(ome_xml(view_of(changed))), "scopestamp.org/qc/v1")
+        assert any(text.startswith(words) for text in said.values()), said
+        assert "valid" not in said.values()
+
+
+def test_result_measured_on_the_acquisition_itself_is_on_its_images(
+    bundle: Bundle, qc: Callable[..., QcResult]
+) -> None:
+    result = qc(days=-0.01, acquisition_id=bundle.finished.acquisition_id)
+    (note,) = annotations(valid(ome_xml(view_of(replace(bundle, qc=(result,))))), "measured-here")
+    assert note["fwhm_x_um.value"] == "0.231" and note["record_sha256"] == sha256_of(result)
 
 
 def test_people_without_consent_are_not_named(bundle: Bundle) -> None:

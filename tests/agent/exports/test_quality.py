@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -16,17 +17,21 @@ from agent.exports.calibration import (
     microscopemetrics_class,
     microscopemetrics_yaml,
 )
-from agent.exports.quality import profile_as_measured, qc_that_held
-from agent.records import QcResult
+from agent.exports.qc_stamp import qc_stamp, qc_texts
+from agent.exports.quality import profile_as_measured
+from agent.records import QcResult, QcStamp, QcStatus, sha256_of
 
 Qc = Callable[..., QcResult]
+WithQc = Callable[..., Bundle]
+
+
+def stamp_of(bundle: Bundle, *results: QcResult) -> QcStamp:
+    return qc_stamp(view_of(bundle), results)
 
 
 def held(bundle: Bundle, *results: QcResult) -> dict[str, Any]:
-    view = view_of(replace(bundle, qc=results))
-    return {
-        item.metric.metric: item.metric.measured.value for item in qc_that_held(view) if item.metric.measured
-    }
+    figures = [item.figure for item in stamp_of(bundle, *results).figures]
+    return {figure.metric: figure.measured.value for figure in figures if figure.measured}
 
 
 def test_latest_result_of_each_figure_holds(bundle: Bundle, qc: Qc) -> None:
@@ -39,47 +44,121 @@ def test_later_result_does_not_hold(bundle: Bundle, qc: Qc) -> None:
 
 
 @pytest.mark.parametrize(
-    ("path", "is_held"),
+    ("path", "fits"),
     [
-        ({}, True),
-        ({"camera": "Camera"}, True),
-        ({"camera": "Example sCMOS"}, True),
-        ({"camera": "Other"}, False),
-        ({"objective": "Nikon 40X Plan Fluor ELWD", "channel": "FITC"}, True),
-        ({"objective": "Nikon 10X S Fluor"}, False),
-        ({"channel": "Cy5"}, False),
+        ({}, ["DAPI", "FITC"]),
+        ({"camera": "Camera"}, ["DAPI", "FITC"]),
+        ({"camera": "Example sCMOS"}, ["DAPI", "FITC"]),
+        ({"camera": "Other"}, []),
+        ({"objective": "Nikon 40X Plan Fluor ELWD", "channel": "FITC"}, ["FITC"]),
+        ({"objective": "Nikon 10X S Fluor"}, []),
+        ({"channel": "Cy5"}, []),
+        ({"channel": "DAPI + FITC"}, ["DAPI", "FITC"]),
+        ({"channel": "DAPI + Cy5"}, []),
+        ({"stage": "XY"}, ["DAPI", "FITC"]),
+        ({"stage": "Other"}, []),
+        ({"objective": "Nikon 40X Plan Fluor ELWD", "camera": "Camera", "channel": "DAPI"}, ["DAPI"]),
     ],
 )
-def test_result_of_another_light_path_does_not_hold(
-    bundle: Bundle, qc: Qc, path: dict[str, str], is_held: bool
+def test_result_holds_for_its_light_path_alone(
+    bundle: Bundle, qc: Qc, path: dict[str, str], fits: list[str]
 ) -> None:
-    assert bool(held(bundle, qc(light_path=path))) is is_held
+    stamp = stamp_of(bundle, qc(light_path=path))
+    assert [item.light_path["channel"] for item in stamp.light_paths] == ["DAPI", "FITC"]
+    assert [item.light_path["channel"] for item in stamp.light_paths if item.is_valid] == fits
+    assert bool(stamp.figures) is bool(fits)
 
 
-def test_old_result_is_told_and_not_valid(bundle: Bundle, qc: Qc) -> None:
-    view = view_of(replace(bundle, qc=(qc(days=91),)))
-    assert [item.is_valid for item in qc_that_held(view)] == [False]
+def test_light_path_is_told_by_the_labels_of_the_hardware(bundle: Bundle) -> None:
+    for changed in (bundle, replace(bundle, profile=type(bundle.profile)())):
+        assert stamp_of(changed).light_paths[1].light_path == {
+            "objective": "Nikon 40X Plan Fluor ELWD",
+            "camera": "Camera",
+            "channel": "FITC",
+            "stage": "XY",
+        }
 
 
-def test_what_the_profile_states_is_not_overwritten(bundle: Bundle, qc: Qc) -> None:
+def test_without_any_result_it_is_said_of_every_light_path(bundle: Bundle) -> None:
+    assert {item.statement for item in stamp_of(bundle).light_paths} == {
+        "no valid QC: nothing was measured on this light path"
+    }
+    assert qc_texts(None) == {"QC": "no valid QC: the agent did not look it up"}
+
+
+def test_figure_tells_age_verdict_theory_and_time_zero(bundle: Bundle, qc: Qc) -> None:
+    result = qc(days=3)
+    (figure,) = stamp_of(bundle, result).figures
+    assert figure.age_s == 3 * 86400 and figure.is_valid
+    assert figure.figure == result.metrics[0]  # with expected, baseline, limits and status
+    assert (figure.run_id, figure.record_id) == (result.run_id, result.record_id)
+    assert figure.record_sha256 == sha256_of(result)
+
+
+def test_time_zero_chosen_later_is_told_too(bundle: Bundle, qc: Qc) -> None:
+    zero, result = qc(days=90, metrics={"fwhm_x": 0.25}), qc(days=3, metrics={"fwhm_x": 0.2})
+    bare = result.model_copy(
+        update={"metrics": tuple(m.model_copy(update={"baseline": None}) for m in result.metrics)}
+    )
+    (figure,) = qc_stamp(view_of(bundle), [bare], lambda result: zero).figures
+    assert figure.figure.baseline and figure.figure.baseline.value == 0.25
+    assert figure.record_sha256 == sha256_of(bare)
+
+
+@pytest.mark.parametrize(
+    ("days", "every_days", "is_valid"), [(89, None, True), (91, None, False), (29, 30, True), (31, 30, False)]
+)
+def test_result_holds_until_it_is_due_again(
+    bundle: Bundle, qc: Qc, days: float, every_days: float | None, is_valid: bool
+) -> None:
+    until = bundle.finished.started.wall_at + timedelta(days=every_days - days) if every_days else None
+    stamp = stamp_of(bundle, qc(days=days, valid_until=until))
+    assert {item.is_valid for item in (*stamp.figures, *stamp.light_paths)} == {is_valid}
+    assert ("no valid QC: the latest, psf of" in stamp.light_paths[0].statement) is not is_valid
+
+
+def test_worst_verdict_of_what_is_valid_is_the_light_paths(bundle: Bundle, qc: Qc) -> None:
+    def judged(status: QcStatus, days: float, routine: str) -> QcResult:
+        result = qc(days=days, routine=routine)
+        metrics = tuple(metric.model_copy(update={"status": status}) for metric in result.metrics)
+        return result.model_copy(update={"metrics": metrics})
+
+    results = judged(QcStatus.WARN, 1, "psf"), judged(QcStatus.FAIL, 200, "drift")
+    assert stamp_of(bundle, *results).light_paths[0].status is QcStatus.WARN
+
+
+def test_acquisition_without_planned_channels_has_the_channel_that_was_set(bundle: Bundle, qc: Qc) -> None:
+    before = bundle.finished.before
+    assert before is not None
+    now = before.presets["Channel"].model_copy(update={"value": "Cy5"})
+    update = {
+        "plan": bundle.finished.plan.model_copy(update={"channels": ()}),
+        "before": before.model_copy(update={"presets": {**before.presets, "Channel": now}}),
+    }
+    changed = replace(bundle, finished=bundle.finished.model_copy(update=update))
+    (only,) = stamp_of(changed, qc(light_path={"channel": "Cy5"})).light_paths
+    assert only.is_valid and only.light_path["channel"] == "Cy5"
+
+
+def test_what_the_profile_states_is_not_overwritten(bundle: Bundle, qc: Qc, with_qc: WithQc) -> None:
     camera = bundle.profile.cameras[0].model_copy(update={"read_noise_e": 1.0})
     profile = bundle.profile.model_copy(update={"cameras": (camera,)})
-    results = (qc(routine="dark_noise", metrics={"read_noise_rms_e": 1.4}),)
-    assert profile_as_measured(replace(bundle, profile=profile, qc=results)).cameras[0].read_noise_e == 1.0
-    assert profile_as_measured(replace(bundle, qc=results)).cameras[0].read_noise_e == 1.4
+    measured = with_qc(bundle, qc(routine="dark_noise", metrics={"read_noise_rms_e": 1.4}))
+    assert profile_as_measured(replace(measured, profile=profile)).cameras[0].read_noise_e == 1.0
+    assert profile_as_measured(measured).cameras[0].read_noise_e == 1.4
 
 
 def test_running_software_gives_its_version(bundle: Bundle) -> None:
     assert profile_as_measured(bundle).software[0].version == "12.5.1"
 
 
-def test_calibration_has_nbo_names_and_keeps_what_has_none(bundle: Bundle, qc: Qc) -> None:
+def test_calibration_has_nbo_names_and_keeps_what_has_none(bundle: Bundle, qc: Qc, with_qc: WithQc) -> None:
     results = (
         qc(metrics={"fwhm_x": 0.2, "snr": 30.0}),
         qc(routine="sample_power", metrics={"power": 2.5}, light_path={}),
     )
     entries = {
-        item["metric"]: item for item in calibration(view_of(replace(bundle, qc=results)))["evaluations"]
+        item["metric"]: item for item in calibration(view_of(with_qc(bundle, *results)))["evaluations"]
     }
     assert (
         entries["fwhm_x"]["Class"] == "OpticalCalibration"
@@ -122,10 +201,10 @@ def test_microscopemetrics_has_no_class_for_other_routines(bundle: Bundle, qc: Q
     assert microscopemetrics_yaml(view_of(bundle)) == b""
 
 
-def test_yaml_reads_back(bundle: Bundle, qc: Qc) -> None:
+def test_yaml_reads_back(bundle: Bundle, qc: Qc, with_qc: WithQc) -> None:
     yaml = pytest.importorskip("yaml")
     result = qc(routine="psf", metrics=CASES["psf"], light_path={"channel": "DAPI: Ångström"})
-    view = view_of(replace(bundle, qc=(result.model_copy(update={"light_path": {}}),)))
+    view = view_of(with_qc(bundle, result.model_copy(update={"light_path": {}})))
     assert yaml.safe_load(microscopemetrics_yaml(view)) == microscopemetrics(
         view.bundle.qc[0], bundle.profile
     )

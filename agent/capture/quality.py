@@ -1,0 +1,46 @@
+"""The quality control that held for an acquisition, looked up where the runs are kept."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from agent.exports import Bundle, view_of
+from agent.exports.qc_stamp import qc_stamp
+from agent.quality.history import History, HistoryError
+from agent.records import AcquisitionFinished, Profile, QcResult
+
+
+class KeptQuality:
+    """Stamps acquisitions with the QC that is kept in a data folder.
+
+    Parameters
+    ----------
+    data_dir : Path
+        The agent's data folder.
+    profile : Profile, optional
+        What the facility states: under which names parts of the light path are known.
+    """
+
+    def __init__(self, data_dir: Path, profile: Profile | None = None) -> None:
+        self._history, self._profile = History(data_dir), profile or Profile()
+
+    def stamped(self, record: AcquisitionFinished) -> AcquisitionFinished:
+        """Return an acquisition with the QC that held; what could not be read is among its problems."""
+        try:
+            results, problems = self._history.before(record.started.wall_at)
+        except (HistoryError, OSError) as error:
+            return _with_problems(record, [f"Quality control could not be looked up: {error}"])
+        view = view_of(Bundle(record, profile=self._profile))
+        return _with_problems(record, problems).model_copy(
+            update={"qc": qc_stamp(view, results, self._zero_of)}
+        )
+
+    def _zero_of(self, result: QcResult) -> QcResult | None:
+        try:
+            return self._history.baseline(result.routine, result.light_path)
+        except (HistoryError, OSError):  # its file is gone; the result itself is still worth having
+            return None
+
+
+def _with_problems(record: AcquisitionFinished, problems: list[str]) -> AcquisitionFinished:
+    return record.model_copy(update={"problems": (*record.problems, *problems)})
