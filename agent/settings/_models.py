@@ -181,6 +181,81 @@ class CaptureSettings(Section):
     hash_files: bool = Field(default=True, description="Compute the SHA-256 of every dataset.")
 
 
+class WatchSettings(Section):
+    """Folders in which other programs leave their files."""
+
+    folders: tuple[FilePath, ...] = Field(
+        default=(),
+        strict=False,  # TOML has lists, not tuples
+        description="Folders to watch, with all below them. Empty: none. Try one with 'scopestamp watch --once FOLDER'.",
+    )
+    exclude: tuple[str, ...] = Field(
+        default=("*.lock", "Thumbs.db", "$RECYCLE.BIN", "System Volume Information"),
+        strict=False,
+        description="Names of files and folders that are left alone, with * and ?.",
+    )
+    observer: Literal["auto", "native", "polling", "none"] = Field(
+        default="auto",
+        description="What tells of changes at once; the rescan finds them all the same. auto: the system's events on "
+        "local disks, polling on network shares. none: the rescan alone.",
+    )
+    settle_s: Positive = Field(
+        default=10.0,
+        description="A dataset whose size and times have not changed for so long is taken for written, if its format's "
+        "own test agrees.",
+    )
+    incomplete_after_s: Positive = Field(
+        default=3600.0,
+        description="One of which something is still missing is reported as incomplete when it has not changed for so "
+        "long. Longer than the longest interval of your time lapses.",
+    )
+    rescan_s: Positive = Field(
+        default=60.0, description="All folders are looked through again so long after they were."
+    )
+    rescan_entries: int = Field(
+        default=20_000,
+        ge=100,
+        description="Most entries looked at in one go, before anything else gets its turn.",
+    )
+    hash_mb_per_s: float = Field(
+        default=50.0,
+        ge=0,
+        allow_inf_nan=False,
+        description="Most megabytes read per second to compute a SHA-256. 0: no limit. Nothing is read while an "
+        "acquisition runs.",
+    )
+    report_existing: bool = Field(
+        default=False,
+        description="Also hash and report what was there before a folder was watched for the first time.",
+    )
+
+
+class UsageSettings(Section):
+    """Sessions of use: from a person's first touch of the instrument to the last."""
+
+    enabled: bool = Field(default=True, description="Record them.")
+    idle_gap_s: Positive = Field(
+        default=1800.0,
+        description="A session ends with the last touch before so long a gap. While an acquisition or live mode runs "
+        "there is no gap.",
+    )
+
+
+class PrivacySettings(Section):
+    """What is published of people."""
+
+    user_names: Literal["plain", "hashed", "omitted"] = Field(
+        default="hashed",
+        description="How the name of a person at the computer is published. plain: as it is. hashed: a keyed hash, the "
+        "same for the same person at this site. omitted: not at all.",
+    )
+    site_secret_file: FilePath = Field(
+        default="",
+        description="Key of that hash: give every PC of a site the same file, so that one person has one hash there. "
+        "Empty: a secret of this PC, in its data folder.",
+    )
+
+
 class CollectorSettings(Section):
     """Where records are sent."""
 
@@ -292,6 +367,9 @@ class AgentSettings(Section):
     instrument: InstrumentSettings = InstrumentSettings()
     hardware: HardwareSettings = HardwareSettings()
     capture: CaptureSettings = CaptureSettings()
+    watch: WatchSettings = WatchSettings()
+    usage: UsageSettings = UsageSettings()
+    privacy: PrivacySettings = PrivacySettings()
     collector: CollectorSettings = CollectorSettings()
     schedule: ScheduleSettings = ScheduleSettings()
     spool: SpoolSettings = SpoolSettings()
