@@ -10,6 +10,10 @@ ScopestampError
 │   ├── CollectorAwayError   no connection, time-out, 5xx, 429, an answer that is not ours: try again later
 │   └── CollectorRefusedError  it understood and said no: 401, 403, 409, 413 …
 ├── HardwareError        the hardware process could not do what was asked
+│   └── RunStoppedError      a scheduled run was stopped: nothing more is passed on to the hardware
+│       ├── LimitError           … because it would give more light, or move further, than it may
+│       └── PersonAtMicroscopeError  … because somebody wants the microscope
+├── CalendarError        the booking calendar cannot be read
 └── CaptureError         an acquisition could not be captured or stamped
 """
 
@@ -68,3 +72,19 @@ class HardwareError(ScopestampError):
 
 class CaptureError(ScopestampError):
     """An acquisition could not be captured or stamped."""
+
+
+class RunStoppedError(HardwareError):
+    """A scheduled run was stopped: nothing more is passed on to the hardware."""
+
+
+class LimitError(RunStoppedError):
+    """A run was stopped because it would give more light, or move further, than it may."""
+
+
+class PersonAtMicroscopeError(RunStoppedError):
+    """A run was stopped because somebody wants the microscope."""
+
+
+class CalendarError(ScopestampError):
+    """The booking calendar cannot be read."""
