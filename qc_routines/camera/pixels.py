@@ -39,11 +39,44 @@ def is_high_noise(variance_adu2: NDArray[np.float32], n_frames: int) -> NDArray[
     return logs > np.median(known) + OUTLIER_SIGMAS * spread
 
 
+def odd_levels(dark: PixelMoments) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Return where the level in the dark is an outlier upwards and downwards, each (y, x).
+
+    A level scatters by the pattern that pixels have and by what each pixel's own noise leaves in a mean of n frames. That
+    noise differs from pixel to pixel (in an sCMOS sensor by factors), so its part of the limit is each pixel's own, and
+    as it is known from n frames only, Student's t stands for the normal deviate: of four million healthy pixels none in
+    a hundred maps is called odd.
+    """
+    level = dark.mean_adu - np.median(dark.mean_adu)
+    if dark.n_frames < 2:
+        limit: NDArray[np.float32] | float = OUTLIER_SIGMAS * robust_sigma(level)
+        return level > limit, level < -limit
+    typical = float(np.median(dark.variance_adu2)) / dark.n_frames
+    pattern2 = max(robust_sigma(level) ** 2 - typical, 0.0)
+    own = np.maximum(dark.variance_adu2 / np.float32(dark.n_frames), np.float32(typical))
+    deviate = student_deviate(OUTLIER_SIGMAS, dark.n_frames - 1)
+    limit = np.sqrt(np.float32(OUTLIER_SIGMAS**2 * pattern2) + np.float32(deviate**2) * own)
+    return level > limit, level < -limit
+
+
+def student_deviate(sigmas: float, degrees: int) -> float:
+    """Return the deviate of Student's t that is exceeded as rarely as so many sigmas of a normal distribution.
+
+    Approximation of Wallace, Ann. Math. Stat. 30, 1121 (1959): within 4 % from 9 degrees of freedom on.
+
+    Examples
+    --------
+    >>> [round(student_deviate(6.0, degrees), 1) for degrees in (9, 99, 9999)]
+    [24.6, 6.6, 6.0]
+    """
+    share = (8 * degrees + 3) / (8 * degrees + 1)
+    return float(np.sqrt(degrees * np.expm1((share * sigmas) ** 2 / degrees)))
+
+
 def is_trusted(dark: PixelMoments) -> NDArray[np.bool_]:
     """Return where neither level nor noise in the dark is an outlier, (y, x)."""
-    level = dark.mean_adu - np.median(dark.mean_adu)
-    is_level_odd = np.abs(level) > OUTLIER_SIGMAS * robust_sigma(level)
-    return ~(is_level_odd | is_high_noise(dark.variance_adu2, dark.n_frames))
+    is_high, is_low = odd_levels(dark)
+    return ~(is_high | is_low | is_high_noise(dark.variance_adu2, dark.n_frames))
 
 
 def common_variance_adu2(moments: PixelMoments) -> float:
