@@ -106,9 +106,10 @@ class Chronicle:
         rows = self._rows("SELECT * FROM acquisition WHERE acquisition_id = ?", (str(acquisition_id),))
         return _known(rows[0]) if rows else None
 
-    def is_stamped(self, path: Path) -> bool:
-        """Return whether the capture has stamped the dataset at `path` by itself."""
-        return bool(self._rows("SELECT 1 FROM stamped WHERE path = ?", (path_key(path),)))
+    def stamped_at(self, path: Path) -> datetime | None:
+        """Return when the capture stamped the dataset at `path` by itself; None when it did not."""
+        rows = self._rows("SELECT at FROM stamped WHERE path = ?", (path_key(path),))
+        return datetime.fromisoformat(rows[0][0]) if rows else None
 
     def state_at(self, at: datetime) -> SystemState | None:
         """Return the state of the instrument at a time: the last whole one before, and what changed since."""

@@ -20,9 +20,9 @@ class DatasetFound(Record):
     acquisition_id: UUID | None = Field(
         default=None, description="The acquisition that produced it; absent when none is known."
     )
-    joined_by: Literal["path", "time", "nothing"] = Field(
+    joined_by: Literal["path", "time", "stamp", "nothing"] = Field(
         description="How it was joined to the acquisition: path: the acquisition had announced it; time: it was written "
-        "while that acquisition ran on the same computer; nothing: no acquisition is known, this record stands alone."
+        "while that acquisition ran on the same computer; stamp: the acquisition's record came with it; nothing: no acquisition is known, this record stands alone."
     )
     path: str = Field(description="Where it is, as the watching computer sees it.")
     format: str = Field(
