@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -12,6 +10,7 @@ from uuid import UUID
 
 from agent.records import QcMetric, QcResult, QcStatus
 from server.ingest.evidence import raw_line, record_of
+from server.quality_series import series_key
 from server.store.base import Reads
 from server.store.rows import RecordRow
 
@@ -87,14 +86,13 @@ def series_of(runs: Iterable[Run]) -> list[Series]:
     """Return runs by routine and light path, in the order of the first run of each."""
     grouped: dict[str, list[Run]] = {}
     for run in runs:
-        grouped.setdefault(series_key(run.result), []).append(run)
+        grouped.setdefault(key_of(run.result), []).append(run)
     return [Series(key, tuple(members)) for key, members in grouped.items()]
 
 
-def series_key(result: QcResult) -> str:
-    """Return a short name for addresses, the same for every run of one routine on one light path."""
-    told = json.dumps([result.routine, sorted(result.light_path.items())])
-    return hashlib.sha256(told.encode()).hexdigest()[:12]
+def key_of(result: QcResult) -> str:
+    """Return the name of the series a run belongs to."""
+    return series_key(result.routine, result.light_path)
 
 
 def find_run(reads: Reads, wanted: str) -> Run | None:

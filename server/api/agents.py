@@ -43,7 +43,7 @@ async def ingest(request: Request, collector: TheCollector, address: TheAddress)
     body = await _read_body(request, collector.settings.limits.max_body_bytes)
     try:
         batch = await run_in_threadpool(_open_batch, collector, request, body)
-        appended = await asyncio.wrap_future(collector.writer.submit(lambda writes: writes.append(batch)))
+        appended = await asyncio.wrap_future(collector.writer.submit(batch))
     except RefusedError as refused:
         await run_in_threadpool(_note_refusal, collector, request, address, refused)
         raise

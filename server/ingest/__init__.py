@@ -1,6 +1,6 @@
 """From a request of an agent to a batch the store can append."""
 
-from server.ingest.expand import expand
+from server.expand import expand
 from server.ingest.filing import file_lines
 from server.ingest.headers import BatchHeaders, parse_headers
 from server.ingest.signature import check_signature

@@ -6,10 +6,10 @@ from functools import lru_cache
 
 from agent.records import Record, RecordError, decode_tolerant
 from server.errors import StoreError
-from server.ingest.expand import expand
-from server.ingest.filing import split_lines
+from server.expand import expand
 from server.ingest.signature import is_signed_by
 from server.store.base import Reads
+from server.store.chains import split_lines
 from server.store.rows import QuarantineRow, RecordRow, StoredBatch
 
 _ANY_SIZE_BYTES = 512 << 20  # it was within the limit when it was taken; the setting may have shrunk since
@@ -40,10 +40,14 @@ def batch_of(reads: Reads, row: RecordRow | QuarantineRow) -> StoredBatch:
 def is_signature_good(reads: Reads, batch: StoredBatch) -> bool:
     """Return whether the stored batch still carries a valid signature of its agent: checked now, not remembered."""
     agent = reads.agent(batch.agent_id)
-    return agent is not None and is_signed_by(agent.public_key, "POST", batch.path, batch.headers, batch.body)
+    return agent is not None and is_signed_by(
+        agent.public_key, "POST", batch.path, batch.headers, batch.body or b"", batch.body_sha256
+    )
 
 
 def _lines_of(batch: StoredBatch) -> tuple[bytes, ...]:
+    if batch.body is None:
+        raise StoreError(f"The body of batch {batch.batch_id} was given up by retention.")
     return _expanded_lines(batch.body, batch.headers.get("content-encoding", "identity"))
 
 

@@ -6,8 +6,11 @@ better with it.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from datetime import datetime
+from typing import Any
+from uuid import UUID
 
 from pydantic import ValidationError
 
@@ -18,22 +21,31 @@ from agent.records import (
     DatasetStamp,
     Envelope,
     FrameLedger,
+    QcMetric,
+    QcResult,
+    Quantity,
     Record,
     RecordError,
     StateChange,
     decode_tolerant,
 )
-from agent.records.wire import Flagged, chain_next
+from agent.records.wire import Flagged
 from server.errors import RefusedError
-from server.store.rows import AcquisitionFacts, Agent, Filed, FlagReason, Line
+from server.ingest.glance import glance
+from server.quality_series import series_key
+from server.store.chains import split_lines
+from server.store.rows import (
+    AcquisitionFacts,
+    Agent,
+    Filed,
+    FiledChange,
+    FlagReason,
+    Line,
+    QcFacts,
+    QcFigure,
+)
 
-
-def split_lines(body: bytes) -> list[bytes]:
-    """Return the lines of newline-delimited JSON; the last may or may not end with a newline."""
-    lines = body.split(b"\n")
-    if lines[-1] == b"":
-        lines.pop()
-    return lines
+_INT64 = range(-(2**63), 2**63)
 
 
 def file_lines(body: bytes, first_seq: int, n_records: int, prev: str, agent: Agent) -> tuple[Line, ...]:
@@ -48,10 +60,27 @@ def file_lines(body: bytes, first_seq: int, n_records: int, prev: str, agent: Ag
     return tuple(_chained(raw_lines, first_seq, prev, agent))
 
 
-def _chained(raw_lines: list[bytes], first_seq: int, chain: str, agent: Agent) -> Iterator[Line]:
+def _chained(raw_lines: list[bytes], first_seq: int, prev: str, agent: Agent) -> Iterator[Line]:
+    """Yield the lines; the chain is `agent.records.wire.chain_next` without the way through hexadecimal."""
+    sha256 = hashlib.sha256
+    chain = bytes.fromhex(prev)
     for seq, raw in enumerate(raw_lines, start=first_seq):
-        chain = chain_next(chain, raw)
-        yield file_line(seq, raw, chain, agent)
+        chain = sha256(chain + sha256(raw).digest()).digest()
+        filed = glance(raw, agent) if _is_utf8(raw) else None
+        if filed is not None:
+            yield Line(seq, raw, chain.hex(), filed)
+        else:
+            yield file_line(seq, raw, chain.hex(), agent)
+
+
+def _is_utf8(raw: bytes) -> bool:
+    if raw.isascii():
+        return True
+    try:
+        raw.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def file_line(seq: int, raw: bytes, chain: str, agent: Agent) -> Line:
@@ -64,11 +93,14 @@ def file_line(seq: int, raw: bytes, chain: str, agent: Agent) -> Line:
         return _flagged(seq, raw, chain, envelope, *why)
     try:
         record = decode_tolerant(raw)
-    except RecordError as error:
+    except (RecordError, OverflowError) as error:  # of a time at the edge of the calendar
         return _flagged(seq, raw, chain, envelope, "malformed", str(error))
     if (message := _not_theirs(record, agent)) is not None:
         return _flagged(seq, raw, chain, envelope, "foreign_agent", message)
-    return Line(seq=seq, raw=raw, chain=chain, filed=_filed(record))
+    try:
+        return Line(seq, raw, chain, filed_of(record))
+    except OverflowError as error:
+        return _flagged(seq, raw, chain, envelope, "malformed", str(error))
 
 
 def _not_understood(envelope: Envelope) -> tuple[FlagReason, str] | None:
@@ -110,19 +142,34 @@ def _flagged(
     )
 
 
-def _filed(record: Record) -> Filed:
-    acquisition_id = getattr(record, "acquisition_id", None)
-    return Filed(
-        record_id=str(record.record_id),
+def filed_of(record: Record) -> Filed:
+    """Return under what a record is filed; OverflowError when a number in it fits no column."""
+    acquisition_id: UUID | None = getattr(record, "acquisition_id", None)
+    filed = Filed(
+        record_id=record.record_id,
         kind=record.kind,  # type: ignore[attr-defined]  # every published kind has one
         schema_version=record.schema_version,
         instrument_id=record.instrument_id,
         captured_at=record.captured.wall_at,
         boot_id=record.captured.boot_id,
         monotonic_ns=record.captured.monotonic_ns,
-        acquisition_id=None if acquisition_id is None else str(acquisition_id),
-        changes=record.changes if isinstance(record, StateChange) else (),
+        acquisition_id=acquisition_id,
+        changes=_changes(record),
         facts=_facts(record),
+        qc=_qc(record) if isinstance(record, QcResult) else None,
+    )
+    for number in (filed.monotonic_ns, *(filed.facts.numbers() if filed.facts else ())):
+        if number not in _INT64:
+            raise OverflowError("A number in it does not fit 64 bits.")
+    return filed
+
+
+def _changes(record: Record) -> tuple[FiledChange, ...]:
+    if not isinstance(record, StateChange):
+        return ()
+    return tuple(
+        FiledChange(change.device, change.last_at.wall_at, change.model_dump_json(exclude_none=True))
+        for change in record.changes
     )
 
 
@@ -130,13 +177,13 @@ def _facts(record: Record) -> AcquisitionFacts | None:
     match record:
         case AcquisitionStarted():
             return AcquisitionFacts(
-                acquisition_id=str(record.acquisition_id),
+                acquisition_id=record.acquisition_id,
                 started_at=record.started.wall_at,
                 n_expected=record.plan.n_frames_expected,
             )
         case FrameLedger():
             return AcquisitionFacts(
-                acquisition_id=str(record.acquisition_id),
+                acquisition_id=record.acquisition_id,
                 first_frame=record.first_frame,
                 n_frames=len(record.columns.frame),
             )
@@ -144,7 +191,7 @@ def _facts(record: Record) -> AcquisitionFacts | None:
             return _facts_of_end(record, record.started.wall_at, record.finished.wall_at)
         case DatasetStamp() if record.acquisition_id is not None:
             n_stamped = sum(file.is_stamped_inside or file.sidecar is not None for file in record.files)
-            return AcquisitionFacts(acquisition_id=str(record.acquisition_id), n_stamped=n_stamped)
+            return AcquisitionFacts(acquisition_id=record.acquisition_id, n_stamped=n_stamped)
     return None
 
 
@@ -152,7 +199,7 @@ def _facts_of_end(
     record: AcquisitionFinished, started_at: datetime, finished_at: datetime
 ) -> AcquisitionFacts:
     return AcquisitionFacts(
-        acquisition_id=str(record.acquisition_id),
+        acquisition_id=record.acquisition_id,
         started_at=started_at,
         finished_at=finished_at,
         reason=record.reason.value,
@@ -162,3 +209,39 @@ def _facts_of_end(
         n_files=len(record.files),
         n_problems=len(record.problems),
     )
+
+
+def _qc(result: QcResult) -> QcFacts:
+    return QcFacts(
+        run_id=result.run_id,
+        series_key=series_key(result.routine, result.light_path),
+        routine=result.routine,
+        light_path=result.light_path,
+        status=result.status.value,
+        figures=tuple({metric.metric: _figure(metric) for metric in result.metrics}.values()),
+    )
+
+
+def _figure(metric: QcMetric) -> QcFigure:
+    return QcFigure(
+        metric=metric.metric,
+        status=metric.status.value,
+        unit=metric.measured.unit if metric.measured else None,
+        value=number_in(metric.measured),
+        uncertainty=number_in(metric.uncertainty),
+        expected=number_in(metric.expected),
+        baseline=number_in(metric.baseline),
+        lower_limit=_drawable(metric.lower_limit),
+        upper_limit=_drawable(metric.upper_limit),
+    )
+
+
+def number_in(quantity: Quantity | None) -> float | None:
+    """Return the number in a quantity, None when it is absent or no number that can be drawn."""
+    return _drawable(quantity.value if quantity else None)
+
+
+def _drawable(value: Any) -> float | None:
+    if value is None or isinstance(value, bool | str):
+        return None
+    return float(value) if abs(value) < 1e300 else None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Mapping
+from functools import lru_cache
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
@@ -13,16 +14,33 @@ from agent.records.wire import SIGNATURE_HEADER, signing_bytes
 from server.errors import RefusedError
 
 
-def is_signed_by(public_key: bytes, method: str, path: str, headers: Mapping[str, str], body: bytes) -> bool:
-    """Return whether the request carries a valid Ed25519 signature of that raw public key."""
+def is_signed_by(
+    public_key: bytes,
+    method: str,
+    path: str,
+    headers: Mapping[str, str],
+    body: bytes,
+    body_sha256: str | None = None,
+) -> bool:
+    """Return whether the request carries a valid Ed25519 signature of that raw public key.
+
+    `body_sha256` stands for the body as it was transmitted where that is no longer whole.
+    """
     sent = {name.lower(): value for name, value in headers.items()}
     try:
         signature = base64.b64decode(sent.get(SIGNATURE_HEADER.lower(), ""), validate=True)
-        key = Ed25519PublicKey.from_public_bytes(public_key)
-        key.verify(signature, signing_bytes(method, path, headers, body))
+        signed = signing_bytes(method, path, headers, body)
+        if body_sha256 is not None:
+            signed = signed[:-64] + body_sha256.encode()
+        _key(public_key).verify(signature, signed)
     except (InvalidSignature, binascii.Error, ValueError):
         return False
     return True
+
+
+@lru_cache(maxsize=4096)
+def _key(public_key: bytes) -> Ed25519PublicKey:
+    return Ed25519PublicKey.from_public_bytes(public_key)
 
 
 def check_signature(

@@ -32,7 +32,13 @@ class Reads(ABC):
     @abstractmethod
     def agent(self, agent_id: str) -> rows.Agent | None: ...
     @abstractmethod
-    def agents(self) -> list[rows.Agent]: ...
+    def agents(self, instrument_id: str | None = None) -> list[rows.Agent]:
+        """All agents, or those of one instrument; last enrolled first."""
+
+    @abstractmethod
+    def fleet(self) -> list[rows.FleetRow]:
+        """All instruments by name, each at a glance: a few statements, however many there are."""
+
     @abstractmethod
     def join_code(self, code_sha256: str) -> rows.JoinCode | None: ...
     @abstractmethod
@@ -74,7 +80,7 @@ class Reads(ABC):
     def spools(self) -> list[rows.Spool]: ...
     @abstractmethod
     def chain_at(self, agent_id: str, spool_id: str, seq: int) -> str | None:
-        """Chain value after `seq`, or None where none is known (never received, or inside a skipped range)."""
+        """Chain value after `seq`, or None where none is known (never received, inside a skipped range, or given up)."""
 
     @abstractmethod
     def record(self, record_id: str) -> rows.RecordRow | None: ...
@@ -92,6 +98,10 @@ class Reads(ABC):
 
     @abstractmethod
     def batch(self, batch_id: int) -> rows.StoredBatch | None: ...
+    @abstractmethod
+    def batches(self, after: int = 0, limit: int = 100) -> list[rows.StoredBatch]:
+        """Batches in the order they were taken, numbered from 1 without gaps."""
+
     @abstractmethod
     def latest(self, instrument_id: str) -> dict[str, rows.LatestRecord]:
         """Kind to the newest record of it.
@@ -121,13 +131,44 @@ class Reads(ABC):
     @abstractmethod
     def n_quarantined(self) -> int: ...
 
+    @abstractmethod
+    def qc_series(self, instrument_id: str) -> list[rows.QcSeriesRow]:
+        """Every series of quality-control runs of an instrument with how it stands, last measured first."""
+
+    @abstractmethod
+    def qc_runs(
+        self,
+        instrument_id: str,
+        series_key: str | None = None,
+        before: rows.Place | None = None,
+        limit: int = 50,
+    ) -> list[rows.QcRunRow]:
+        """Runs of an instrument, or of one series, last measured first."""
+
+    @abstractmethod
+    def qc_run(self, run_id: str) -> rows.QcRunRow | None: ...
+    @abstractmethod
+    def qc_runs_on(self, acquisition_id: str) -> list[rows.QcRunRow]:
+        """Runs that measured an acquisition, last measured first."""
+
+    @abstractmethod
+    def qc_points(
+        self, instrument_id: str, series_key: str, metric: str | None = None, since: datetime | None = None
+    ) -> list[rows.QcPoint]:
+        """Figures of a series, by metric and then oldest first: a trend without decoding one record."""
+
+    @abstractmethod
+    def checkpoints(self, limit: int | None = None) -> list[rows.Checkpoint]: ...
+
 
 class Writes(Reads):
     """What a job may change. Runs on the writer's thread inside a transaction; must not block on anything else."""
 
     @abstractmethod
     def append(self, batch: rows.Batch) -> rows.Appended:
-        """Add the part of a verified batch that is new, and move the spool's mark and chain with it.
+        """Add one batch, as `Store.write` does with many.
+
+        What is new of a verified batch is added, and the spool's mark and chain move with it.
 
         A batch at or below the mark adds nothing. A record whose `record_id` is already filed is kept with its batch
         but not filed again. Flagged lines are kept and listed in quarantine.
@@ -137,6 +178,9 @@ class Writes(Reads):
         RefusedError
             409 ``gap`` or ``fork``, as `server.store.joining.join` decides.
         """
+
+    @abstractmethod
+    def add_checkpoint(self, checkpoint: rows.Checkpoint) -> None: ...
 
     @abstractmethod
     def put_instrument(self, instrument: rows.Instrument) -> None:
@@ -196,8 +240,8 @@ class Writes(Reads):
     def add_audit(self, entry: rows.AuditEntry) -> None: ...
 
 
-Job = Callable[[Writes], Any]
-"""One request's change."""
+Job = Callable[[Writes], Any] | rows.Batch
+"""One request's change; a batch stands for appending it, and batches that stand together are appended together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,7 +272,8 @@ class Store(ABC):
     def write(self, jobs: Sequence[Job]) -> list[Outcome]:
         """Run the jobs in order and commit them together.
 
-        Called on one thread at a time. Each job is undone alone when it raises, and its neighbours are not touched.
+        Called on one thread at a time. Each job is undone alone when it raises, and its neighbours are not touched. Other
+        processes may write to the same store, as its engine allows.
         When this returns, everything done is on the disk.
 
         Raises

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Literal
+from typing import Literal, NamedTuple
+from uuid import UUID
 
 from agent.records import Change
 from agent.records.wire import Flagged
+from server.roles import Role
 
 FlagReason = Literal["unknown_kind", "newer_version", "malformed", "foreign_agent"]
-Role = Literal["viewer", "admin"]
 GrantPurpose = Literal["session", "token", "link"]
 
 
@@ -149,7 +150,7 @@ class Spool:
 class AcquisitionFacts:
     """What one record adds to what is known of an acquisition; None is 'does not say'."""
 
-    acquisition_id: str
+    acquisition_id: UUID
     started_at: datetime | None = None
     finished_at: datetime | None = None
     reason: str | None = None
@@ -162,25 +163,65 @@ class AcquisitionFacts:
     first_frame: int | None = None
     n_frames: int | None = None
 
+    def numbers(self) -> list[int]:
+        """Return every number in it."""
+        values = [getattr(self, name) for name in self.__slots__]
+        return [value for value in values if isinstance(value, int)]
+
 
 @dataclass(frozen=True, slots=True)
-class Filed:
+class QcFigure:
+    """One figure of a quality-control run; numbers that cannot be drawn are None, the record has them."""
+
+    metric: str
+    status: str
+    unit: str | None
+    value: float | None
+    uncertainty: float | None
+    expected: float | None
+    baseline: float | None
+    lower_limit: float | None
+    upper_limit: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class QcFacts:
+    """What a quality-control record adds to the series of its instrument."""
+
+    run_id: UUID
+    series_key: str
+    routine: str
+    light_path: dict[str, str]
+    status: str
+    figures: tuple[QcFigure, ...]
+
+
+class FiledChange(NamedTuple):
+    """One change of a change record, as it goes into the change log."""
+
+    device: str
+    last_at: datetime
+    change: str
+
+
+class Filed(NamedTuple):
     """A record that was understood: under what it is filed, and what it adds to the tables."""
 
-    record_id: str
+    # Named tuples here and in `Line`: they are made for every record, in a third of a dataclass's time.
+    record_id: UUID
     kind: str
     schema_version: str
     instrument_id: str
     captured_at: datetime
     boot_id: str
     monotonic_ns: int
-    acquisition_id: str | None = None
-    changes: tuple[Change, ...] = ()
+    acquisition_id: UUID | None = None
+    changes: tuple[FiledChange, ...] = ()
     facts: AcquisitionFacts | None = None
+    qc: QcFacts | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
+class Line(NamedTuple):
     """One line of a batch: its bytes, the chain value after it, and either where it is filed or why it is not."""
 
     seq: int
@@ -223,17 +264,31 @@ class Appended:
 
 @dataclass(frozen=True, slots=True)
 class StoredBatch:
-    """A batch as it was received, with all that is needed to check its signature again."""
+    """A batch as it was received, with all that is needed to check its signature again.
+
+    `prev` and `chain` are the chain values before its first and after its last line; the first `n_known` lines were
+    stored before it came. What retention has pruned says so with `body_sha256`, the hash of the body as it was
+    received: the body then has a line ``#<sha256 of the line>`` for every line given up, and is None when all are.
+    """
 
     batch_id: int
     agent_id: str
     spool_id: str
     first_seq: int
     n_lines: int
+    n_known: int
+    prev: str
+    chain: str
     path: str
     headers: dict[str, str]
-    body: bytes = field(repr=False)
+    body: bytes | None = field(repr=False)
+    body_sha256: str | None
     received_at: datetime
+
+    @property
+    def last_seq(self) -> int:
+        """Sequence number of the last line."""
+        return self.first_seq + self.n_lines - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -332,3 +387,71 @@ class Place:
 
     at: datetime
     position: int
+
+
+@dataclass(frozen=True, slots=True)
+class QcSeriesRow:
+    """A series of quality-control runs, and how it stands."""
+
+    instrument_id: str
+    series_key: str
+    routine: str
+    light_path: dict[str, str]
+    n_runs: int
+    record_id: str
+    captured_at: datetime
+    status: str
+
+
+@dataclass(frozen=True, slots=True)
+class QcRunRow:
+    """One run of quality control in short; its record has the rest."""
+
+    position: int
+    record_id: str
+    instrument_id: str
+    run_id: str
+    series_key: str
+    routine: str
+    status: str
+    captured_at: datetime
+    acquisition_id: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class QcPoint:
+    """One figure of one run, as a chart needs it."""
+
+    metric: str
+    captured_at: datetime
+    position: int
+    record_id: str
+    status: str
+    unit: str | None
+    value: float | None
+    uncertainty: float | None
+    expected: float | None
+    baseline: float | None
+    lower_limit: float | None
+    upper_limit: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class FleetRow:
+    """An instrument at a glance: when it was heard, its last heartbeat, its last acquisition."""
+
+    instrument: Instrument
+    heard_at: datetime | None
+    heartbeat: LatestRecord | None
+    last_acquisition: AcquisitionRow | None
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """A signed head of the tree over the first `n_batches` batches, and the right edge from which the next is computed."""
+
+    n_batches: int
+    root: str
+    edge: str
+    note: str
+    made_at: datetime

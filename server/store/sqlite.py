@@ -11,24 +11,74 @@ from __future__ import annotations
 import logging
 import sqlite3
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import datetime
 from importlib.resources import files
 from pathlib import Path
-from types import TracebackType
-from typing import Self
+from typing import Any
+from uuid import UUID
 
 from server.errors import SettingsError, StoreError
-from server.store.base import Done, Failed, Job, Outcome, Reads, Store
-from server.store.sqlite_reads import SqliteReads
-from server.store.sqlite_writes import SqliteWrites
+from server.store.base import Job, Outcome, Reads, Store
+from server.store.connection import Connection, to_us
+from server.store.filed import FiledRecords
+from server.store.jobs import run_jobs
+from server.store.reads import SqlReads
+from server.store.versions import SCHEMA_VERSION, check_version
+from server.store.writes import SqlWrites
 
 FILE_NAME = "collector.sqlite"
-SCHEMA_VERSION = 1
 SAFE_SQLITE = (3, 51, 3)
 BUSY_TIMEOUT_S = 10.0
+_IDS_AT_ONCE = 500
+_CACHE_KIB = 64 << 10
+"""Pages the writer keeps: the index of record ids is written all over."""
 
 _log = logging.getLogger(__name__)
+
+
+class SqliteConnection(Connection):
+    """Statements on one SQLite connection."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+
+    def fetch(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:
+        return self._connection.execute(sql, [self.bound(value) for value in values]).fetchall()
+
+    def do(self, sql: str, *values: Any) -> int:
+        return self._connection.execute(sql, [self.bound(value) for value in values]).rowcount
+
+    def do_each(self, sql: str, rows: Iterable[Sequence[Any]]) -> None:
+        self._connection.executemany(sql, ([self.bound(value) for value in row] for row in rows))
+
+    def add(self, table: str, columns: Sequence[str], rows: list[tuple[Any, ...]]) -> None:
+        marks = ", ".join("?" * len(columns))
+        self._connection.executemany(f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({marks})", rows)
+
+    def bound(self, value: Any) -> Any:
+        if isinstance(value, datetime):
+            return to_us(value)
+        return value.bytes if isinstance(value, UUID) else value
+
+
+class SqliteFiledRecords(FiledRecords):
+    """Filing where ids are 16 bytes."""
+
+    def known(self, record_ids: Sequence[UUID]) -> set[UUID]:
+        found: set[UUID] = set()
+        for start in range(0, len(record_ids), _IDS_AT_ONCE):
+            ids = [record_id.bytes for record_id in record_ids[start : start + _IDS_AT_ONCE]]
+            sql = f"SELECT record_id FROM records WHERE record_id IN ({', '.join('?' * len(ids))})"
+            found.update(UUID(bytes=row[0]) for row in self._connection.fetch(sql, *ids))
+        return found
+
+
+class SqliteWrites(SqlWrites):
+    """Writes to SQLite."""
+
+    filed_records = SqliteFiledRecords
 
 
 class SqliteStore(Store):
@@ -52,7 +102,7 @@ class SqliteStore(Store):
             raise StoreError(
                 f"Cannot open {self.path}: {error}. Check that the folder exists and may be written."
             ) from error
-        self._writes = SqliteWrites(self._writer)
+        self._writes = SqliteWrites(SqliteConnection(self._writer))
 
     @contextmanager
     def reading(self) -> Iterator[Reads]:
@@ -61,7 +111,7 @@ class SqliteStore(Store):
         except IndexError:
             connection = open_reader(self.path)
         try:
-            yield SqliteReads(connection)
+            yield SqlReads(SqliteConnection(connection))
         except sqlite3.Error as error:
             raise StoreError(f"Cannot read {self.path}: {error}.") from error
         finally:
@@ -70,7 +120,7 @@ class SqliteStore(Store):
     def write(self, jobs: Sequence[Job]) -> list[Outcome]:
         try:
             self._writer.execute("BEGIN IMMEDIATE")
-            outcomes = [self._attempt(job) for job in jobs]
+            outcomes = run_jobs(jobs, self._writes, self._run, sqlite3.Error)
             self._writer.execute("COMMIT")
         except sqlite3.Error as error:
             raise StoreError(f"Cannot write to {self.path}: {error}. Nothing of it was kept.") from error
@@ -79,11 +129,8 @@ class SqliteStore(Store):
                 self._writer.execute("ROLLBACK")
         return outcomes
 
-    def _attempt(self, job: Job) -> Outcome:
-        value = None
-        with _Savepoint(self._writer) as savepoint:
-            value = job(self._writes)
-        return Done(value) if savepoint.error is None else Failed(savepoint.error)
+    def _run(self, statement: str) -> None:
+        self._writer.execute(statement)
 
     def close(self) -> None:
         while self._free_readers:
@@ -91,38 +138,12 @@ class SqliteStore(Store):
         self._writer.close()
 
 
-class _Savepoint:
-    """Undoes one job alone when it fails, and keeps its error for whoever waits for the job."""
-
-    def __init__(self, connection: sqlite3.Connection) -> None:
-        self._connection = connection
-        self.error: Exception | None = None
-
-    def __enter__(self) -> Self:
-        self._connection.execute("SAVEPOINT job")
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> bool:
-        if error is not None:
-            self._connection.execute("ROLLBACK TO job")
-        self._connection.execute("RELEASE job")
-        if isinstance(error, sqlite3.Error):
-            self.error = StoreError(f"The store declined: {error}.")
-        elif isinstance(error, Exception):
-            self.error = error
-        return self.error is not None
-
-
 def _open_writer(path: Path, does_checkpoint: bool) -> sqlite3.Connection:
     connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False)
     try:
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA synchronous=FULL")
+        connection.execute(f"PRAGMA cache_size=-{_CACHE_KIB}")
         if does_checkpoint:
             _warn_of_old_sqlite(path)
         else:
@@ -163,12 +184,8 @@ def _bring_up_to_date(connection: sqlite3.Connection, path: Path) -> None:
             connection.execute(statement)
         connection.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
     connection.execute("COMMIT")
-    if version > SCHEMA_VERSION:
-        raise SettingsError(
-            f"{path} was written by a newer collector (schema {version}, this one knows {SCHEMA_VERSION}). "
-            "Install that version again."
-        )
+    check_version(version or SCHEMA_VERSION, str(path))
 
 
 def _schema() -> str:
-    return files("server.store").joinpath("schema.sql").read_text(encoding="utf-8")
+    return files("server.store").joinpath("schema_sqlite.sql").read_text(encoding="utf-8")

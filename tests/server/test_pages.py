@@ -18,7 +18,7 @@ from agent.records import (
     Quantity,
     Source,
 )
-from server.quality import series_key
+from server.quality import key_of
 
 NASTY = "\"'><script>alert(1)</script><img src=x onerror=alert(1)>"
 
@@ -85,7 +85,7 @@ def nasty(running, tools, sender):
         f"/acquisitions/{acquisition[0].acquisition_id}?from=3",
         f"/records/{lines[1].record_id}",
         "/instruments/scope-1/qc",
-        f"/instruments/scope-1/qc?series={series_key(qc[0])}",
+        f"/instruments/scope-1/qc?series={key_of(qc[0])}",
         f"/qc/{qc[0].record_id}",
         f"/qc/{qc[1].run_id}",
         "/qc/<script>",

@@ -1,17 +1,35 @@
-"""Changes to the SQLite store: people, machines and what they may do."""
+"""Changes to a store: people, machines and what they may do, in the SQL that the engines share."""
 
 from __future__ import annotations
 
 from datetime import datetime
 
 from server.store import rows
-from server.store.base import Writes
-from server.store.sqlite_desk import SqliteDeskWrites
-from server.store.sqlite_ingest import SqliteIngest
+from server.store.appending import SqlAppends
+from server.store.base import Failed, Writes
+from server.store.desk import DeskWrites
 
 
-class SqliteWrites(SqliteIngest, SqliteDeskWrites, Writes):
+class SqlWrites(SqlAppends, DeskWrites, Writes):
     """Writes through the one connection that may; every method runs inside the writer's transaction."""
+
+    def append(self, batch: rows.Batch) -> rows.Appended:
+        (outcome,) = self.append_all([batch])
+        if isinstance(outcome, Failed):
+            raise outcome.error
+        appended: rows.Appended = outcome.value
+        return appended
+
+    def add_checkpoint(self, checkpoint: rows.Checkpoint) -> None:
+        self._do(
+            "INSERT INTO checkpoints (n_batches, root, edge, note, made_at) VALUES (?, ?, ?, ?, ?) "
+            "ON CONFLICT (n_batches) DO NOTHING",
+            checkpoint.n_batches,
+            checkpoint.root,
+            checkpoint.edge,
+            checkpoint.note,
+            checkpoint.made_at,
+        )
 
     def put_instrument(self, instrument: rows.Instrument) -> None:
         self._do(

@@ -53,9 +53,18 @@ def _gunzip(body: bytes, limit_bytes: int) -> bytes:
 
 def _unzstd(body: bytes, limit_bytes: int) -> bytes:
     try:
-        _measure_zstd(body, limit_bytes)
-        # Now known to be small. The stream reader cannot tell a truncated frame from a whole one; this object can.
-        stream = zstandard.ZstdDecompressor(max_window_size=MAX_WINDOW_BYTES).decompressobj()
+        told = zstandard.get_frame_parameters(body)
+        if told.content_size == zstandard.CONTENTSIZE_UNKNOWN:
+            _measure_zstd(body, limit_bytes)
+        elif told.content_size > limit_bytes:
+            raise _too_large(limit_bytes)
+        elif told.window_size > MAX_WINDOW_BYTES:
+            raise _damaged("zstd", f"its window of {told.window_size} bytes is beyond {MAX_WINDOW_BYTES}")
+        # Now known to be small. The stream reader cannot tell a truncated frame from a whole one; this object can, and it
+        # also notices a frame that holds more than it says.
+        stream = zstandard.ZstdDecompressor(max_window_size=MAX_WINDOW_BYTES).decompressobj(
+            write_size=max(_READ_BYTES, min(limit_bytes, told.content_size) + 1)
+        )
         expanded = stream.decompress(body)
     except zstandard.ZstdError as error:
         raise _damaged("zstd", str(error)) from error

@@ -1,4 +1,4 @@
-"""What people and jobs put down, in the SQLite store: documents, entries, attachments."""
+"""What people and jobs put down: documents, entries, attachments, in the SQL that the engines share."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from datetime import datetime
 
 from server.store import rows
 from server.store.base import Reads, Writes
+from server.store.connection import SqlRows
 from server.store.joining import check_replaces
-from server.store.sqlite_rows import SqliteRows
 
 _DOCUMENT = "SELECT kind, key, body, version, changed_at, changed_by FROM documents"
 _ENTRY = "SELECT entry_id, kind, at, by, body, instrument_id, subject, position FROM entries"
 
 
-class SqliteDeskReads(SqliteRows, Reads):
+class DeskReads(SqlRows, Reads):
     """Reads them."""
 
     def document(self, kind: str, key: str) -> rows.Document | None:
@@ -46,7 +46,7 @@ class SqliteDeskReads(SqliteRows, Reads):
         return self._one(rows.Attachment, sql, sha256)
 
 
-class SqliteDeskWrites(SqliteDeskReads, Writes):
+class DeskWrites(DeskReads, Writes):
     """Changes them."""
 
     def put_document(

@@ -1,0 +1,132 @@
+"""What filing needs of the kinds that come by the thousand, read without looking at the rest.
+
+A snapshot is filed by its header: whether its readings make sense is found out by who reads them. A change is read whole,
+because it goes into the change log. Whatever a glance does not take is judged by the model itself, so a glance may
+be stricter than the model but never more lenient; ``tests/server/test_glance.py`` holds it to that.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Annotated, Literal
+from uuid import UUID
+
+import msgspec
+
+from agent.records import StateChange, StateSnapshot
+from server.store.rows import Agent, Filed, FiledChange
+
+_Aware = Annotated[datetime, msgspec.Meta(tz=True)]
+_Int64 = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
+_VERSIONS = {
+    model.model_fields["kind"].default: str(model.model_fields["schema_version"].default)
+    for model in (StateSnapshot, StateChange)
+}
+
+
+class _Instant(msgspec.Struct, frozen=True, gc=False):
+    wall_at: _Aware
+    monotonic_ns: _Int64
+    boot_id: str
+
+
+class _Producer(msgspec.Struct, frozen=True, gc=False):
+    agent_id: str
+    version: str
+
+
+class _Header(msgspec.Struct, frozen=True, tag_field="kind"):
+    record_id: UUID
+    schema_version: str
+    instrument_id: Annotated[str, msgspec.Meta(min_length=1)]
+    captured: _Instant
+    producer: _Producer
+
+
+class _Reading(msgspec.Struct, frozen=True):
+    status: Literal["ok", "absent", "unsupported", "failed", "timeout"]
+    how: Literal["event", "cache", "hardware", "commanded"]
+    observed_at: _Aware
+    value: bool | int | float | str | None = None
+    unit: str | None = None
+    source: Literal["device"] = "device"
+    error: str | None = None
+
+    def __post_init__(self) -> None:
+        if (self.status == "ok") != (self.value is not None):
+            raise ValueError("a reading carries a value exactly when its status is ok")
+
+
+class _Change(msgspec.Struct, frozen=True):
+    device: str
+    property: str
+    after: _Reading
+    cause: Literal["commanded", "notified", "drifted"]
+    first_at: _Instant
+    last_at: _Instant
+    before: _Reading | None = None
+    n_changes: Annotated[int, msgspec.Meta(ge=1)] = 1
+
+
+class _SnapshotHeader(_Header, frozen=True, tag="state_snapshot"):
+    pass
+
+
+class _ChangeHeader(_Header, frozen=True, tag="state_change"):
+    changes: tuple[msgspec.Raw, ...]
+    acquisition_id: UUID | None = None
+
+
+_HEADERS = msgspec.json.Decoder(_SnapshotHeader | _ChangeHeader)
+_CHANGES = msgspec.json.Decoder(_Change)
+
+
+def glance(raw: bytes, agent: Agent) -> Filed | None:
+    """Return where a line is filed, or None when the model must judge it.
+
+    Parameters
+    ----------
+    raw : bytes
+        One line, known to be UTF-8.
+    agent : Agent
+        Who sent it.
+    """
+    try:
+        header = _HEADERS.decode(raw)
+        kind = "state_change" if isinstance(header, _ChangeHeader) else "state_snapshot"
+        if not _is_ours(header, kind, agent):
+            return None
+        captured = header.captured
+        filed = Filed(
+            header.record_id,
+            kind,
+            header.schema_version,
+            header.instrument_id,
+            _utc(captured.wall_at),
+            captured.boot_id,
+            captured.monotonic_ns,
+        )
+        return _with_changes(filed, header) if isinstance(header, _ChangeHeader) else filed
+    except (msgspec.MsgspecError, RecursionError, OverflowError):
+        return None
+
+
+def _is_ours(header: _Header, kind: str, agent: Agent) -> bool:
+    return (
+        header.schema_version == _VERSIONS[kind]
+        and header.producer.agent_id == agent.agent_id
+        and header.instrument_id == agent.instrument_id
+    )
+
+
+def _with_changes(filed: Filed, header: _ChangeHeader) -> Filed | None:
+    """Return it with its changes, None when there are none: a change record without changes is malformed."""
+    changes = []
+    for raw in header.changes:
+        change = _CHANGES.decode(raw)
+        changes.append(FiledChange(change.device, _utc(change.last_at.wall_at), bytes(raw).decode()))
+    return filed._replace(acquisition_id=header.acquisition_id, changes=tuple(changes)) if changes else None
+
+
+def _utc(moment: datetime) -> datetime:
+    return moment if moment.tzinfo is UTC else moment.astimezone(UTC)

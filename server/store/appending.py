@@ -1,0 +1,191 @@
+"""Appending batches: bytes, marks, and what each record adds to the tables.
+
+Batches that were waiting together are appended together: decided one by one against the marks (which is all that can be
+refused), then written table by table. The row of `counters` is taken first. Whoever holds it is the only one who appends,
+in this process or another, until the commit: numbers come without gaps and in the order of commit.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, ClassVar
+
+from agent.records.wire import CHAIN_START
+from server.errors import RefusedError
+from server.store import rows
+from server.store.base import Done, Failed, Outcome
+from server.store.filed import FiledRecords
+from server.store.joining import Join, join
+from server.store.reads import SqlReads
+
+_BATCH_COLUMNS = (
+    "batch_id", "spool_key", "instrument_key", "first_seq", "last_seq", "n_known", "prev", "chain", "path", "headers",
+    "received_at", "body",
+)  # fmt: skip
+_QUARANTINE_COLUMNS = ("batch_id", "line", "seq", "reason", "message", "kind", "name", "received_at")
+
+
+@dataclass(slots=True)
+class _Standing:
+    """Where a spool stands while a group of batches is appended to it."""
+
+    spool_key: int
+    mark: int
+    chain: str
+    n_skipped: int
+    at: datetime | None = None
+    pending: list[rows.Batch] = field(default_factory=list)
+    skips: dict[int, str] = field(default_factory=dict)
+
+    def chain_at(self, seq: int) -> str | None:
+        """Return the chain value after `seq` as far as this group knows it."""
+        if seq == self.mark:
+            return self.chain
+        for batch in self.pending:
+            if batch.first_seq <= seq <= batch.last_seq:
+                return batch.lines[seq - batch.first_seq].chain
+        return self.skips.get(seq)
+
+
+@dataclass(slots=True)
+class _Group:
+    """What a group of batches will add."""
+
+    batch_id: int
+    standings: dict[tuple[str, str], _Standing] = field(default_factory=dict)
+    batches: list[tuple[Any, ...]] = field(default_factory=list)
+    skips: list[tuple[Any, ...]] = field(default_factory=list)
+    filed: list[tuple[int, rows.Batch, rows.Line]] = field(default_factory=list)
+    flagged: list[tuple[Any, ...]] = field(default_factory=list)
+    heard: dict[str, datetime] = field(default_factory=dict)
+
+
+class SqlAppends(SqlReads):
+    """The part of the writes that takes batches; every method runs inside the writer's transaction."""
+
+    filed_records: ClassVar[type[FiledRecords]] = FiledRecords
+
+    def append_all(self, batches: Sequence[rows.Batch]) -> list[Outcome]:
+        """Append batches in order; each outcome is an `rows.Appended` or the refusal."""
+        batch_id, position = self._numbers()
+        group = _Group(batch_id)
+        outcomes = [self._decided(batch, group) for batch in batches]
+        n_filed = self._add(group, position)
+        self._connection.do(
+            "UPDATE counters SET batch_id = ?, position = ?",
+            batch_id + len(group.batches),
+            position + n_filed,
+        )
+        return outcomes
+
+    def _numbers(self) -> tuple[int, int]:
+        """Return the last numbers given out, and hold the row until the commit."""
+        self._connection.do("UPDATE counters SET batch_id = batch_id")
+        batch_id, position = self._connection.fetch("SELECT batch_id, position FROM counters")[0]
+        return batch_id, position
+
+    # Deciding
+
+    def _decided(self, batch: rows.Batch, group: _Group) -> Outcome:
+        spool = self._standing(batch, group)
+        try:
+            joined = join(batch, spool.mark, lambda seq: self._chain(batch, spool, seq))
+        except RefusedError as refused:
+            return Failed(refused)
+        group.heard[batch.agent_id] = batch.received_at
+        if joined.n_known == len(batch.lines):
+            return Done(rows.Appended(acked=spool.mark, n_added=0))
+        self._take(batch, joined, spool, group)
+        return Done(rows.Appended(acked=batch.last_seq, n_added=len(batch.lines) - joined.n_known))
+
+    def _standing(self, batch: rows.Batch, group: _Group) -> _Standing:
+        name = (batch.agent_id, batch.spool_id)
+        if name not in group.standings:
+            sql = "SELECT spool_key, mark, chain, n_skipped FROM spools WHERE agent_id = ? AND spool_id = ?"
+            found = self._connection.one(sql, *name)
+            group.standings[name] = _Standing(*(found or (0, 0, CHAIN_START, 0)))
+        return group.standings[name]
+
+    def _chain(self, batch: rows.Batch, spool: _Standing, seq: int) -> str | None:
+        return spool.chain_at(seq) or self.chain_at(batch.agent_id, batch.spool_id, seq)
+
+    def _take(self, batch: rows.Batch, joined: Join, spool: _Standing, group: _Group) -> None:
+        if not spool.spool_key:
+            spool.spool_key = self._new_spool(batch)
+        if joined.skip is not None:
+            first, last = joined.skip
+            group.skips.append((spool.spool_key, last, first, batch.prev, batch.received_at))
+            spool.n_skipped += last - spool.mark
+            spool.skips[last] = batch.prev
+        last_line = batch.lines[-1]
+        batch_id = group.batch_id + len(group.batches) + 1
+        group.batches.append(self._batch_values(batch_id, batch, joined, spool))
+        for line in batch.lines[joined.n_known :]:
+            if line.filed is not None:
+                group.filed.append((batch_id, batch, line))
+            elif line.flag is not None:
+                group.flagged.append(self._flag_values(batch_id, batch, line))
+        spool.pending.append(batch)
+        spool.mark, spool.chain, spool.at = last_line.seq, last_line.chain, batch.received_at
+
+    def _new_spool(self, batch: rows.Batch) -> int:
+        sql = """INSERT INTO spools (agent_id, spool_id, mark, chain, first_received_at, last_received_at)
+            VALUES (?, ?, 0, ?, ?, ?) RETURNING spool_key"""
+        at = batch.received_at
+        return int(self._connection.fetch(sql, batch.agent_id, batch.spool_id, CHAIN_START, at, at)[0][0])
+
+    def _batch_values(
+        self, batch_id: int, batch: rows.Batch, joined: Join, spool: _Standing
+    ) -> tuple[Any, ...]:
+        return (
+            batch_id,
+            spool.spool_key,
+            self._instrument_key(batch),
+            batch.first_seq,
+            batch.last_seq,
+            joined.n_known,
+            batch.prev,
+            batch.lines[-1].chain,
+            batch.path,
+            json.dumps(batch.headers, separators=(",", ":")),
+            self._connection.bound(batch.received_at),
+            batch.body,
+        )
+
+    def _flag_values(self, batch_id: int, batch: rows.Batch, line: rows.Line) -> tuple[Any, ...]:
+        assert line.flag is not None
+        number, bound = line.seq - batch.first_seq, self._connection.bound
+        told = (line.flag.reason, bound(line.flag.message), bound(line.kind), bound(line.record_id))
+        return batch_id, number, line.seq, *told, bound(batch.received_at)
+
+    def _instrument_key(self, batch: rows.Batch) -> int:
+        sql = "SELECT instrument_key FROM instruments JOIN agents USING (instrument_id) WHERE agent_id = ?"
+        found = self._connection.one(sql, batch.agent_id)
+        return found[0] if found else 0
+
+    # Writing
+
+    def _add(self, group: _Group, position: int) -> int:
+        connection = self._connection
+        connection.add("batches", _BATCH_COLUMNS, group.batches)
+        connection.add("quarantine", _QUARANTINE_COLUMNS, group.flagged)
+        connection.do_each(
+            "INSERT INTO skips (spool_key, last_seq, first_seq, chain, noted_at) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+            group.skips,
+        )
+        connection.do_each(
+            "UPDATE spools SET mark = ?, chain = ?, n_skipped = ?, last_received_at = ? WHERE spool_key = ?",
+            [
+                (s.mark, s.chain, s.n_skipped, s.at, s.spool_key)
+                for s in group.standings.values()
+                if s.at is not None
+            ],
+        )
+        connection.do_each(
+            "UPDATE agents SET heard_at = ? WHERE agent_id = ?",
+            [(at, agent) for agent, at in group.heard.items()],
+        )
+        return self.filed_records(connection).add(group.filed, position)

@@ -1,0 +1,292 @@
+"""What understood records add to the tables, a group at a time."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from server.store import rows
+from server.store.connection import Connection, from_us
+
+Taken = tuple[int, rows.Batch, rows.Line]
+"""A line with the number of its batch."""
+
+_RECORD_COLUMNS = (
+    "position", "record_id", "kind_key", "schema_version", "instrument_key", "captured_at", "batch_id", "line",
+    "acquisition_id",
+)  # fmt: skip
+_CHANGE_COLUMNS = ("record_id", "instrument_key", "acquisition_id", "device", "last_at", "change")
+_RUN_COLUMNS = (
+    "position", "record_id", "instrument_key", "run_id", "series_key", "routine", "status", "captured_at",
+    "acquisition_id",
+)  # fmt: skip
+_FIGURE_COLUMNS = (
+    "instrument_key", "series_key", "metric", "captured_at", "position", "record_id", "status", "unit", "value",
+    "uncertainty", "expected", "baseline", "lower_limit", "upper_limit",
+)  # fmt: skip
+
+
+class FiledRecords:
+    """Files a group of records; one object a group, inside the writer's transaction."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._kinds: dict[str, int] = {}
+        self._instruments: dict[str, int] = {}
+
+    def add(self, taken: Sequence[Taken], position: int) -> int:
+        """File what is not filed yet, numbered from `position` + 1, and return how many that were."""
+        new = self._new(taken)
+        self._add_records(new, position)
+        self._keep_latest(new)
+        self._log_changes(new)
+        for place, (_, _, line) in enumerate(new, start=position + 1):
+            assert line.filed is not None
+            if line.filed.facts is not None:
+                self._update_acquisition(line.filed, line.filed.facts)
+            if line.filed.qc is not None:
+                self._add_run(place, line.filed, line.filed.qc)
+        return len(new)
+
+    # Once each
+
+    def _new(self, taken: Sequence[Taken]) -> list[Taken]:
+        """Return the lines whose records are not filed yet: the same record may reach us through two spools."""
+        seen = self.known([line.filed.record_id for _, _, line in taken if line.filed is not None])
+        new = []
+        for one in taken:
+            assert one[2].filed is not None
+            record_id = one[2].filed.record_id
+            if record_id not in seen:
+                seen.add(record_id)
+                new.append(one)
+        return new
+
+    def known(self, record_ids: Sequence[UUID]) -> set[UUID]:
+        """Return those that are filed already."""
+        raise NotImplementedError
+
+    def _add_records(self, new: Sequence[Taken], position: int) -> None:
+        bound, kind_key, instrument_key = self._connection.bound, self._kind_key, self._instrument_key
+        values = [
+            (
+                place,
+                bound(line.filed.record_id),
+                kind_key(line.filed.kind),
+                line.filed.schema_version,
+                instrument_key(line.filed.instrument_id),
+                bound(line.filed.captured_at),
+                batch_id,
+                line.seq - batch.first_seq,
+                bound(line.filed.acquisition_id),
+            )
+            for place, (batch_id, batch, line) in enumerate(new, start=position + 1)
+            if line.filed is not None
+        ]
+        self._connection.add("records", _RECORD_COLUMNS, values)
+
+    def _kind_key(self, kind: str) -> int:
+        if kind not in self._kinds:
+            self._connection.do("INSERT INTO kinds (kind) VALUES (?) ON CONFLICT (kind) DO NOTHING", kind)
+            self._kinds[kind] = self._connection.fetch("SELECT kind_key FROM kinds WHERE kind = ?", kind)[0][
+                0
+            ]
+        return self._kinds[kind]
+
+    def _instrument_key(self, instrument_id: str) -> int:
+        if instrument_id not in self._instruments:
+            sql = "SELECT instrument_key FROM instruments WHERE instrument_id = ?"
+            self._instruments[instrument_id] = self._connection.fetch(sql, instrument_id)[0][0]
+        return self._instruments[instrument_id]
+
+    # The newest of each kind
+
+    def _keep_latest(self, new: Sequence[Taken]) -> None:
+        newest: dict[tuple[str, str], Taken] = {}
+        for one in new:
+            filed = one[2].filed
+            assert filed is not None
+            held = newest.get((filed.instrument_id, filed.kind))
+            if held is None or is_newer(one, *_rank(held)):
+                newest[filed.instrument_id, filed.kind] = one
+        sql = "SELECT counts_at, boot_id, monotonic_ns FROM latest WHERE instrument_key = ? AND kind = ?"
+        for (instrument_id, kind), one in newest.items():
+            held_row = self._connection.one(sql, self._instrument_key(instrument_id), kind)
+            if held_row is None or is_newer(one, _time(held_row[0]), *held_row[1:]):
+                self._put_latest(one)
+
+    def _put_latest(self, one: Taken) -> None:
+        _, batch, line = one
+        filed = line.filed
+        assert filed is not None
+        self._connection.do(
+            """
+            INSERT INTO latest (instrument_key, kind, record_id, captured_at, counts_at, boot_id, monotonic_ns,
+                                received_at, raw)
+            VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+            ON CONFLICT (instrument_key, kind) DO UPDATE SET
+                record_id = excluded.record_id, captured_at = excluded.captured_at, counts_at = excluded.counts_at,
+                boot_id = excluded.boot_id, monotonic_ns = excluded.monotonic_ns,
+                received_at = excluded.received_at, raw = excluded.raw""",
+            self._instrument_key(filed.instrument_id),
+            filed.kind,
+            filed.record_id,
+            filed.captured_at,
+            *_rank(one),
+            batch.received_at,
+            line.raw,
+        )
+
+    # The change log
+
+    def _log_changes(self, new: Sequence[Taken]) -> None:
+        bound = self._connection.bound
+        values = [
+            (
+                bound(filed.record_id),
+                self._instrument_key(filed.instrument_id),
+                bound(filed.acquisition_id),
+                bound(change.device),
+                bound(change.last_at),
+                change.change,
+            )
+            for _, _, line in new
+            if (filed := line.filed) is not None
+            for change in filed.changes
+        ]
+        self._connection.add("changes", _CHANGE_COLUMNS, values)
+
+    # Acquisitions
+
+    def _update_acquisition(self, filed: rows.Filed, facts: rows.AcquisitionFacts) -> None:
+        instrument_key = self._instrument_key(filed.instrument_id)
+        self._connection.do(
+            "INSERT INTO acquisitions (acquisition_id, instrument_key, began_at) VALUES (?, ?, ?) "
+            "ON CONFLICT (acquisition_id) DO NOTHING",
+            facts.acquisition_id,
+            instrument_key,
+            facts.started_at or filed.captured_at,
+        )
+        if said := _said(filed, facts):
+            # The instrument is part of the condition: nobody writes into another instrument's acquisition.
+            self._connection.do(
+                f"UPDATE acquisitions SET {', '.join(f'{name} = ?' for name in said)} "
+                "WHERE acquisition_id = ? AND instrument_key = ?",
+                *said.values(),
+                facts.acquisition_id,
+                instrument_key,
+            )
+        if facts.n_frames is not None:
+            self._add_ledger(filed, facts, instrument_key)
+
+    def _add_ledger(self, filed: rows.Filed, facts: rows.AcquisitionFacts, instrument_key: int) -> None:
+        n_ours = self._connection.do(
+            "UPDATE acquisitions SET n_in_ledger = n_in_ledger + ? WHERE acquisition_id = ? AND instrument_key = ?",
+            facts.n_frames,
+            facts.acquisition_id,
+            instrument_key,
+        )
+        if n_ours == 1:
+            self._connection.do(
+                "INSERT INTO ledgers (acquisition_id, first_frame, record_id, n_frames) VALUES (?, ?, ?, ?)",
+                facts.acquisition_id,
+                facts.first_frame,
+                filed.record_id,
+                facts.n_frames,
+            )
+
+    # Quality control
+
+    def _add_run(self, position: int, filed: rows.Filed, qc: rows.QcFacts) -> None:
+        connection, instrument_key = self._connection, self._instrument_key(filed.instrument_id)
+        bound, record_id, captured_at = (
+            connection.bound,
+            connection.bound(filed.record_id),
+            connection.bound(filed.captured_at),
+        )
+        run = (
+            position,
+            record_id,
+            instrument_key,
+            bound(qc.run_id),
+            qc.series_key,
+            bound(qc.routine),
+            qc.status,
+            captured_at,
+        )
+        connection.add("qc_runs", _RUN_COLUMNS, [(*run, bound(filed.acquisition_id))])
+        where = (instrument_key, qc.series_key)
+        figures = [
+            (*where, bound(f.metric), captured_at, position, record_id, f.status, bound(f.unit), f.value, f.uncertainty,
+             f.expected, f.baseline, f.lower_limit, f.upper_limit)
+            for f in qc.figures
+        ]  # fmt: skip
+        connection.add("qc_figures", _FIGURE_COLUMNS, figures)
+        self._keep_series(where, filed, qc)
+
+    def _keep_series(self, where: tuple[int, str], filed: rows.Filed, qc: rows.QcFacts) -> None:
+        newest = (filed.record_id, filed.captured_at, qc.status)
+        self._connection.do(
+            "INSERT INTO qc_series (instrument_key, series_key, routine, light_path, n_runs, record_id, captured_at, status) "
+            "VALUES (?, ?, ?, ?, 0, ?, ?, ?) ON CONFLICT (instrument_key, series_key) DO NOTHING",
+            *where,
+            qc.routine,
+            json.dumps(qc.light_path),
+            *newest,
+        )
+        at = "UPDATE qc_series SET {} WHERE instrument_key = ? AND series_key = ?"
+        self._connection.do(at.format("n_runs = n_runs + 1"), *where)
+        self._connection.do(
+            at.format("record_id = ?, captured_at = ?, status = ?") + " AND captured_at <= ?",
+            *newest,
+            *where,
+            filed.captured_at,
+        )
+
+
+def is_newer(one: Taken, counts_at: datetime, boot_id: str, monotonic_ns: int) -> bool:
+    """Return whether a record is newer than another of its kind; see `Reads.latest`."""
+    ours_at, ours_boot, ours_ns = _rank(one)
+    return ours_ns >= monotonic_ns if ours_boot == boot_id else ours_at >= counts_at
+
+
+def _rank(one: Taken) -> tuple[datetime, str, int]:
+    """Return from when a record counts, and its place within its boot."""
+    _, batch, line = one
+    assert line.filed is not None
+    return min(line.filed.captured_at, batch.received_at), line.filed.boot_id, line.filed.monotonic_ns
+
+
+def _time(value: Any) -> datetime:
+    return from_us(value) if isinstance(value, int) else value
+
+
+def _said(filed: rows.Filed, facts: rows.AcquisitionFacts) -> dict[str, Any]:
+    """Return column to value for what the record does say."""
+    said = {name: getattr(facts, name) for name in _FACT_COLUMNS if getattr(facts, name) is not None}
+    if facts.started_at is not None:
+        said["began_at"] = facts.started_at
+    if (column := _RECORD_OF_KIND.get(filed.kind)) is not None:
+        said[column] = filed.record_id
+    return said
+
+
+_FACT_COLUMNS = (
+    "started_at",
+    "finished_at",
+    "reason",
+    "n_expected",
+    "n_seen",
+    "n_dropped",
+    "n_files",
+    "n_stamped",
+    "n_problems",
+)
+_RECORD_OF_KIND = {
+    "acquisition_started": "started_record_id",
+    "acquisition_finished": "finished_record_id",
+    "dataset_stamp": "stamp_record_id",
+}

@@ -1,0 +1,309 @@
+"""Questions to a store, in the SQL that its engines share."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, ClassVar
+
+from pydantic import ValidationError
+
+from agent.records import Change
+from agent.records.wire import CHAIN_START
+from server.store import rows
+from server.store.chains import chain_within
+from server.store.connection import plain, row_of, to_uuid
+from server.store.desk import DeskReads
+
+_LAST = 2**62
+_SPOOL = "SELECT agent_id, spool_id, mark, chain, n_skipped, first_received_at, last_received_at FROM spools"
+_BATCH = """
+    SELECT batch_id, agent_id, spool_id, first_seq, last_seq - first_seq + 1, n_known, prev, b.chain, path, headers, body,
+           body_sha256, received_at
+    FROM batches b JOIN spools USING (spool_key)"""
+_QUARANTINE = """
+    SELECT q.position, s.agent_id, s.spool_id, q.seq, q.batch_id, q.line, q.reason, q.message, q.kind, q.name, q.received_at
+    FROM quarantine q JOIN batches b ON b.batch_id = q.batch_id AND b.received_at = q.received_at JOIN spools s USING (spool_key)"""
+_ACQUISITION = """
+    SELECT position, acquisition_id, i.instrument_id, began_at, started_at, finished_at, reason, n_expected, n_seen,
+           n_dropped, n_in_ledger, n_files, n_stamped, n_problems, started_record_id, finished_record_id, stamp_record_id
+    FROM acquisitions a JOIN instruments i USING (instrument_key)"""
+_AGENT = """
+    SELECT agent_id, public_key, instrument_id, hostname, platform, version, enrolled_at, heard_at, revoked_at
+    FROM agents"""
+_JOIN_CODE = """
+    SELECT code_sha256, instrument_name, site, instrument_id, made_by, made_at, expires_at, used_by, used_at
+    FROM join_codes"""
+_LATEST = "SELECT kind, record_id, captured_at, received_at, raw FROM latest"
+_KEY = "(SELECT instrument_key FROM instruments WHERE instrument_id = ?)"
+_QC_RUN = """
+    SELECT position, record_id, i.instrument_id, run_id, series_key, routine, status, captured_at, acquisition_id
+    FROM qc_runs JOIN instruments i USING (instrument_key)"""
+_QC_POINT = """
+    SELECT metric, captured_at, position, record_id, status, unit, value, uncertainty, expected, baseline, lower_limit,
+           upper_limit
+    FROM qc_figures"""
+
+
+class SqlReads(DeskReads):
+    """Reads through one connection that nobody else uses at the same time."""
+
+    records_from: ClassVar[str] = "records r JOIN batches b USING (batch_id)"
+    """A record and its batch."""
+    record_found: ClassVar[str] = "r.record_id = ?"
+    """How one record is found."""
+
+    # People and machines
+
+    def instrument(self, instrument_id: str) -> rows.Instrument | None:
+        sql = "SELECT instrument_id, name, site, added_at FROM instruments WHERE instrument_id = ?"
+        return self._one(rows.Instrument, sql, instrument_id)
+
+    def instruments(self) -> list[rows.Instrument]:
+        sql = "SELECT instrument_id, name, site, added_at FROM instruments ORDER BY name, instrument_id"
+        return self._all(rows.Instrument, sql)
+
+    def fleet(self) -> list[rows.FleetRow]:
+        heard = dict(
+            self._connection.fetch("SELECT instrument_id, max(heard_at) FROM agents GROUP BY instrument_id")
+        )
+        beats = self._by_instrument(
+            rows.LatestRecord,
+            "SELECT i.instrument_id, kind, record_id, captured_at, received_at, raw FROM latest "
+            "JOIN instruments i USING (instrument_key) WHERE kind = 'heartbeat'",
+        )
+        lasts = self._by_instrument(
+            rows.AcquisitionRow,
+            _ACQUISITION.replace("SELECT", "SELECT i.instrument_id,", 1)
+            + """ WHERE a.position = (SELECT l.position FROM acquisitions l WHERE l.instrument_key = i.instrument_key
+                  ORDER BY l.began_at DESC, l.position DESC LIMIT 1)""",
+        )
+        return [
+            rows.FleetRow(
+                one,
+                plain("heard_at", heard.get(one.instrument_id)),
+                beats.get(one.instrument_id),
+                lasts.get(one.instrument_id),
+            )
+            for one in self.instruments()
+        ]
+
+    def _by_instrument(self, row_type: type, sql: str) -> dict[str, Any]:
+        return {found[0]: row_of(row_type, found[1:]) for found in self._connection.fetch(sql)}
+
+    def agent(self, agent_id: str) -> rows.Agent | None:
+        return self._one(rows.Agent, f"{_AGENT} WHERE agent_id = ?", agent_id)
+
+    def agents(self, instrument_id: str | None = None) -> list[rows.Agent]:
+        if instrument_id is None:
+            return self._all(rows.Agent, f"{_AGENT} ORDER BY enrolled_at DESC")
+        return self._all(
+            rows.Agent, f"{_AGENT} WHERE instrument_id = ? ORDER BY enrolled_at DESC", instrument_id
+        )
+
+    def join_code(self, code_sha256: str) -> rows.JoinCode | None:
+        return self._one(rows.JoinCode, f"{_JOIN_CODE} WHERE code_sha256 = ?", code_sha256)
+
+    def join_codes(self) -> list[rows.JoinCode]:
+        return self._all(rows.JoinCode, f"{_JOIN_CODE} ORDER BY made_at DESC LIMIT 100")
+
+    def user(self, name: str) -> rows.User | None:
+        return self._one(rows.User, "SELECT name, role, password, added_at FROM users WHERE name = ?", name)
+
+    def users(self) -> list[rows.User]:
+        return self._all(rows.User, "SELECT name, role, password, added_at FROM users ORDER BY name")
+
+    def grant(self, secret_sha256: str) -> rows.Grant | None:
+        sql = "SELECT secret_sha256, purpose, name, role, made_at, expires_at FROM grants WHERE secret_sha256 = ?"
+        return self._one(rows.Grant, sql, secret_sha256)
+
+    def audit(self, limit: int = 100) -> list[rows.AuditEntry]:
+        sql = "SELECT at, who, action, outcome, detail, address FROM audit ORDER BY position DESC LIMIT ?"
+        return self._all(rows.AuditEntry, sql, limit)
+
+    # Spools and batches
+
+    def spool(self, agent_id: str, spool_id: str) -> rows.Spool | None:
+        return self._one(rows.Spool, f"{_SPOOL} WHERE agent_id = ? AND spool_id = ?", agent_id, spool_id)
+
+    def spools(self) -> list[rows.Spool]:
+        return self._all(rows.Spool, f"{_SPOOL} ORDER BY last_received_at DESC")
+
+    def chain_at(self, agent_id: str, spool_id: str, seq: int) -> str | None:
+        spool = self.spool(agent_id, spool_id)
+        if seq == 0 or spool is None or seq > spool.mark:
+            return CHAIN_START if seq == 0 else None
+        if seq == spool.mark:
+            return spool.chain
+        sql = "SELECT k.chain FROM skips k JOIN spools USING (spool_key) WHERE agent_id = ? AND spool_id = ? AND last_seq = ?"
+        found = self._connection.one(sql, agent_id, spool_id, seq)
+        return found[0] if found else self._chain_inside(agent_id, spool_id, seq)
+
+    def _chain_inside(self, agent_id: str, spool_id: str, seq: int) -> str | None:
+        sql = f"{_BATCH} WHERE agent_id = ? AND spool_id = ? AND last_seq >= ? ORDER BY last_seq LIMIT 1"
+        found = self._connection.one(sql, agent_id, spool_id, seq)
+        return chain_within(_batch(found), seq) if found else None
+
+    def batch(self, batch_id: int) -> rows.StoredBatch | None:
+        found = self._connection.one(f"{_BATCH} WHERE batch_id = ?", batch_id)
+        return _batch(found) if found else None
+
+    def batches(self, after: int = 0, limit: int = 100) -> list[rows.StoredBatch]:
+        sql = f"{_BATCH} WHERE batch_id > ? ORDER BY batch_id LIMIT ?"
+        return [_batch(found) for found in self._connection.fetch(sql, after, limit)]
+
+    # Records
+
+    def _records(self, where: str, *values: Any) -> list[rows.RecordRow]:
+        sql = f"""
+            SELECT r.position, r.record_id, k.kind, r.schema_version, i.instrument_id, r.acquisition_id, r.captured_at,
+                   b.received_at, s.agent_id, s.spool_id, b.first_seq + r.line, r.batch_id, r.line
+            FROM {self.records_from} JOIN spools s USING (spool_key) JOIN kinds k USING (kind_key)
+            JOIN instruments i ON i.instrument_key = r.instrument_key WHERE {where}"""
+        return self._all(rows.RecordRow, sql, *values)
+
+    def record(self, record_id: str) -> rows.RecordRow | None:
+        wanted = to_uuid(record_id)
+        found = self._records(self.record_found, wanted) if wanted else []
+        return found[0] if found else None
+
+    def records(
+        self, instrument_id: str | None = None, kind: str | None = None, after: int = 0, limit: int = 100
+    ) -> list[rows.RecordRow]:
+        wanted = {
+            f"r.instrument_key = {_KEY}": instrument_id,
+            "r.kind_key = (SELECT kind_key FROM kinds WHERE kind = ?)": kind,
+        }
+        clauses = [clause for clause, value in wanted.items() if value is not None]
+        values = [value for value in wanted.values() if value is not None]
+        where = " AND ".join([*clauses, "r.position > ?"])
+        return self._records(f"{where} ORDER BY r.position LIMIT ?", *values, after, limit)
+
+    def recent(
+        self, instrument_id: str, kind: str, limit: int = 20, before: int | None = None
+    ) -> list[rows.RecordRow]:
+        where = f"""r.instrument_key = {_KEY} AND r.kind_key = (SELECT kind_key FROM kinds WHERE kind = ?)
+            AND r.position < ? ORDER BY r.position DESC LIMIT ?"""
+        return self._records(where, instrument_id, kind, _LAST if before is None else before, limit)
+
+    def latest(self, instrument_id: str) -> dict[str, rows.LatestRecord]:
+        found = self._all(rows.LatestRecord, f"{_LATEST} WHERE instrument_key = {_KEY}", instrument_id)
+        return {one.kind: one for one in found}
+
+    def changes(
+        self, instrument_id: str, before: rows.Place | None = None, limit: int = 50, device: str | None = None
+    ) -> list[rows.ChangeRow]:
+        where, values = _page("last_at", before)
+        if device is not None:
+            where, values = f"device = ? AND {where}", [device, *values]
+        sql = f"""
+            SELECT position, record_id, i.instrument_id, acquisition_id, change FROM changes
+            JOIN instruments i USING (instrument_key)
+            WHERE instrument_key = {_KEY} AND {where} ORDER BY last_at DESC, position DESC LIMIT ?"""
+        found = self._connection.fetch(sql, instrument_id, *values, limit)
+        return [row for row in map(_with_change, found) if row is not None]
+
+    def acquisition(self, acquisition_id: str) -> rows.AcquisitionRow | None:
+        wanted = to_uuid(acquisition_id)
+        return (
+            self._one(rows.AcquisitionRow, f"{_ACQUISITION} WHERE acquisition_id = ?", wanted)
+            if wanted
+            else None
+        )
+
+    def acquisitions(
+        self, instrument_id: str, before: rows.Place | None = None, limit: int = 50
+    ) -> list[rows.AcquisitionRow]:
+        where, values = _page("began_at", before)
+        sql = f"{_ACQUISITION} WHERE instrument_key = {_KEY} AND {where} ORDER BY began_at DESC, position DESC LIMIT ?"
+        return self._all(rows.AcquisitionRow, sql, instrument_id, *values, limit)
+
+    def ledgers(self, acquisition_id: str) -> list[rows.LedgerRow]:
+        wanted = to_uuid(acquisition_id)
+        sql = """
+            SELECT record_id, first_frame, n_frames FROM ledgers WHERE acquisition_id = ?
+            ORDER BY first_frame, record_id"""
+        return self._all(rows.LedgerRow, sql, wanted) if wanted else []
+
+    def quarantine(self, before: int | None = None, limit: int = 50) -> list[rows.QuarantineRow]:
+        sql = f"{_QUARANTINE} WHERE q.position < ? ORDER BY q.position DESC LIMIT ?"
+        return self._all(rows.QuarantineRow, sql, _LAST if before is None else before, limit)
+
+    def quarantined(self, position: int) -> rows.QuarantineRow | None:
+        return self._one(rows.QuarantineRow, f"{_QUARANTINE} WHERE q.position = ?", position)
+
+    def n_quarantined(self) -> int:
+        return int(self._connection.fetch("SELECT count(*) FROM quarantine")[0][0])
+
+    # Quality control
+
+    def qc_series(self, instrument_id: str) -> list[rows.QcSeriesRow]:
+        sql = f"""
+            SELECT i.instrument_id, series_key, routine, light_path, n_runs, record_id, captured_at, status
+            FROM qc_series JOIN instruments i USING (instrument_key) WHERE instrument_key = {_KEY}
+            ORDER BY captured_at DESC, series_key"""
+        found = self._connection.fetch(sql, instrument_id)
+        return [row_of(rows.QcSeriesRow, (*row[:3], json.loads(row[3]), *row[4:])) for row in found]
+
+    def qc_runs(
+        self,
+        instrument_id: str,
+        series_key: str | None = None,
+        before: rows.Place | None = None,
+        limit: int = 50,
+    ) -> list[rows.QcRunRow]:
+        where, values = _page("captured_at", before)
+        if series_key is not None:
+            where, values = f"series_key = ? AND {where}", [series_key, *values]
+        sql = f"{_QC_RUN} WHERE instrument_key = {_KEY} AND {where} ORDER BY captured_at DESC, position DESC LIMIT ?"
+        return self._all(rows.QcRunRow, sql, instrument_id, *values, limit)
+
+    def qc_run(self, run_id: str) -> rows.QcRunRow | None:
+        wanted = to_uuid(run_id)
+        return (
+            self._one(rows.QcRunRow, f"{_QC_RUN} WHERE run_id = ? ORDER BY position DESC LIMIT 1", wanted)
+            if wanted
+            else None
+        )
+
+    def qc_runs_on(self, acquisition_id: str) -> list[rows.QcRunRow]:
+        wanted = to_uuid(acquisition_id)
+        sql = f"{_QC_RUN} WHERE acquisition_id = ? ORDER BY captured_at DESC, position DESC"
+        return self._all(rows.QcRunRow, sql, wanted) if wanted else []
+
+    def qc_points(
+        self, instrument_id: str, series_key: str, metric: str | None = None, since: datetime | None = None
+    ) -> list[rows.QcPoint]:
+        where, values = f"instrument_key = {_KEY} AND series_key = ?", [instrument_id, series_key]
+        if metric is not None:
+            where, values = f"{where} AND metric = ?", [*values, metric]
+        if since is not None:
+            where, values = f"{where} AND captured_at >= ?", [*values, since]
+        return self._all(
+            rows.QcPoint, f"{_QC_POINT} WHERE {where} ORDER BY metric, captured_at, position", *values
+        )
+
+    # Checkpoints
+
+    def checkpoints(self, limit: int | None = None) -> list[rows.Checkpoint]:
+        sql = "SELECT n_batches, root, edge, note, made_at FROM checkpoints ORDER BY n_batches DESC LIMIT ?"
+        return self._all(rows.Checkpoint, sql, _LAST if limit is None else limit)
+
+
+def _batch(found: Sequence[Any]) -> rows.StoredBatch:
+    return row_of(rows.StoredBatch, (*found[:9], json.loads(found[9]), *found[10:]))
+
+
+def _with_change(found: Sequence[Any]) -> rows.ChangeRow | None:
+    try:
+        change = Change.model_validate_json(found[4], extra="ignore")
+    except ValidationError:  # filed under rules that have changed since
+        return None
+    return row_of(rows.ChangeRow, (*found[:4], change))
+
+
+def _page(column: str, before: rows.Place | None) -> tuple[str, list[Any]]:
+    if before is None:
+        return "TRUE", []
+    return f"({column}, position) < (?, ?)", [before.at, before.position]
