@@ -60,10 +60,25 @@ def pixel_maps(sensor: Sensor, seed: int) -> PixelMaps:
     hot, dead, blink = np.split(chosen, np.cumsum(counts)[:2])
     blinking_e = np.zeros(shape, np.float32)
     dark.flat[hot] = sensor.hot_current_e_per_s
+    dark += np.float32(sensor.stray_light_e_per_s)  # like dark current, a pixel collects it while it is exposed
+    response *= _dusty(sensor, seed)
     response.flat[dead] = DEAD_RESPONSE
     blinking_e.flat[blink] = sensor.blinking_e
     positions = (np.stack(np.unravel_index(np.sort(part), shape), axis=1) for part in (hot, dead, blink))
     return PixelMaps(response, offset_adu.astype(np.float32), read_noise, dark, blinking_e, *positions)
+
+
+def _dusty(sensor: Sensor, seed: int) -> Map:
+    """Return the share of the light that the sensor window lets through: 1 but for soft round specks."""
+    passed = np.ones((sensor.height_px, sensor.width_px), np.float32)
+    random = np.random.default_rng((seed, 15))
+    y, x = np.arange(sensor.height_px)[:, None], np.arange(sensor.width_px)
+    for _ in range(sensor.n_dust):
+        at_y, at_x = random.random(2) * passed.shape
+        depth, width_px = random.uniform(0.1, 0.4), random.uniform(2.0, 5.0)
+        speck = np.exp(-((y - at_y) ** 2) / 2 / width_px**2) * np.exp(-((x - at_x) ** 2) / 2 / width_px**2)
+        passed *= (1 - depth * speck).astype(np.float32)
+    return passed
 
 
 @dataclass(frozen=True)

@@ -91,6 +91,24 @@ def camera_defect(truth: Truth) -> Truth:
     return replace(truth, sensor=replace(truth.sensor, n_hot=60, n_dead=20, n_blinking=40))
 
 
+def camera_gain_off(truth: Truth) -> Truth:
+    modes = tuple(replace(mode, gain_e_per_adu=1.3 * mode.gain_e_per_adu) for mode in truth.sensor.modes)
+    return replace(truth, sensor=replace(truth.sensor, modes=modes))
+
+
+def sensor_window_dusty(truth: Truth) -> Truth:
+    return replace(truth, sensor=replace(truth.sensor, n_dust=40))
+
+
+def light_leak(truth: Truth) -> Truth:
+    return replace(truth, sensor=replace(truth.sensor, stray_light_e_per_s=60_000.0))
+
+
+def tube_lens_displaced(truth: Truth) -> Truth:
+    objectives = tuple(replace(lens, distortion=lens.distortion + 0.03) for lens in truth.objectives)
+    return replace(truth, objectives=objectives)
+
+
 def camera_warm(truth: Truth) -> Truth:
     sensor = truth.sensor
     return replace(truth, sensor=replace(sensor, dark_current_e_per_s=40 * sensor.dark_current_e_per_s))
@@ -116,6 +134,10 @@ FAULTS: dict[str, Fault] = {
         Fault("focus drifts", "150 nm per minute more in z", focus_drifts),
         Fault("camera defect", "60 hot, 20 dead and 40 blinking pixels", camera_defect),
         Fault("camera warm", "cooling off: forty times the dark current", camera_warm),
+        Fault("camera gain off", "30 % more electrons per count than on the data sheet", camera_gain_off),
+        Fault("sensor window dusty", "40 specks", sensor_window_dusty),
+        Fault("light leak", "60 000 e-/s in every pixel, shutter closed or not", light_leak),
+        Fault("tube lens displaced", "3 % more distortion at the field's edge", tube_lens_displaced),
         Fault("slide tilted", "slide not seated in its holder", slide_tilted),
     )
 }

@@ -147,6 +147,10 @@ class Sensor:
     n_blinking: int = 0
     blinking_e: float = 30.0
     """Height of the steps of a pixel with random telegraph signal."""
+    stray_light_e_per_s: float = 0.0
+    """What reaches every pixel past the closed shutter."""
+    n_dust: int = 0
+    """Specks on the sensor window."""
     modes: tuple[ReadoutMode, ...] = READOUT_MODES
 
 

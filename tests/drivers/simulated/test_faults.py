@@ -21,6 +21,10 @@ ROOM_OF_FAULT = {
     "stage worn": "stage",
     "focus drifts": "drift",
     "camera defect": "sensor",
+    "camera gain off": "sensor",
+    "sensor window dusty": "sensor",
+    "light leak": "sensor",
+    "tube lens displaced": "objectives",
     "camera warm": "sensor",
     "slide tilted": "geometry",
 }
