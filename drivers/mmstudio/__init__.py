@@ -1,0 +1,1 @@
+"""A running Micro-Manager Studio, seen from outside over its ZMQ bridge."""
