@@ -7,6 +7,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from drivers.events import HardwareEvent
 from drivers.readings import Hardware, How, Key, PropertyReading
 
@@ -75,10 +78,42 @@ class OwningDriver(Driver):
         """Set a configuration group to a preset and wait. Raises `DriverError`."""
 
     @abstractmethod
+    def move(self, position_um: Mapping[str, float], timeout_s: float) -> None:
+        """Move the current stages and wait until they stand; `x`, `y` and `z`, those that are left out stay.
+
+        Blocks. Raises `DriverError` when there is no such stage, it refuses, or it has not arrived in `timeout_s`; it
+        is told to stop then.
+        """
+
+    @abstractmethod
+    def focus(self) -> float:
+        """Let the current autofocus find focus once; return the score it gives itself.
+
+        Blocks for as long as the device takes. Raises `DriverError` when there is none or it gives up.
+        """
+
+    @abstractmethod
+    def snap(self, exposure_ms: float) -> NDArray[np.generic]:
+        """Take one frame with everything as it stands, and return it, (y, x); it is written nowhere.
+
+        The exposure stays set. Raises `DriverError`.
+        """
+
+    @abstractmethod
+    def last_frame(self) -> NDArray[np.generic] | None:
+        """Return the newest frame of an acquisition, or None before the first. Touches no hardware; not a copy."""
+
+    @abstractmethod
+    def bit_depth(self) -> int:
+        """Return how many bits the camera uses. Raises `DriverError`."""
+
+    @abstractmethod
     def acquire(self, sequence: Mapping[str, Any], output: Path | None) -> None:
         """Run a useq-schema sequence to its end, writing to `output` (.ome.zarr or .ome.tiff).
 
-        Blocks; call it on a thread of its own. Raises `AcquisitionError` when it cannot start or ends in an error.
+        Blocks; call it on a thread of its own. Its ``metadata`` may hold ``settle_s``, the time to wait after the stages
+        have come to each of its positions, one number for each. Raises `AcquisitionError` when it cannot start or ends
+        in an error.
         """
 
     @abstractmethod

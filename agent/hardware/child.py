@@ -14,25 +14,28 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from agent.capture import Capture
 from agent.capture.setup import options_of, stated_by
 from agent.errors import ScopestampError
+from agent.hardware.numbers import frame_numbers, watched_numbers
 from agent.hardware.order import ChildOrder
 from agent.local import Local
 from agent.logs import start_logging
 from agent.outbox import Outbox
 from agent.records import SnapshotReason
 from agent.supervise import shielded
-from drivers import DriverError, How, Key, OwningDriver, Status
+from drivers import DriverError, How, Key, OwningDriver, PropertyReading, Status
 from drivers.registry import open_driver
 
 EXIT_NOT_LOADED = 3
 _SETTLE_S = 30.0
 _CLOSE_S = 10.0
+_MOVE_S = 60.0
 
 
 class Channel:
@@ -59,11 +62,17 @@ class HardwareChild:
     def __init__(self, driver: OwningDriver, capture: Capture, outbox: Outbox, channel: Channel) -> None:
         self._driver, self._capture, self._outbox, self._channel = driver, capture, outbox, channel
         self._call: tuple[str, float] | None = None
+        self._bit_depth: int | None = None
         self._calls: dict[str, Callable[..., Any]] = {
             "snapshot": self._snapshot,
             "read_all": self._read_all,
+            "read": self._read,
             "set_property": self._set_property,
-            "set_preset": lambda group, preset: self._driver.set_preset(group, preset),
+            "set_preset": self._set_preset,
+            "move": self._move,
+            "focus": self._focus,
+            "snap": self._snap,
+            "look": self._look,
             "acquire": self._acquire,
             "spools": self._spools,
             "settle": lambda timeout_s=_SETTLE_S: self._capture.settle(timeout_s),
@@ -134,18 +143,13 @@ class HardwareChild:
 
     def _read_all(self) -> list[dict[str, Any]]:
         """Return every reading, from hardware, for a person to look at."""
-        readings = [self._driver.read(key, How.HARDWARE) for key in self._driver.keys()]  # noqa: SIM118
-        return [
-            {
-                "device": reading.key.device,
-                "property": reading.key.property,
-                "status": reading.status,
-                "value": reading.value if reading.status is Status.OK else None,
-                "unit": reading.unit,
-                "error": reading.error,
-            }
-            for reading in readings
-        ]
+        return [_told(self._driver.read(key, How.HARDWARE)) for key in self._driver.keys()]  # noqa: SIM118
+
+    def _read(self, device: str, property: str) -> dict[str, Any]:
+        """Return one reading from hardware, failed or not, with the time at which it was there."""
+        with self._under_way(f"{device}-{property}"):
+            reading = self._driver.read(Key(device, property), How.HARDWARE)
+        return {**_told(reading), "monotonic_s": time.monotonic()}
 
     def _spools(self) -> dict[str, int]:
         """Return how far each spool of this process reaches: spool id to last sequence number."""
@@ -153,14 +157,58 @@ class HardwareChild:
         return {spool_id: last[lane] for lane, spool_id in self._outbox.spool_ids().items()}
 
     def _set_property(self, device: str, property: str, value: str) -> None:
-        self._call = (f"{device}-{property}", time.monotonic())
-        try:
+        with self._under_way(f"{device}-{property}"):
             self._driver.set_property(Key(device, property), value)
+
+    def _set_preset(self, group: str, preset: str) -> None:
+        with self._under_way(f"{group}/{preset}"):
+            self._driver.set_preset(group, preset)
+
+    def _move(self, position_um: dict[str, float], timeout_s: float = _MOVE_S) -> None:
+        with self._under_way("stage"):
+            self._driver.move(position_um, timeout_s)
+
+    def _focus(self) -> float:
+        with self._under_way("autofocus"):
+            return self._driver.focus()
+
+    def _snap(self, exposure_ms: float) -> dict[str, Any]:
+        """Take a frame that is written nowhere, and return what it holds."""
+        with self._under_way("camera"):
+            return frame_numbers(self._driver.snap(exposure_ms), self._driver.bit_depth())
+
+    def _look(self) -> dict[str, Any] | None:
+        """Return what the newest frame holds, and which it is; waits for no device."""
+        frame, n = self._driver.last_frame(), self._capture.n_frames
+        if frame is None or self._bit_depth is None:
+            return None
+        return {**watched_numbers(frame, self._bit_depth), "n_frames": n}
+
+    @contextmanager
+    def _under_way(self, what: str) -> Iterator[None]:
+        """Tell the daemon, in answers to its pings, which call of the hardware is under way, and since when."""
+        self._call = (what, time.monotonic())
+        try:
+            yield
         finally:
             self._call = None
 
     def _acquire(self, sequence: dict[str, Any], output: str | None = None) -> None:
+        self._bit_depth = None
+        with suppress(DriverError):  # no camera: `acquire` says so
+            self._bit_depth = self._driver.bit_depth()
         self._driver.acquire(sequence, Path(output) if output else None)
+
+
+def _told(reading: PropertyReading) -> dict[str, Any]:
+    return {
+        "device": reading.key.device,
+        "property": reading.key.property,
+        "status": reading.status,
+        "value": reading.value if reading.status is Status.OK else None,
+        "unit": reading.unit,
+        "error": reading.error,
+    }
 
 
 def main() -> int:

@@ -10,11 +10,16 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from drivers.base import Driver, Listener, OwningDriver
 from drivers.errors import DEVICE_ERRORS, AcquisitionError, DriverError
 from drivers.events import ConfigurationLoaded
 from drivers.mmcore.description import describe_core
+from drivers.mmcore.moves import camera_bits, find_focus, move_stages, snapped
 from drivers.mmcore.release import release_callback
+from drivers.mmcore.settling import SETTLE, settling
 from drivers.mmcore.signals import CoreSignals
 from drivers.readings import Hardware, How, Key, Moment, PropertyReading, Status, Value
 
@@ -154,6 +159,21 @@ class OwningMMCoreDriver(MMCoreDriver, OwningDriver):
         except (RuntimeError, ValueError) as error:
             raise DriverError(f"The preset {group}/{preset} could not be set: {error}") from error
 
+    def move(self, position_um: Mapping[str, float], timeout_s: float) -> None:
+        move_stages(self._core, position_um, timeout_s)
+
+    def focus(self) -> float:
+        return find_focus(self._core)
+
+    def snap(self, exposure_ms: float) -> NDArray[np.generic]:
+        return snapped(self._core, exposure_ms)
+
+    def last_frame(self) -> NDArray[np.generic] | None:
+        return self._signals.last_frame
+
+    def bit_depth(self) -> int:
+        return camera_bits(self._core)
+
     def acquire(self, sequence: Mapping[str, Any], output: Path | None) -> None:
         from pydantic import ValidationError
         from useq import MDASequence
@@ -165,7 +185,8 @@ class OwningMMCoreDriver(MMCoreDriver, OwningDriver):
         except ValidationError as error:
             raise AcquisitionError(f"This is not a useq-schema sequence: {error}") from error
         try:
-            self._core.mda.run(plan, output=output)
+            with settling(self._core, plan.metadata.get(SETTLE, ())):
+                self._core.mda.run(plan, output=output)
         except (
             RuntimeError,
             ValueError,

@@ -76,6 +76,7 @@ class CoreSignals:
         self._is_in_sequence = False
         self._active: set[str] = set()  # devices of which one such activity was told in this sequence
         self.stamped_keys: tuple[Key, ...] = ()
+        self.last_frame: Any = None
 
     @property
     def is_rearranging(self) -> bool:
@@ -151,6 +152,7 @@ class CoreSignals:
 
     def _on_frame(self, image: Any, event: Any, meta: Mapping[str, Any]) -> None:
         moment = Moment.now()
+        self.last_frame = image
         self._n_frames += 1
         n_changes = self._n_changes
         state = self._cached_values() if n_changes != self._n_changes_stamped else None

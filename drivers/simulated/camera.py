@@ -60,7 +60,9 @@ def pixel_maps(sensor: Sensor, seed: int) -> PixelMaps:
     hot, dead, blink = np.split(chosen, np.cumsum(counts)[:2])
     blinking_e = np.zeros(shape, np.float32)
     dark.flat[hot] = sensor.hot_current_e_per_s
-    dark += np.float32(sensor.stray_light_e_per_s)  # like dark current, a pixel collects it while it is exposed
+    dark += np.float32(
+        sensor.stray_light_e_per_s
+    )  # like dark current, a pixel collects it while it is exposed
     response *= _dusty(sensor, seed)
     response.flat[dead] = DEAD_RESPONSE
     blinking_e.flat[blink] = sensor.blinking_e

@@ -1,8 +1,8 @@
 """pymmcore-plus' core for Python devices, with the gaps of version 0.18 filled.
 
 Plain `UniMMCore` (experimental) loads the same devices, but does not open the auto-shutter for a Python camera, knows no
-pixel size of a Python objective turret, names no Python device as the core's camera or stage, keeps stale cache entries,
-sends no `propertyChanged` for Python devices and raises KeyError where C++ devices give RuntimeError.
+pixel size of a Python objective turret, names no Python device as the core's camera or stage, has no autofocus in Python,
+keeps stale cache entries, sends no `propertyChanged` for Python devices and raises KeyError where C++ devices give RuntimeError.
 """
 
 from __future__ import annotations
@@ -13,13 +13,16 @@ from typing import Any
 from drivers.mmcore.loading import fenced_import
 
 with fenced_import():
+    from pymmcore_plus import Keyword
     from pymmcore_plus.experimental.unicore import UniMMCore
 
+AUTOFOCUS = Keyword.CoreAutoFocus
 ROLES = {
     "Camera": "getCameraDevice",
     "Shutter": "getShutterDevice",
     "Focus": "getFocusDevice",
     "XYStage": "getXYStageDevice",
+    "AutoFocus": "getAutoFocusDevice",
 }
 
 
@@ -101,6 +104,60 @@ class SimulatedCore(UniMMCore):
             for name in ("State", "Label"):
                 if self.hasProperty(label, name):
                     self.getProperty(label, name)
+
+    # ---- autofocus
+
+    def setAutoFocusDevice(self, autofocusLabel: str) -> None:
+        super().setAutoFocusDevice(self._set_current_if_pydevice(AUTOFOCUS, autofocusLabel))
+
+    def getAutoFocusDevice(self) -> str:
+        return self._pycore.current(AUTOFOCUS) or super().getAutoFocusDevice()
+
+    def fullFocus(self) -> None:
+        if (autofocus := self._py_autofocus()) is None:
+            super().fullFocus()
+            return
+        with autofocus:
+            autofocus.full_focus()
+        self._tell_focus()
+
+    def incrementalFocus(self) -> None:
+        if self._py_autofocus() is None:
+            super().incrementalFocus()
+        else:
+            self.fullFocus()
+
+    def getLastFocusScore(self) -> float:
+        autofocus = self._py_autofocus()
+        return super().getLastFocusScore() if autofocus is None else autofocus.last_focus_score()
+
+    def getCurrentFocusScore(self) -> float:
+        autofocus = self._py_autofocus()
+        return super().getCurrentFocusScore() if autofocus is None else autofocus.last_focus_score()
+
+    def enableContinuousFocus(self, enable: bool) -> None:
+        if (autofocus := self._py_autofocus()) is None:
+            super().enableContinuousFocus(enable)
+            return
+        with autofocus:
+            autofocus.follow(enable)
+        self._tell_focus()
+
+    def isContinuousFocusEnabled(self) -> bool:
+        autofocus = self._py_autofocus()
+        return super().isContinuousFocusEnabled() if autofocus is None else autofocus.is_following()
+
+    def isContinuousFocusLocked(self) -> bool:
+        autofocus = self._py_autofocus()
+        return super().isContinuousFocusLocked() if autofocus is None else autofocus.is_following()
+
+    def _py_autofocus(self) -> Any:
+        label = self._pycore.current(AUTOFOCUS)
+        return self._pydevices[label] if label else None
+
+    def _tell_focus(self) -> None:
+        if drive := self.getFocusDevice():
+            self.events.stagePositionChanged.emit(drive, self.getPosition(drive))
 
     # ---- pixel size
 

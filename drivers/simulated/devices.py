@@ -15,6 +15,7 @@ from drivers.simulated.microscope import SimulatedMicroscope
 from drivers.simulated.slides import SLIDES
 
 with fenced_import():
+    from pymmcore_plus import DeviceType
     from pymmcore_plus.experimental.unicore import (
         GenericDevice,
         ShutterDevice,
@@ -187,11 +188,25 @@ class Thermometer(GenericDevice):
 
 
 class FocusLock(GenericDevice):
-    """Simulated hardware autofocus: finds the slide when switched on, and follows it"""
+    """Simulated hardware autofocus: finds the slide once, or follows it while it is locked"""
+
+    _TYPE = DeviceType.AutoFocusDevice
 
     def __init__(self) -> None:
         super().__init__()
         self.microscope = standing()
+
+    def full_focus(self) -> None:
+        self.microscope.find_focus()
+
+    def last_focus_score(self) -> float:
+        return self.microscope.focus_score
+
+    def follow(self, is_on: bool) -> None:
+        self.microscope.lock_focus(is_on)
+
+    def is_following(self) -> bool:
+        return self.microscope.focus_is_locked
 
     @pymm_property(name="Lock", allowed_values=ON_OFF)
     def lock_state(self) -> str:

@@ -82,6 +82,7 @@ class SimulatedMicroscope:
         self.y, self.x, self.z = (AxisMotor(self.clock, (seed, n)) for n in (11, 12, 13))
         self._drifted_zyx_um = np.zeros(3)  # more than the present truth's drift explains
         self._focus_lock_error_um: float | None = None
+        self.focus_score = 0.0
         self._focus_random = np.random.default_rng((seed, 14))
         self._drawn: tuple[object, NDArray[np.float32]] | None = None
 
@@ -201,6 +202,25 @@ class SimulatedMicroscope:
         if is_on and not self.lamp_is_on:
             self.lamp_on_at_s = self.clock.now_s()
         self.lamp_is_on = is_on
+
+    def find_focus(self) -> None:
+        """Let the focus lock find the slide once and let go: its drive, which it watches, ends where it finds it.
+
+        Raises
+        ------
+        RuntimeError
+            The slide is out of its reach; the drive stays.
+        """
+        stage, (z_um, y_um, x_um) = self.truth.stage, self.stage_zyx_um()
+        target_um = self._focus_um(y_um, x_um) + stage.focus_lock_um * self._focus_random.standard_normal()
+        self.focus_score = 0.0
+        if abs(target_um - z_um) > stage.focus_lock_reach_um:
+            raise RuntimeError(
+                f"no reflection within {stage.focus_lock_reach_um:g} um of where the drive stands; focus by hand first"
+            )
+        self._focus_lock_error_um = None
+        self.z.nudge(target_um - self.stage_zyx_um()[0], stage.z)
+        self.focus_score = 1.0
 
     def lock_focus(self, is_on: bool) -> None:
         """Let the focus lock find the slide and follow it, or let go where it stands."""

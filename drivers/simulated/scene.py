@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from drivers.simulated.camera import Region
 from drivers.simulated.field import View
+from drivers.simulated.layer import sectioning
 from drivers.simulated.psf import PsfStack, psf_stack
 from drivers.simulated.rendering import line_profile, place_objects
 from drivers.simulated.slides import Slide, lines_in, objects_in
@@ -21,7 +22,7 @@ def expected_image(view: View, slide: Slide, region: Region) -> Image:
     Notes
     -----
     Line pairs are drawn along the sensor's columns: neither the camera's rotation nor distortion along y shows in them.
-    The layer has no thickness and is drawn without blur, which a uniform layer does not show.
+    The layer has no thickness and is drawn without blur, which a uniform layer does not show unless it is sectioned.
     """
     rows = np.arange(region.y, region.y + region.height, dtype=np.float64)[:, None]
     columns = np.arange(region.x, region.x + region.width, dtype=np.float64)[None, :]
@@ -31,7 +32,10 @@ def expected_image(view: View, slide: Slide, region: Region) -> Image:
     efficiency = electrons_per_photon_mw(view.truth, view.objective, view.channel)
     if slide.layer_photons:
         per_pixel = slide.layer_photons * view.pixel_size_um**2 * efficiency
-        image += np.float32(per_pixel) * _separable_flat_field(view, rows, columns)
+        layer = np.float32(per_pixel) * _separable_flat_field(view, rows, columns)
+        if slide.is_sectioned:
+            layer *= sectioning(view, rows, columns)
+        image += layer
     if slide.arrangement in ("random", "grid"):
         _add_objects(image, view, slide, region, efficiency)
     if slide.arrangement == "pairs":
@@ -74,7 +78,7 @@ def _add_objects(image: Image, view: View, slide: Slide, region: Region, efficie
         stack,
         rows - region.y,
         columns - region.x,
-        view.defocus_um(objects.yx_um),
+        view.defocus_um(objects.yx_um) - objects.height_um,
         slide.object_photons * efficiency * lit,
     )
 

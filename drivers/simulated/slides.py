@@ -18,6 +18,7 @@ Array = NDArray[np.float64]
 GRID_PITCH_UM = 15.0
 SMALLEST_PAIR_UM, LARGEST_PAIR_UM, PAIR_STEP_UM = 0.10, 1.20, 0.05
 PAIR_PITCH_UM = 8.0
+STAIR_PITCH_UM, N_STAIRS = 8.0, 13
 POINT = Shape()
 
 
@@ -37,6 +38,10 @@ class Slide:
     channels: tuple[str, ...] | None = None
     """Which channels see it; None: all."""
     brightness_spread: float = 0.03
+    stair_um: float = 0.0
+    """How much higher each column of a grid lies than the one before; after `N_STAIRS` they start again below."""
+    is_sectioned: bool = False
+    """Whether the layer is seen through a spinning disk, see `layer`."""
     occupancy: float = 0.7
 
 
@@ -48,6 +53,8 @@ class Objects:
     """Shape (n, 2)."""
     brightness: Array
     """Relative to the slide's mean, shape (n,)."""
+    height_um: Array
+    """Above the slide's plane, shape (n,)."""
 
 
 SLIDES: dict[str, Slide] = {
@@ -61,6 +68,17 @@ SLIDES: dict[str, Slide] = {
         Slide("dot grid", "grid", Shape("sphere", 1.0), GRID_PITCH_UM, 1800.0, 4.0, brightness_spread=0.0),
         Slide("ring grid", "grid", Shape("ring", 5.0), GRID_PITCH_UM, 3000.0, 4.0, brightness_spread=0.0),
         Slide("line pairs", "pairs", object_photons=60.0, layer_photons=3.0),
+        Slide(
+            "stairs",
+            "grid",
+            Shape("sphere", 0.5),
+            STAIR_PITCH_UM,
+            900.0,
+            2.0,
+            brightness_spread=0.0,
+            stair_um=1.0,
+        ),
+        Slide("thin layer", "empty", layer_photons=1100.0, is_sectioned=True),
         Slide("dark", "empty"),
         Slide("power meter", "empty"),
     )
@@ -74,7 +92,7 @@ def objects_in(slide: Slide, seed: int, low_yx_um: YX, high_yx_um: YX) -> Object
     closer than 0.3 of the pitch.
     """
     if slide.arrangement not in ("random", "grid"):
-        return Objects(np.empty((0, 2)), np.empty(0))
+        return Objects(np.empty((0, 2)), np.empty(0), np.empty(0))
     first = np.floor(np.array(low_yx_um) / slide.pitch_um).astype(np.int64)
     last = np.floor(np.array(high_yx_um) / slide.pitch_um).astype(np.int64)
     y, x = (cells.ravel() for cells in np.mgrid[first[0] : last[0] + 1, first[1] : last[1] + 1])
@@ -86,7 +104,8 @@ def objects_in(slide: Slide, seed: int, low_yx_um: YX, high_yx_um: YX) -> Object
     brightness = 1 + slide.brightness_spread * np.sqrt(12) * (chance[3] - 0.5)
     inside = np.all((yx_um >= low_yx_um) & (yx_um <= high_yx_um), axis=1)
     kept = inside & (chance[2] < (1.0 if slide.arrangement == "grid" else slide.occupancy))
-    return Objects(yx_um[kept], brightness[kept])
+    stair = (x + N_STAIRS // 2) % N_STAIRS - N_STAIRS // 2
+    return Objects(yx_um[kept], brightness[kept], slide.stair_um * stair[kept])
 
 
 def lines_in(low_x_um: float, high_x_um: float) -> tuple[Array, Array]:

@@ -40,6 +40,11 @@ class AxisMotor:
         self.commanded_um = target_um
         self.arrives_at_s = self._clock.now_s() + START_S + abs(distance_um) / axis.speed_um_per_s
 
+    def nudge(self, distance_um: float, axis: Axis) -> None:
+        """Move by a distance that something else watches, so that the axis's own errors stay as they are."""
+        self.commanded_um += distance_um
+        self.arrives_at_s = self._clock.now_s() + START_S + abs(distance_um) / axis.speed_um_per_s
+
     def has_arrived(self) -> bool:
         """Return whether the motor stands; it may still settle."""
         return self._clock.has_reached(self.arrives_at_s)

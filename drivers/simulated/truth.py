@@ -183,6 +183,8 @@ class Stage:
     """How much the angle between the axes exceeds 90 degrees."""
     focus_lock_um: float = 0.03
     """Standard deviation of where the focus lock ends."""
+    focus_lock_reach_um: float = 200.0
+    """How far from the slide the focus lock still finds it."""
 
 
 @dataclass(frozen=True)

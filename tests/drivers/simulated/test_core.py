@@ -71,7 +71,7 @@ def test_plain_core_loads_the_demo_part() -> None:
     from drivers.mmcore.release import release_callback
 
     core = load_core(CONFIGURATION)
-    assert set(core.getLoadedDevices()) == {"DHub", "Diaphragm", "Autofocus", "Core"}
+    assert set(core.getLoadedDevices()) == {"DHub", "Diaphragm", "Core"}
     core.unloadAllDevices()
     release_callback(core)
 

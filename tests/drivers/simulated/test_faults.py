@@ -20,6 +20,8 @@ ROOM_OF_FAULT = {
     "backlash grown": "stage",
     "stage worn": "stage",
     "focus drifts": "drift",
+    "weak reflection": "stage",
+    "focus drive off": "stage",
     "camera defect": "sensor",
     "camera gain off": "sensor",
     "sensor window dusty": "sensor",

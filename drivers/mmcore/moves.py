@@ -1,0 +1,125 @@
+"""Moving stages, finding focus and taking single frames through the core."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from drivers.errors import DEVICE_ERRORS, DriverError
+
+if TYPE_CHECKING:
+    from pymmcore_plus import CMMCorePlus
+
+AXES = ("x", "y", "z")
+_LOOK_S = 0.01
+
+
+def move_stages(core: CMMCorePlus, position_um: Mapping[str, float], timeout_s: float) -> None:
+    """Move the current stages to `x`, `y`, `z`, as far as they are given, and wait until they stand.
+
+    Raises
+    ------
+    DriverError
+        There is no such axis or stage, it refuses, or it has not arrived in time.
+    """
+    if unknown := set(position_um) - set(AXES):
+        raise DriverError(f"Stages move along x, y and z; got {', '.join(sorted(unknown))}.")
+    if core.mda.is_running():
+        raise DriverError("An acquisition is moving the stages; wait for its end or cancel it.")
+    try:
+        moving = [*_moved_xy(core, position_um), *_moved_z(core, position_um)]
+        _wait_until_still(core, moving, timeout_s)
+    except DEVICE_ERRORS as error:
+        raise DriverError(f"The stage could not be moved to {_said(position_um)}: {error}") from error
+
+
+def _moved_xy(core: CMMCorePlus, position_um: Mapping[str, float]) -> list[str]:
+    if not {"x", "y"} & position_um.keys():
+        return []
+    if not (stage := core.getXYStageDevice()):
+        raise DriverError("The configuration has no XY stage (Core, XYStage).")
+    x = position_um.get("x", core.getXPosition(stage))
+    y = position_um.get("y", core.getYPosition(stage))
+    core.setXYPosition(stage, float(x), float(y))
+    return [stage]
+
+
+def _moved_z(core: CMMCorePlus, position_um: Mapping[str, float]) -> list[str]:
+    if "z" not in position_um:
+        return []
+    if not (stage := core.getFocusDevice()):
+        raise DriverError("The configuration has no focus drive (Core, Focus).")
+    core.setPosition(stage, float(position_um["z"]))
+    return [stage]
+
+
+def _wait_until_still(core: CMMCorePlus, stages: Iterable[str], timeout_s: float) -> None:
+    ends_at = time.monotonic() + timeout_s
+    for stage in stages:
+        while core.deviceBusy(stage):
+            if time.monotonic() > ends_at:
+                core.stop(stage)
+                raise DriverError(f"{stage} has not arrived within {timeout_s:g} s and was told to stop.")
+            time.sleep(_LOOK_S)
+
+
+def find_focus(core: CMMCorePlus) -> float:
+    """Let the current autofocus find focus once; return its score.
+
+    Raises
+    ------
+    DriverError
+        There is no autofocus, or it gives up.
+    """
+    if not (autofocus := core.getAutoFocusDevice()):
+        raise DriverError("The configuration has no autofocus (Core, AutoFocus).")
+    if core.mda.is_running():
+        raise DriverError("An acquisition is running; wait for its end or cancel it.")
+    try:
+        core.fullFocus()
+        for device in filter(None, (autofocus, core.getFocusDevice())):
+            core.waitForDevice(device)
+        return float(core.getLastFocusScore())
+    except DEVICE_ERRORS as error:
+        raise DriverError(f"{autofocus} did not find focus: {error}") from error
+
+
+def snapped(core: CMMCorePlus, exposure_ms: float) -> NDArray[np.generic]:
+    """Return one frame, taken with everything as it stands.
+
+    Raises
+    ------
+    DriverError
+        There is no camera, or it does not take it.
+    """
+    if not core.getCameraDevice():
+        raise DriverError("The configuration has no camera; add one and make it the core's camera.")
+    if core.mda.is_running():
+        raise DriverError("An acquisition is running; wait for its end or cancel it.")
+    try:
+        core.setExposure(exposure_ms)
+        core.waitForSystem()
+        core.snapImage()
+        frame: NDArray[Any] = np.array(core.getImage())
+    except DEVICE_ERRORS as error:
+        raise DriverError(f"No frame of {exposure_ms:g} ms could be taken: {error}") from error
+    return frame
+
+
+def camera_bits(core: CMMCorePlus) -> int:
+    """Return how many bits the camera uses: what its property says, which a core of Python devices does not know."""
+    try:
+        camera = core.getCameraDevice()
+        if core.hasProperty(camera, "BitDepth"):
+            return int(float(core.getProperty(camera, "BitDepth")))
+        return int(core.getImageBitDepth())
+    except DEVICE_ERRORS as error:
+        raise DriverError(f"The camera does not tell how many bits it uses: {error}") from error
+
+
+def _said(position_um: Mapping[str, float]) -> str:
+    return ", ".join(f"{axis} {float(um):g} um" for axis, um in position_um.items())
