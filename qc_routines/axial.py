@@ -122,24 +122,31 @@ def theory(mirror_ratio: float = 1.0) -> tuple[Expected, ...]:
 
 
 def protocol(
-    channel: str = "FITC", exposure_ms: float = 50.0, range_um: float = 20.0, step_um: float = 1.0
+    channel: str = "FITC",
+    exposure_ms: float = 50.0,
+    range_um: float = 20.0,
+    step_um: float = 0.5,
+    n_repeats: int = 1,
 ) -> Protocol:
-    """Return how to acquire steps up and down."""
-    n_steps = round(range_um / step_um) + 1
+    """Return how to acquire stairs from below to above and back, so that every stair is met from both sides."""
+    n_planes = round(range_um / step_um) + 1
     return Protocol(
         routine="axial_steps",
-        sample="Argolight stairs, a tilted grid of known angle, or beads in known layers",
+        sample="stairs: columns of dots or lines, each a known step higher than the one before (Argolight)",
         sequence={
             "axis_order": "tpcz",
             "channels": [{"config": channel, "exposure": exposure_ms}],
             "z_plan": {"range": range_um, "step": step_um},
-            "time_plan": {"interval": 0.0, "loops": 2},
         },
-        exposure="half of full scale; the second stack from above to below",
-        duration_s=round(2 * n_steps * (exposure_ms / 1000 + 0.1), 1),
-        steps=("Focus on the middle of the pattern", "Switch the autofocus off"),
+        exposure="half of full scale",
+        duration_s=round(2 * n_repeats * n_planes * (exposure_ms / 1000 + 0.1), 1),
+        steps=(
+            "Put the stairs into the middle of the field, higher ones to the right, and focus on the middle one",
+            "Switch the autofocus off",
+        ),
         every_days=182,
-        parameters={"range_um": range_um, "step_um": step_um},
+        is_automatic=True,
+        parameters={"range_um": range_um, "step_um": step_um, "n_repeats": n_repeats},
         source="after NCL-ImageAnalysis Omero_Microscope_QC (Argolight stairs); both directions: ours",
     )
 

@@ -26,6 +26,8 @@ from qc_routines.theory import SOURCES, Expected, lateral_fwhm_um
 RAYLEIGH_CONTRAST = 0.153
 BLOCKS = 8
 """Pieces along the lines, whose disagreement is the uncertainty (jackknife)."""
+SPACINGS_UM = tuple(round(0.10 + 0.05 * k, 2) for k in range(23))
+"""Of the simulated slide; state those of yours."""
 SEARCH = 0.45
 """Peaks are looked for within this part of the spacing from where they should be."""
 
@@ -210,19 +212,50 @@ def theory(optics: Optics) -> tuple[Expected, ...]:
     return (Expected("smallest_resolved", distance_um, "um", "rayleigh_distance", SOURCES["metroloj_qc"]),)
 
 
-def protocol(channel: str = "FITC", exposure_ms: float = 50.0) -> Protocol:
-    """Return how to acquire line pairs."""
+def protocol(
+    channel: str = "FITC",
+    exposure_ms: float = 50.0,
+    spacing_um: Sequence[float] = SPACINGS_UM,
+    pitch_um: float = 8.0,
+    first_um: float = 0.0,
+) -> Protocol:
+    """Return how to acquire line pairs: one image for each, with the pair in its middle.
+
+    Pairs stand `pitch_um` apart along x, in the order of `spacing_um`, the first `first_um` from where the stage stands.
+    """
+    places = [{"x": round(first_um + k * pitch_um, 3), "y": 0.0} for k in range(len(spacing_um))]
     return Protocol(
         routine="line_pairs",
         sample="slide with pairs of lines of graded spacing (Argolight pattern E)",
-        sequence={"axis_order": "tpcz", "channels": [{"config": channel, "exposure": exposure_ms}]},
+        sequence={
+            "axis_order": "tpcz",
+            "channels": [{"config": channel, "exposure": exposure_ms}],
+            "stage_positions": places,
+        },
         exposure="lines at half of full scale, Nyquist sampling or finer",
-        duration_s=exposure_ms / 1000 + 0.1,
-        steps=("Focus on the lines", "Turn the slide or camera until the lines follow the pixels"),
+        duration_s=round(len(places) * (exposure_ms / 1000 + 1.0), 1),
+        steps=(
+            "Focus on the lines, the first pair in the middle of the field",
+            "Turn the slide or camera until the lines follow the pixels",
+        ),
         every_days=182,
-        parameters={"exposure_ms": exposure_ms},
-        source="microscopemetrics (argolight.py, pattern E)",
+        is_automatic=True,
+        parameters={"exposure_ms": exposure_ms, "pitch_um": pitch_um, "n_pairs": len(places)},
+        source="microscopemetrics (argolight.py, pattern E); one image for each pair: ours",
     )
+
+
+def pair_region(image: NDArray[np.generic], pixel_size_um: float, pitch_um: float) -> NDArray[np.generic]:
+    """Return the part of an image, lines along y, that shows the pair in its middle and no neighbour.
+
+    Examples
+    --------
+    >>> pair_region(np.zeros((50, 200)), pixel_size_um=0.1, pitch_um=8.0).shape
+    (50, 80)
+    """
+    columns = image.shape[1]
+    half = min(round(pitch_um / pixel_size_um / 2), columns // 2)
+    return image[:, columns // 2 - half : columns // 2 + half]
 
 
 ROUTINE = Routine(

@@ -14,39 +14,52 @@ _METER = (
 )
 
 
-def linearity_protocol(n_settings: int = 11, wait_s: float = 5.0) -> Protocol:
+def linearity_protocol(n_settings: int = 11, wait_s: float = 5.0, n_readings: int = 3) -> Protocol:
     """Return how to read power against setting, up and down."""
     return Protocol(
         routine="power_linearity",
         sample="none; power meter",
-        exposure=f"0 to 100 % in {n_settings} settings, up and down again",
-        duration_s=2 * n_settings * wait_s,
+        exposure=f"0 to 100 % in {n_settings} settings, up and down again, {n_readings} readings of each",
+        duration_s=2 * n_settings * (wait_s + 0.1 * n_readings),
         steps=_METER,
         every_days=30,
-        parameters={"n_settings": n_settings, "wait_s": wait_s},
+        is_automatic=True,
+        parameters={"n_settings": n_settings, "wait_s": wait_s, "n_readings": n_readings},
         source="QUAREP-LiMi WG1; SmartLPM; number of settings: microscopemetrics (10 or more)",
     )
 
 
-def stability_protocol(is_long: bool = False) -> Protocol:
+def stability_protocol(
+    is_long: bool = False,
+    setting_percent: float | None = None,
+    interval_s: float | None = None,
+    n_readings: int | None = None,
+) -> Protocol:
     """Return how to read power over time: every second for 5 minutes, or every 30 seconds for 2 hours."""
-    interval_s, n_readings = (30.0, 240) if is_long else (1.0, 300)
+    setting_percent = setting_percent if setting_percent is not None else 80.0 if is_long else 20.0
+    interval_s = interval_s if interval_s is not None else 30.0 if is_long else 1.0
+    n_readings = n_readings or (240 if is_long else 300)
     return Protocol(
         routine="power_stability",
         sample="none; power meter",
-        exposure="constant, at 5, 20 and 80 % in turn"
-        if not is_long
-        else "constant, at 80 %, from a cold start",
-        duration_s=interval_s * n_readings * (1 if is_long else 3),
+        exposure=f"constant, at {setting_percent:g} %, from a cold start"
+        if is_long
+        else f"constant, at {setting_percent:g} %; one run each at 5, 20 and 80 %",
+        duration_s=interval_s * n_readings,
         steps=_METER,
         every_days=30 if not is_long else 182,
         is_automatic=True,
-        parameters={"interval_s": interval_s, "n_readings": n_readings},
+        parameters={
+            "setting_percent": setting_percent,
+            "interval_s": interval_s,
+            "n_readings": n_readings,
+            "is_long": is_long,
+        },
         source="QUAREP-LiMi WG1-Automation (Automation_Full.md); number of readings: microscopemetrics",
     )
 
 
-def sample_protocol(setting_percent: float = 20.0) -> Protocol:
+def sample_protocol(setting_percent: float = 20.0, wait_s: float = 5.0, n_readings: int = 10) -> Protocol:
     """Return how to read power at the sample."""
     return Protocol(
         routine="sample_power",
@@ -55,7 +68,7 @@ def sample_protocol(setting_percent: float = 20.0) -> Protocol:
         duration_s=30.0,
         steps=_METER,
         every_days=30,
-        parameters={"setting_percent": setting_percent},
+        parameters={"setting_percent": setting_percent, "wait_s": wait_s, "n_readings": n_readings},
         source="QUAREP-LiMi-Tool-Kit",
     )
 

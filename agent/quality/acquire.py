@@ -1,90 +1,230 @@
-"""Carry out the acquisitions of a run through the hardware process, and put everything back afterwards."""
+"""Carry out the steps of a run through the hardware process."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from math import nan
 from pathlib import Path
+from typing import Any
 
 from agent.capture.stamp import sidecar_path
 from agent.errors import CaptureError, HardwareError
-from agent.quality.plans import Plan, Shot
-from agent.quality.restore import CALL_S, Hardware, RestorePlan, restore
+from agent.quality.restore import CALL_S, MOVE_S, Hardware
 from agent.quality.scene import Scene
+from agent.quality.steps import Key, Readings, Set, Shot, Step, Trial, Wait
+from agent.quality.watcher import Watcher
 from agent.records import AcquisitionFinished, QcInput, RecordError, decode
 
-RESTORE_FILE = "restore.json"
+FOCUS_S = 120.0
 _ACQUIRE_S = 6 * 3600.0
-_LOOK_S = 0.1
-
-OnFrames = Callable[[int], None]
-OnShot = Callable[[Shot, Path], None]
+_LOOK_S = 0.2
 
 
-@contextmanager
-def undone(
-    hardware: Hardware, data_dir: Path, touched: tuple[tuple[str, str], ...], say: Callable[[str], None]
-) -> Iterator[Scene]:
-    """Give the scene before a run, and put the hardware back to it afterwards, whatever happens.
+@dataclass
+class Acquired:
+    """What came of the steps.
 
-    A plan that an earlier run left is carried out first.
+    Attributes
+    ----------
+    datasets : dict
+        Role to datasets.
+    columns : dict
+        Name to readings; NaN where one failed.
     """
-    path = data_dir / "qc" / RESTORE_FILE
-    if path.is_file():
-        say("An earlier QC run was cut off; the hardware is put back to where it was before that.")
-        _carry_out(hardware, RestorePlan.read(path), path, say)
-    scene = Scene.of(hardware.call("read_all", CALL_S))
-    plan = RestorePlan.of(scene, touched)
-    plan.write(path)
-    try:
-        yield scene
-    finally:
-        _carry_out(hardware, plan, path, say)
+
+    datasets: dict[str, list[Path]] = field(default_factory=dict)
+    columns: dict[str, list[float]] = field(default_factory=dict)
+
+    def add_row(self, row: Mapping[str, float]) -> None:
+        """Add a reading to each column."""
+        for name, value in row.items():
+            self.columns.setdefault(name, []).append(value)
 
 
-def _carry_out(hardware: Hardware, plan: RestorePlan, path: Path, say: Callable[[str], None]) -> None:
-    problems = restore(hardware, plan)
-    for problem in problems:
-        say(f"Not put back: {problem}")
-    if not problems:
-        path.unlink(missing_ok=True)
+class Acquisition:
+    """Takes the steps of one run.
+
+    Parameters
+    ----------
+    hardware : Hardware
+        Who does it.
+    images : Path
+        Folder of the datasets.
+    routine : str
+        Named in them.
+    watcher : Watcher
+        Who is told.
+    sleep : callable
+        How time passes between steps.
+    """
+
+    def __init__(
+        self,
+        hardware: Hardware,
+        images: Path,
+        routine: str,
+        watcher: Watcher,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._hardware, self._images, self._routine = hardware, images, routine
+        self._watcher, self._sleep = watcher, sleep
+        self._moment = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
+        self._n_done = self._n_datasets = 0
+        self._acquired = Acquired()
+
+    def take(self, steps: Sequence[Step]) -> Acquired:
+        """Take all steps.
+
+        Raises
+        ------
+        HardwareError
+            One could not be taken to its end.
+        KeyboardInterrupt
+            It was broken off; what was under way has ended when this is raised.
+        """
+        self._images.mkdir(parents=True, exist_ok=True)
+        for step in steps:
+            self._take(step)
+        return self._acquired
+
+    def _take(self, step: Step) -> None:
+        match step:
+            case Shot():
+                self._shoot(step)
+            case Set(key=key, value=value):
+                self._hardware.call("set_property", CALL_S, device=key[0], property=key[1], value=value)
+            case Wait(duration_s=duration_s):
+                self._sleep(duration_s)
+            case Readings():
+                self._read(step)
+            case Trial():
+                self._try(step)
+
+    def _counted(self, n: int) -> None:
+        self._n_done += n
+        self._watcher.on_frames(self._n_done)
+
+    # ---- frames
+
+    def _shoot(self, shot: Shot) -> None:
+        path = self._images / f"{self._moment}-{self._routine}-{shot.role}-{self._n_datasets:02d}.ome.zarr"
+        self._n_datasets += 1
+        set_light(self._hardware, is_dark=shot.is_dark)
+        self._acquire(shot, path)
+        self._counted(shot.n_counts)
+        self._watcher.on_shot(shot, path)
+        self._acquired.datasets.setdefault(shot.role, []).append(path)
+
+    def _acquire(self, shot: Shot, output: Path) -> None:
+        before = self._hardware.call("ping", CALL_S)["n_frames"]
+        failed: list[HardwareError] = []
+        done = threading.Event()
+
+        def work() -> None:
+            try:
+                self._hardware.call("acquire", _ACQUIRE_S, sequence=dict(shot.sequence), output=str(output))
+                self._hardware.call("settle", CALL_S)
+            except HardwareError as error:
+                failed.append(error)
+            finally:
+                done.set()
+
+        thread = threading.Thread(target=work, name="scopestamp-qc", daemon=True)
+        thread.start()
+        try:
+            while not done.wait(_LOOK_S):
+                self._look(before)
+        except BaseException:
+            if not done.is_set():
+                self._hardware.call("cancel", CALL_S)
+                done.wait(CALL_S)
+            raise
+        finally:
+            thread.join(CALL_S)
+        if failed:
+            raise failed[0]
+
+    def _look(self, n_before: int) -> None:
+        """Tell how far it is, and what the newest frame holds."""
+        n = self._hardware.call("ping", CALL_S)["n_frames"] - n_before
+        self._watcher.on_frames(self._n_done + n)
+        if n and (numbers := self._hardware.call("look", CALL_S)):
+            self._watcher.on_numbers(numbers)
+
+    # ---- readings
+
+    def _read(self, readings: Readings) -> None:
+        starts_at_s = time.monotonic()
+        for n in range(readings.n_counts):
+            if (early_s := starts_at_s + n * readings.interval_s - time.monotonic()) > 0:
+                self._sleep(early_s)
+            row = self._row(readings)
+            self._acquired.add_row(row)
+            self._counted(1)
+            self._watcher.on_numbers(row)
+
+    def _row(self, readings: Readings) -> dict[str, float]:
+        row, at_s = dict(readings.constants), nan
+        for name, (key, factor) in readings.columns.items():
+            value, at_s = read_number(self._hardware, key)
+            row[name] = factor * value
+        return {**row, "time_s": at_s} if readings.has_time else row
+
+    # ---- trials of the autofocus
+
+    def _try(self, trial: Trial) -> None:
+        away_um = trial.focus_um + trial.defocus_um
+        self._hardware.call("move", MOVE_S, position_um={"z": away_um})
+        recovered_um = self._recovered_um()
+        self._acquired.add_row({"recovered_um": recovered_um, "defocus_um": trial.defocus_um})
+        self._watcher.on_numbers({"defocus_um": trial.defocus_um, "recovered_um": recovered_um})
+        if recovered_um != recovered_um:  # gave up
+            self._hardware.call("move", MOVE_S, position_um={"z": trial.focus_um})
+            self._counted(trial.n_counts)
+            return
+        places = [{**place, "z": recovered_um} for place in trial.stack.sequence["stage_positions"]]
+        self._shoot(
+            Shot(trial.stack.role, {**trial.stack.sequence, "stage_positions": places}, trial.stack.is_dark)
+        )
+
+    def _recovered_um(self) -> float:
+        """Return where the focus drive stands after the autofocus has done its work; NaN when it gave up."""
+        try:
+            self._hardware.call("focus", FOCUS_S)
+        except HardwareError as error:
+            if "no autofocus" in str(error):
+                raise
+            self._hardware.call("ping", CALL_S)  # raises when it is the process that is gone
+            self._watcher.say(str(error))
+            return nan
+        drive = Scene.of(self._hardware.call("read_all", CALL_S)).role("Focus")
+        return read_number(self._hardware, (drive, "@position"))[0]
 
 
-def acquire_plan(
-    hardware: Hardware, plan: Plan, routine: str, images: Path, on_frames: OnFrames, on_shot: OnShot
-) -> dict[str, list[Path]]:
-    """Take all acquisitions of a plan and return the datasets by role.
+def read_number(hardware: Hardware, key: Key) -> tuple[float, float]:
+    """Return a property's value and when it was there, s on the hardware process' monotonic clock; NaN if it failed.
 
     Raises
     ------
     HardwareError
-        One could not be taken to its end.
-    KeyboardInterrupt
-        It was broken off; the acquisition has ended when this is raised.
+        The value is no number.
     """
-    images.mkdir(parents=True, exist_ok=True)
-    moment = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
-    datasets: dict[str, list[Path]] = {}
-    n_done = 0
-    for number, shot in enumerate(plan.shots):
-        path = images / f"{moment}-{routine}-{shot.role}-{number:02d}.ome.zarr"
-        _set_light(hardware, is_dark=shot.is_dark)
-        n_before = n_done
-
-        def on_some(n: int, n_before: int = n_before) -> None:
-            on_frames(n_before + n)
-
-        _acquire(hardware, shot, path, on_some)
-        n_done += shot.n_frames
-        on_frames(n_done)
-        on_shot(shot, path)
-        datasets.setdefault(shot.role, []).append(path)
-    return datasets
+    reading = hardware.call("read", CALL_S, device=key[0], property=key[1])
+    if reading["status"] != "ok":
+        return nan, reading["monotonic_s"]
+    try:
+        return float(reading["value"]), reading["monotonic_s"]
+    except (TypeError, ValueError):
+        raise HardwareError(
+            f"{key[0]}-{key[1]} says {reading['value']!r}; a number is wanted. Name another property."
+        ) from None
 
 
-def _set_light(hardware: Hardware, *, is_dark: bool) -> None:
+def set_light(hardware: Hardware, *, is_dark: bool) -> None:
     """Let the shutter open by itself for frames with light, and keep it closed for those without."""
     scene = Scene.of(hardware.call("read_all", CALL_S))
     wanted = "0" if is_dark else "1"
@@ -97,35 +237,6 @@ def _set_light(hardware: Hardware, *, is_dark: bool) -> None:
         hardware.call("set_property", CALL_S, device=shutter, property="State", value="0")
 
 
-def _acquire(hardware: Hardware, shot: Shot, output: Path, on_frames: OnFrames) -> None:
-    before = hardware.call("ping", CALL_S)["n_frames"]
-    failed: list[HardwareError] = []
-    done = threading.Event()
-
-    def work() -> None:
-        try:
-            hardware.call("acquire", _ACQUIRE_S, sequence=dict(shot.sequence), output=str(output))
-            hardware.call("settle", CALL_S)
-        except HardwareError as error:
-            failed.append(error)
-        finally:
-            done.set()
-
-    thread = threading.Thread(target=work, name="scopestamp-qc", daemon=True)
-    thread.start()
-    try:
-        while not done.wait(_LOOK_S):
-            on_frames(hardware.call("ping", CALL_S)["n_frames"] - before)
-    except BaseException:
-        hardware.call("cancel", CALL_S)
-        done.wait(CALL_S)
-        raise
-    finally:
-        thread.join(CALL_S)
-    if failed:
-        raise failed[0]
-
-
 def stamped(datasets: Mapping[str, list[Path]]) -> tuple[list[AcquisitionFinished], list[QcInput]]:
     """Return the records of the acquisitions and their files, as the capture stamped them.
 
@@ -134,7 +245,7 @@ def stamped(datasets: Mapping[str, list[Path]]) -> tuple[list[AcquisitionFinishe
     CaptureError
         A dataset was not stamped, or its record cannot be read.
     """
-    finished = []
+    finished: list[Any] = []
     for path in (path for paths in datasets.values() for path in paths):
         try:
             record = decode(sidecar_path(path).read_bytes())

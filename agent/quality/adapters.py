@@ -7,15 +7,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from agent.quality.given import BRIGHT, DARK, MAIN, Given
-from agent.quality.stacks import Stack, StackError
-from qc_routines import line_pairs, pixel_size, psf, registration, thin_layer
+from agent.quality.stacks import Stack, StackError, read_stack
+from qc_routines import autofocus, axial, line_pairs, pixel_size, psf, registration, thin_layer
 from qc_routines.camera import pixel_moments
+from qc_routines.errors import InputError
+from qc_routines.focus import best_focus
 from qc_routines.image_positions import image_positions
+from qc_routines.stairs import stairs_in
 from qc_routines.theory import Expected
 
 
@@ -85,6 +89,13 @@ def _illumination(given: Given) -> Prepared:
     )
 
 
+def _illumination_change(given: Given) -> Prepared:
+    reference = read_stack(Path(str(given.facts.need("reference_image"))))
+    arguments = {**_illumination(given).arguments, "reference": given.axes_of(reference, "yx")}
+    arguments.pop("saturation_adu")
+    return Prepared(arguments)
+
+
 def _dark_noise(given: Given) -> Prepared:
     dark = given.frames(given.one(_dark_role(given)))
     return Prepared({"dark": dark, "conversion_e_per_adu": given.facts.find("conversion_e_per_adu")})
@@ -131,11 +142,13 @@ def _dark_current(given: Given) -> Prepared:
 
 def _one_each(given: Given, name: str, role: str = MAIN) -> list[float]:
     """Return a fact that is stated once for each file."""
+    return _numbers(given, name, len(given.all(role)), "files")
+
+
+def _numbers(given: Given, name: str, n: int, words: str = "images") -> list[float]:
     stated = np.atleast_1d(np.asarray(given.facts.need(name), float)).tolist()
-    if len(stated) != len(given.all(role)):
-        raise StackError(
-            f"{name} holds {len(stated)} numbers for {len(given.all(role))} files: give one for each."
-        )
+    if len(stated) != n:
+        raise StackError(f"{name} holds {len(stated)} numbers for {n} {words}: give one for each.")
     return list(stated)
 
 
@@ -204,11 +217,16 @@ def _grid(given: Given) -> Prepared:
 
 
 def _line_pairs(given: Given) -> Prepared:
-    regions = [given.axes_of(stack, "yx") for stack in given.all()]
+    """Pairs are the places of one stack, each in the middle of its image, or the whole images of several."""
+    if "p" in given.all()[0].axes:
+        pitch_um, pixel_um = float(given.facts.need("pitch_um")), float(given.pixel_um() or 0.0)
+        regions = [line_pairs.pair_region(image, pixel_um, pitch_um) for image in _images(given)]
+    else:
+        regions = [given.axes_of(stack, "yx") for stack in given.all()]
     optics = given.optics()
     arguments = {
         "regions": regions,
-        "spacing_um": _one_each(given, "spacing_um"),
+        "spacing_um": _numbers(given, "spacing_um", len(regions)),
         "pixel_size_um": given.pixel_um(),
     }
     return Prepared(arguments, line_pairs.ROUTINE.theory(optics) if line_pairs.ROUTINE.theory else ())
@@ -221,6 +239,60 @@ def _thin_layer(given: Given) -> Prepared:
     return Prepared(arguments, thin_layer.ROUTINE.theory(optics) if thin_layer.ROUTINE.theory else ())
 
 
+def _axial_steps(given: Given) -> Prepared:
+    """Stacks up and down a staircase: where each stair is sharp is what was commanded for its height."""
+    if not given.stacks.get(MAIN):
+        return Prepared(_columns(given).arguments, axial.theory())
+    stacks = [given.axes_of(stack, "zyx") for stack in given.all()]
+    ways = [1.0 if k % 2 == 0 else -1.0 for k in range(len(stacks))]
+    step_um = float(given.facts.need("voxel_z_um"))
+    heights = [
+        way * step_um * (np.arange(len(s)) - (len(s) - 1) / 2) for s, way in zip(stacks, ways, strict=True)
+    ]
+    pitch_um, stair_um = (float(given.facts.need(name)) for name in ("pitch_um", "stair_um"))
+    found = stairs_in(stacks, heights, float(given.pixel_um() or 0.0), pitch_um, stair_um)
+    arguments = {
+        "commanded_um": found.z_um.ravel(),
+        "measured_um": np.tile(found.height_um, len(stacks)),
+        "direction": np.repeat(ways, found.height_um.size),
+    }
+    return Prepared(arguments, axial.theory())
+
+
+def _autofocus(given: Given) -> Prepared:
+    """Trials with a stack about where each recovered: the truth is where the stack is sharpest."""
+    if not given.stacks.get(MAIN):
+        return _columns(given)
+    recovered = np.asarray(given.columns["recovered_um"], float)
+    true_um, stacks = np.full(recovered.shape, np.nan), iter(given.all())
+    for k in np.flatnonzero(np.isfinite(recovered)):
+        true_um[k] = _sharpest_um(given, next(stacks), recovered[k])
+    arguments = {"recovered_um": recovered, "defocus_um": given.columns["defocus_um"], "true_um": true_um}
+    return Prepared(arguments, _depth_of_field(given))
+
+
+def _sharpest_um(given: Given, stack: Stack, middle_um: float) -> float:
+    planes = given.axes_of(stack, "zyx")
+    step_um = float(stack.voxel_um.get("z") or given.facts.need("voxel_z_um"))
+    try:
+        return best_focus(planes, middle_um + step_um * (np.arange(len(planes)) - (len(planes) - 1) / 2)).z_um
+    except InputError:  # counted as a trial that gave up: where it ended is not known
+        return float("nan")
+
+
+def _depth_of_field(given: Given) -> tuple[Expected, ...]:
+    """Return what the repeatability is held against, when wavelength and aperture are known."""
+    known = all(given.facts.find(name) for name in ("emission_nm", "numerical_aperture", "immersion_index"))
+    pixel_um = given.pixel_um(is_needed=False)
+    return autofocus.theory(given.optics(), pixel_um) if known and pixel_um else ()
+
+
+def _sample_power(given: Given) -> Prepared:
+    prepared = _columns(given)
+    reference_mw = given.facts.find("reference_mw")
+    return Prepared({**prepared.arguments, **({"reference_mw": reference_mw} if reference_mw else {})})
+
+
 def _columns(given: Given) -> Prepared:
     if not given.columns:
         raise StackError("This routine measures numbers: give a table (.csv) whose columns are its inputs.")
@@ -231,6 +303,7 @@ ADAPTERS: dict[str, Callable[[Given], Prepared]] = {
     "psf": _psf,
     "registration": _registration,
     "illumination": _illumination,
+    "illumination_change": _illumination_change,
     "dark_noise": _dark_noise,
     "photon_transfer": _photon_transfer,
     "linearity": _linearity,
@@ -245,8 +318,8 @@ ADAPTERS: dict[str, Callable[[Given], Prepared]] = {
     "thin_layer": _thin_layer,
     "power_linearity": _columns,
     "power_stability": _columns,
-    "sample_power": _columns,
-    "autofocus": _columns,
-    "axial_steps": _columns,
+    "sample_power": _sample_power,
+    "autofocus": _autofocus,
+    "axial_steps": _axial_steps,
 }
 """By name of the routine."""

@@ -101,8 +101,8 @@ def assess(
 
 
 def _known_extra(routine: Routine, extra: Mapping[str, Any]) -> dict[str, Any]:
-    """Return those of the further facts that are arguments of the measurement."""
-    parameters = inspect.signature(routine.measure).parameters
+    """Return those of the further facts that are arguments of the measurement, beside what it is measured on."""
+    parameters = inspect.signature(routine.measure).parameters.keys() - routine.inputs.keys()
     return {name: value for name, value in extra.items() if name in parameters}
 
 

@@ -25,7 +25,15 @@ app.add_typer(baseline_app, name="baseline")
 Name = Annotated[str, typer.Argument(metavar="ROUTINE", help="Name of a routine; 'qc list' shows them.")]
 Config = Annotated[Path | None, typer.Option("--config", help="Settings file (TOML).")]
 Data = Annotated[Path | None, typer.Option("--data", help="Data folder; overrides the settings.")]
-AsJson = Annotated[bool, typer.Option("--json", help="The result as the record that is published.")]
+AsJson = Annotated[
+    bool,
+    typer.Option(
+        "--json", help="The result as the record that is published; how a run goes as JSON lines on stderr."
+    ),
+]
+Reference = Annotated[
+    Path | None, typer.Option("--reference", help="The field at time zero (illumination_change).")
+]
 Every = Annotated[bool, typer.Option("--all", help="Show the figures without a limit, too.")]
 Na = Annotated[float | None, typer.Option("--na", help="Numerical aperture of the objective.")]
 Immersion = Annotated[str, typer.Option("--immersion", help="air, water, oil … or a refractive index.")]
@@ -83,25 +91,38 @@ def analyse(
     mode: ModeName = "",
     further: Further = None,
     limits_file: Limits = None,
+    reference: Reference = None,
     config: Config = None,
     data: Data = None,
+    keeps: Annotated[bool, typer.Option("--keep/--no-keep", help="Keep the result, as a run's is.")] = True,
+    publishes: Annotated[
+        bool, typer.Option("--publish/--no-publish", help="With --config: send the result to the collector.")
+    ] = True,
     every: Every = False,
     as_json: AsJson = False,
 ) -> None:
     """Measure images that exist."""
-    from agent.quality.analyse import analyse_files
+    from agent.quality.analyse import analysis_of, keep
     from agent.quality.assess import routine_named
     from agent.quality.options import facts_of
 
     routine = routine_named(name)
     options = facts_of(
         routine, na=na, immersion=immersion, emission_nm=emission_nm, excitation_nm=excitation_nm,
-        voxel_um=voxel_um, bead_um=bead_um, mode=mode, positions=positions, further=further or (),
+        voxel_um=voxel_um, bead_um=bead_um, mode=mode, positions=positions, reference=reference,
+        further=further or (),
     )  # fmt: skip
-    result = analyse_files(
+    data_dir = _data_dir(config, data)
+    analysis = analysis_of(
         routine, files, options, dark=dark, bright=bright, channel=channel or None, position=position,
-        own_limits=limits_file, data_dir=_data_dir(config, data),
+        own_limits=limits_file, data_dir=data_dir,
     )  # fmt: skip
+    result = analysis.result
+    if keeps:
+        from agent.settings import load_settings
+
+        result = keep(analysis, data_dir, load_settings(config) if config and publishes else None)
+        _console(is_error=True).print(f"Kept as run {str(result.run_id)[:8]}.", highlight=False)
     _finish(result, routine.title, every=every, as_json=as_json)
 
 
@@ -124,6 +145,7 @@ def run(
     excitation_nm: Excitation = "",
     bead_um: Bead = None,
     mode: ModeName = "",
+    reference: Reference = None,
     further: Further = None,
     limits_file: Limits = None,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask whether all is ready.")] = False,
@@ -139,7 +161,7 @@ def run(
     routine = routine_named(name)
     options = facts_of(
         routine, na=na, immersion=immersion, emission_nm=emission_nm, excitation_nm=excitation_nm,
-        bead_um=bead_um, mode=mode, further=further or (),
+        bead_um=bead_um, mode=mode, reference=reference, further=further or (),
     )  # fmt: skip
     request = Request(
         routine, options, tuple(channels or ()), properties_of(properties or ()), slide, limits_file
@@ -149,7 +171,8 @@ def run(
         _ask_ready(routine)
     from agent.quality.watch import run_watched
 
-    result = run_watched(settings, data or settings.data_path, request, _console(is_error=as_json))
+    console = _console(is_error=as_json)
+    result = run_watched(settings, data or settings.data_path, request, console, as_json=as_json)
     _finish(result, routine.title, every=every, as_json=as_json)
 
 

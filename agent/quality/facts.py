@@ -47,6 +47,10 @@ WORDINGS: dict[str, Wording] = {
     "bead_diameter_um": Wording("the diameter of the beads (um)", "--bead-um 0.2"),
     "pitch_um": Wording("the distance of the dots (um)", "--set pitch_um=15"),
     "spacing_um": Wording("the distances of the line pairs (um)", "--set spacing_um=0.2,0.3"),
+    "stair_um": Wording("how much higher each stair is than the one before (um)", "--set stair_um=1"),
+    "reference_image": Wording(
+        "the field at time zero", "--reference FILE, or set time zero with 'qc baseline set'"
+    ),
     "conversion_e_per_adu": Wording("the camera's electrons per count", "--set conversion_e_per_adu=0.46"),
     "exposures_ms": Wording("the exposure of each file (ms)", "--set exposures_ms=10,100,1000"),
     "times_s": Wording("when each frame was taken (s)", "--set interval_s=60"),

@@ -1,6 +1,7 @@
 """QC runs kept on this computer: time zero, and every run since, for trends without a collector.
 
 <data>/qc/runs/<routine>/<time>-<run>.json     the QcResult record of a run, in its canonical bytes
+<data>/qc/runs/<routine>/<time>-<run>.npz      what its figures are drawn from; see `arrays`
 <data>/qc/baselines.json                       which run is time zero, by routine and light path
 <data>/qc/invalid.json                         runs that were declared invalid, and why; they are kept, and count no more
 """
@@ -11,10 +12,13 @@ import json
 from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 from agent.errors import ScopestampError
 from agent.exports.files import replace_file
+from agent.quality.arrays import ARRAYS, keep_arrays, kept_measurement
 from agent.records import QcResult, RecordError, decode, encode
+from qc_routines.results import Measurement
 
 TOLD_FOR = timedelta(days=400)
 """How far back results are looked for; beyond the longest interval at which a routine is due, a year."""
@@ -37,14 +41,37 @@ class History:
     def __init__(self, data_dir: Path) -> None:
         self._folder = data_dir / "qc"
 
-    def keep(self, result: QcResult) -> Path:
-        """Keep a run; return where."""
+    def keep(self, result: QcResult, measurement: Measurement | None = None) -> Path:
+        """Keep a run, and what its figures are drawn from when it is given; return where."""
         moment = result.captured.wall_at.strftime(_STAMP)
         folder = self._folder / "runs" / result.routine
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / f"{moment}-{result.run_id}.json"
+        if measurement is not None:
+            keep_arrays(measurement, path.with_suffix(ARRAYS))
         replace_file(path, encode(result))
         return path
+
+    def measurement(self, result: QcResult) -> Measurement | None:
+        """Return a run's measurement as far as its figures need it; None when nothing was kept beside the record."""
+        found = sorted((self._folder / "runs" / result.routine).glob(f"*-{result.run_id}{ARRAYS}"))
+        return kept_measurement(result, found[0]) if found else None
+
+    def facts(self, routine: str, light_path: Mapping[str, str]) -> dict[str, tuple[Any, str]]:
+        """Return what time zero tells the measurement of a routine itself: facts by name, each with its source."""
+        facts: dict[str, tuple[Any, str]] = {}
+        if routine == "sample_power" and (zero := self.baseline(routine, light_path)):
+            facts["reference_mw"] = (figures_of(zero).get("power"), "time zero")
+        if routine == "illumination_change" and (path := self._reference_image(light_path)):
+            facts["reference_image"] = (str(path), "time zero of the field illumination")
+        return facts
+
+    def _reference_image(self, light_path: Mapping[str, str]) -> Path | None:
+        """Return the frame of the field that is time zero, if it is still where the run left it."""
+        zero = self.baseline("illumination_change", light_path) or self.baseline("illumination", light_path)
+        names = [file.name for file in zero.inputs] if zero else []
+        places = [self._folder / "images" / name for name in names if "-image-" in name]
+        return next((place for place in places if place.exists()), None)
 
     def runs(self, routine: str, light_path: Mapping[str, str] | None = None) -> list[QcResult]:
         """Return the runs of a routine, oldest first; only those of one light path when it is given."""

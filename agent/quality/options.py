@@ -15,7 +15,7 @@ from qc_routines.routine import Routine
 
 FURTHER_FACTS = (
     "offset_adu", "read_noise_e", "full_scale_adu", "sensor_temperature_c", "sensor_pitch_um", "magnification",
-    "interval_s",
+    "interval_s", "meter", "meter_unit", "light", "thermometer", "reference_mw",
 )  # fmt: skip
 """Facts that a measurement can do without; stated with --set."""
 
@@ -31,6 +31,7 @@ def facts_of(
     bead_um: float | None = None,
     mode: str = "",
     positions: Path | None = None,
+    reference: Path | None = None,
     further: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Return what the options state, by name of the fact.
@@ -48,6 +49,7 @@ def facts_of(
         "bead_diameter_um": bead_um,
         "mode": _mode(mode),
         "stage_yx_um": _positions(positions) if positions else None,
+        "reference_image": str(reference) if reference else None,
         **_voxel(voxel_um),
         **_further(routine, further),
     }
@@ -90,8 +92,8 @@ def _voxel(text: str) -> dict[str, float]:
 def _further(routine: Routine, pairs: Sequence[str]) -> dict[str, Any]:
     """Return --set name=value: numbers, lists of numbers, or texts."""
     known = {*WORDINGS, *FURTHER_FACTS}
-    for function in (routine.measure, routine.protocol):
-        known |= {name for name in inspect.signature(function).parameters if name not in routine.inputs}
+    known |= inspect.signature(routine.measure).parameters.keys() - routine.inputs.keys()
+    known |= inspect.signature(routine.protocol).parameters.keys() - {"optics", "channel", "channels"}
     found = {}
     for pair in pairs:
         name, sign, text = pair.partition("=")

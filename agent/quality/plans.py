@@ -4,20 +4,29 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from math import prod
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from agent.errors import SettingsError
-from agent.quality.given import DARK, MAIN
+from agent.quality.given import BRIGHT, DARK, MAIN
+from agent.quality.power_plans import POWER_PLANS
 from agent.quality.scene import Scene
+from agent.quality.steps import Shot, Step, Trial
 from qc_routines.conditions import Optics
 from qc_routines.protocols import Protocol
 from qc_routines.routine import Routine
 
 DARK_ONLY = ("dark_noise", "defects", "dark_current")
-DARK_BESIDE = {"illumination": 16, "uniformity": 100, "photon_transfer": 16, "linearity": 16}
+DARK_BESIDE = {
+    "illumination": 16,
+    "illumination_change": 16,
+    "uniformity": 100,
+    "photon_transfer": 16,
+    "linearity": 16,
+}
 """Routines that want dark frames too, and how many at most."""
+BRIGHT_BESIDE = {"defects": 30}
+"""Routines of dark frames that want frames of even light too, and how many at most."""
 LEVELS = ("photon_transfer", "linearity", "dark_current")
 """Routines whose channels are exposures: one dataset for each."""
 ONE_SIDED = ("pixel_size",)
@@ -27,52 +36,41 @@ APPROACH_UM = 20.0
 ONE_BY_ONE_S = 0.001
 """An interval that is over before it counts: without one, frames come in a burst, which overflows the core's buffer when
 they are many or large."""
-BY_HAND = ("power_linearity", "power_stability", "sample_power", "autofocus", "axial_steps", "line_pairs")
-
-
-@dataclass(frozen=True)
-class Shot:
-    """One acquisition of a run.
-
-    Attributes
-    ----------
-    role : str
-        What the measurement takes it for.
-    sequence : mapping
-        Of useq-schema, bound to places and channels.
-    is_dark : bool
-        No light is let onto the sample nor the camera.
-    """
-
-    role: str
-    sequence: Mapping[str, Any]
-    is_dark: bool = False
-
-    @property
-    def n_frames(self) -> int:
-        """Frames it takes."""
-        z_plan, time_plan = self.sequence.get("z_plan"), self.sequence.get("time_plan") or {}
-        planes = round(z_plan["range"] / z_plan["step"]) + 1 if z_plan else 1
-        counts = (
-            len(self.sequence.get("channels") or (1,)),
-            len(self.sequence.get("stage_positions") or (1,)),
-        )
-        return prod((planes, time_plan.get("loops", 1), *counts))
 
 
 @dataclass(frozen=True)
 class Plan:
-    """The acquisitions of a run and what is known from planning them."""
+    """The steps of a run and what is known from planning them.
+
+    Attributes
+    ----------
+    protocol : Protocol
+        What is carried out.
+    channels : tuple of str
+        Presets that are used.
+    steps : tuple of Step
+        In their order.
+    facts : mapping
+        Name to value and source.
+    light_path : mapping
+        What the result holds for, beside objective, camera and channel.
+    """
 
     protocol: Protocol
     channels: tuple[str, ...]
-    shots: tuple[Shot, ...]
+    steps: tuple[Step, ...]
     facts: Mapping[str, tuple[Any, str]] = field(default_factory=dict)
+    light_path: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def shots(self) -> tuple[Shot, ...]:
+        """Acquisitions of frames."""
+        return tuple(step for step in self.steps if isinstance(step, Shot))
 
     @property
     def n_frames(self) -> int:
-        """Frames of all acquisitions."""
-        return sum(shot.n_frames for shot in self.shots)
+        """Frames and readings of all steps."""
+        return sum(step.n_counts for step in self.steps)
 
 
 def protocol_of(
@@ -90,21 +88,61 @@ def protocol_of(
     return routine.protocol(**arguments)
 
 
-def plan_of(routine: Routine, protocol: Protocol, channels: tuple[str, ...], scene: Scene) -> Plan:
-    """Return the acquisitions of a routine.
+def plan_of(
+    routine: Routine,
+    protocol: Protocol,
+    channels: tuple[str, ...],
+    scene: Scene,
+    options: Mapping[str, Any] | None = None,
+) -> Plan:
+    """Return the steps of a routine.
 
     Raises
     ------
-    SettingsError
-        The routine cannot be acquired by itself, or the hardware lacks what it takes.
+    SettingsError, MissingFactError
+        The hardware lacks what it takes, or which property is meant is not clear.
     """
-    if routine.name in BY_HAND or not protocol.sequence:
-        raise SettingsError(
-            f"{routine.title} cannot be acquired by the agent yet. 'scopestamp qc show {routine.name}' says how to do "
-            f"it by hand, 'scopestamp qc analyse {routine.name}' measures what came out."
-        )
-    sequence = _one_sided(protocol.sequence) if routine.name in ONE_SIDED else protocol.sequence
-    main = _bound(sequence, channels, scene)
+    if routine.name in POWER_PLANS:
+        steps, facts, light_path = POWER_PLANS[routine.name](protocol, scene, options or {})
+        return Plan(protocol, (), steps, facts, light_path)
+    main = _bound(_placed(routine, protocol), channels, scene)
+    if routine.name == "autofocus":
+        return Plan(protocol, channels, _trials(protocol, main, scene))
+    mains = _mains(routine, protocol, main)
+    is_dark = routine.name in DARK_ONLY
+    role = DARK if routine.name in BRIGHT_BESIDE else MAIN
+    shots = [Shot(role, sequence, is_dark) for sequence in mains]
+    if routine.name in DARK_BESIDE:
+        shots.append(_dark_beside(mains[-1], DARK_BESIDE[routine.name]))
+    if routine.name in BRIGHT_BESIDE:
+        shots.append(_series(BRIGHT, mains[-1], BRIGHT_BESIDE[routine.name]))
+    return Plan(protocol, channels, tuple(shots), _facts(routine, protocol, main, mains))
+
+
+def _placed(routine: Routine, protocol: Protocol) -> Mapping[str, Any]:
+    """Return the sequence with the ways that its places are to be reached by, and the waits after them."""
+    if routine.name in ONE_SIDED:
+        return _one_sided(protocol.sequence)
+    places = protocol.sequence.get("stage_positions")
+    if not places or not (wait_s := float(protocol.parameters.get("wait_s") or 0.0)):
+        return protocol.sequence
+    # what is measured are the images at home; where the stage turns around nothing has to settle
+    settle_s = [0.0 if place.get("x") or place.get("y") else wait_s for place in places]
+    return {**protocol.sequence, "metadata": {"settle_s": settle_s}}
+
+
+def _mains(routine: Routine, protocol: Protocol, main: dict[str, Any]) -> list[dict[str, Any]]:
+    if routine.name in LEVELS:
+        return [{**main, "channels": [channel]} for channel in main["channels"]]
+    if routine.name == "axial_steps":
+        up_and_down = [main, {**main, "z_plan": {**main["z_plan"], "go_up": False}}]
+        return up_and_down * int(protocol.parameters.get("n_repeats") or 1)
+    return [main]
+
+
+def _facts(
+    routine: Routine, protocol: Protocol, main: Mapping[str, Any], mains: Sequence[Mapping[str, Any]]
+) -> dict[str, tuple[Any, str]]:
     facts: dict[str, tuple[Any, str]] = {}
     if routine.name in ONE_SIDED:
         facts["every_nth_counts"] = (2, "plan")
@@ -113,16 +151,20 @@ def plan_of(routine: Routine, protocol: Protocol, channels: tuple[str, ...], sce
     if (interval := (main.get("time_plan") or {}).get("interval", 0.0)) > ONE_BY_ONE_S:
         facts["interval_s"] = (interval, "plan")
     if routine.name in LEVELS:
-        exposures = [channel["exposure"] for channel in main["channels"]]
-        facts["exposures_ms"] = (exposures, "plan")
-        mains = [{**main, "channels": [channel]} for channel in main["channels"]]
-    else:
-        mains = [main]
-    is_dark = routine.name in DARK_ONLY
-    shots = [Shot(MAIN, sequence, is_dark) for sequence in mains]
-    if routine.name in DARK_BESIDE:
-        shots.append(_dark_beside(mains[-1], DARK_BESIDE[routine.name]))
-    return Plan(protocol, channels, tuple(shots), facts)
+        facts["exposures_ms"] = ([sequence["channels"][0]["exposure"] for sequence in mains], "plan")
+    if routine.name == "line_pairs":
+        facts["pitch_um"] = (protocol.parameters["pitch_um"], "plan")
+    return facts
+
+
+def _trials(protocol: Protocol, main: dict[str, Any], scene: Scene) -> tuple[Step, ...]:
+    """Return trials of the autofocus, defocused to either side in turn, with a stack that shows the truth of each."""
+    if "z" not in scene.position or not scene.role("AutoFocus"):
+        lacking = "autofocus (Core, AutoFocus)" if "z" in scene.position else "focus drive (Core, Focus)"
+        raise SettingsError(f"The autofocus cannot be tried: the configuration has no {lacking}.")
+    stack = Shot(MAIN, {key: value for key, value in main.items() if key != "time_plan"})
+    n, defocus_um = int(protocol.parameters["n_trials"] or 0), float(protocol.parameters["defocus_um"] or 0)
+    return tuple(Trial(scene.position["z"], defocus_um * (-1) ** k, stack) for k in range(n))
 
 
 def _bound(sequence: Mapping[str, Any], channels: tuple[str, ...], scene: Scene) -> dict[str, Any]:
@@ -164,11 +206,16 @@ def _places_yx_um(sequence: Mapping[str, Any]) -> list[tuple[float, float]]:
 
 def _dark_beside(sequence: Mapping[str, Any], most: int) -> Shot:
     """Return dark frames of the same exposure at one place, as many as there are of the other, within reason."""
+    return replace(_series(DARK, sequence, most), is_dark=True)
+
+
+def _series(role: str, sequence: Mapping[str, Any], most: int) -> Shot:
+    """Return frames at one place and of one channel, as many as there are of the other, within reason."""
     loops = max((sequence.get("time_plan") or {}).get("loops", 1), most)
-    dark = {
+    series = {
         "axis_order": "tpcz",
         "channels": list(sequence["channels"][:1]),
         "stage_positions": list(sequence["stage_positions"][:1]),
         "time_plan": {"interval": ONE_BY_ONE_S, "loops": min(loops, most)},
     }
-    return Shot(DARK, dark, is_dark=True)
+    return Shot(role, series)

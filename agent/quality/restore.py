@@ -6,7 +6,8 @@ The plan stays on disk until it has been carried out, so that a run that was kil
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -16,8 +17,11 @@ from agent.exports.files import replace_file
 from agent.quality.scene import STATE_LABEL, Scene
 
 CALL_S = 120.0
+MOVE_S = 150.0
+"""A stage that has not arrived by then is told to stop by the hardware process, some time before."""
 CAMERA_SETTINGS = ("Exposure",)
 SHUTTER_SETTINGS = ("State",)
+RESTORE_FILE = "restore.json"
 
 
 class Hardware(Protocol):
@@ -71,6 +75,49 @@ class RestorePlan:
         )
 
 
+@contextmanager
+def undone(
+    hardware: Hardware,
+    data_dir: Path,
+    touched: Callable[[Scene], Iterable[tuple[str, str]]],
+    say: Callable[[str], None],
+) -> Iterator[Scene]:
+    """Give the scene before a run, and put the hardware back to it afterwards, whatever happens.
+
+    A plan that an earlier run left is carried out first. `touched` tells, of the scene, which properties the run sets
+    beside those that every run may.
+    """
+    put_back_earlier(hardware, data_dir, say)
+    path = data_dir / "qc" / RESTORE_FILE
+    scene = Scene.of(hardware.call("read_all", CALL_S))
+    plan = RestorePlan.of(scene, touched(scene))
+    plan.write(path)
+    try:
+        yield scene
+    finally:
+        _carry_out(hardware, plan, path, say)
+
+
+def put_back_earlier(hardware: Hardware, data_dir: Path, say: Callable[[str], None]) -> None:
+    """Carry out the plan that a run left which was cut off, if there is one."""
+    path = data_dir / "qc" / RESTORE_FILE
+    if path.is_file():
+        say("An earlier QC run was cut off; the hardware is put back to where it was before that.")
+        _carry_out(hardware, RestorePlan.read(path), path, say)
+
+
+def _carry_out(hardware: Hardware, plan: RestorePlan, path: Path, say: Callable[[str], None]) -> None:
+    """Put everything back; what cannot be is said, and the plan then stays for the next run."""
+    try:
+        problems = restore(hardware, plan)
+    except HardwareError as error:  # gone altogether: what the run itself raised says more
+        problems = [str(error)]
+    for problem in problems:
+        say(f"Not put back: {problem}")
+    if not problems:
+        path.unlink(missing_ok=True)
+
+
 def restore(hardware: Hardware, plan: RestorePlan) -> list[str]:
     """Set everything that is not as it was, and return what could not be, in words."""
     problems: list[str] = []
@@ -82,10 +129,8 @@ def restore(hardware: Hardware, plan: RestorePlan) -> list[str]:
             problems.append(str(error))
 
     now = Scene.of(hardware.call("read_all", CALL_S))
-    if _is_away(now.position, plan.position):
-        if ("Core", "AutoShutter") in now.readings:  # no light on the sample for the frame on the way home
-            attempt("set_property", device="Core", property="AutoShutter", value="0")
-        attempt("acquire", sequence={"stage_positions": [plan.position]}, output=None)
+    if away := _away(now.position, plan.position):
+        attempt("move", position_um=away)
     for group, preset in plan.presets:
         if now.readings.get(("Core", f"@preset {group}")) != preset:
             attempt("set_preset", group=group, preset=preset)
@@ -96,6 +141,6 @@ def restore(hardware: Hardware, plan: RestorePlan) -> list[str]:
     return problems
 
 
-def _is_away(now: dict[str, float], before: dict[str, float]) -> bool:
-    """Return whether a stage is further off than its encoder's noise."""
-    return any(abs(now.get(axis, place) - place) > 0.001 for axis, place in before.items())
+def _away(now: dict[str, float], before: dict[str, float]) -> dict[str, float]:
+    """Return where the stages are to go that are further off than their encoders' noise."""
+    return {axis: place for axis, place in before.items() if abs(now.get(axis, place) - place) > 0.001}

@@ -2,73 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+import logging
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 from filelock import FileLock, Timeout
 
 from agent.errors import HardwareError
 from agent.hardware import ChildOrder, HardwareProcess
 from agent.local import Local
-from agent.quality.acquire import OnFrames, OnShot, acquire_plan, stamped, undone
+from agent.quality.acquire import Acquired, Acquisition, stamped
 from agent.quality.assess import assess
 from agent.quality.facts import Facts
-from agent.quality.given import MAIN, Given
+from agent.quality.given import Given
 from agent.quality.history import History, figures_of
-from agent.quality.plans import Plan, plan_of, protocol_of
-from agent.quality.restore import CALL_S, Hardware
+from agent.quality.meters import settings_of_light
+from agent.quality.prepare import SLIDE_DEVICE, Prepared, prepare
+from agent.quality.request import Request
+from agent.quality.restore import CALL_S, RESTORE_FILE, Hardware, put_back_earlier, undone
 from agent.quality.results import qc_result
 from agent.quality.scene import Scene
 from agent.quality.stacks import read_stack
+from agent.quality.steps import Key
+from agent.quality.watcher import Watcher
 from agent.records import QcResult
 from agent.settings import AgentSettings
-from qc_routines.routine import Routine
 from qc_routines.verdict import Verdict
 
-SLIDE_DEVICE = ("Slide", "Label")
-"""The slide holder of the simulated microscope, which puts on the slide that is named."""
+__all__ = ["Outcome", "Request", "Watcher", "own_hardware", "run_routine"]
 
-
-@dataclass(frozen=True)
-class Request:
-    """What is to be run.
-
-    Attributes
-    ----------
-    routine : Routine
-        The routine.
-    options : mapping
-        Facts, arguments of the protocol and of the measurement, as stated by whoever runs it.
-    channels : tuple of str
-        Presets of the channel group; empty: the one that is set.
-    properties : mapping
-        (device, property) to value, set before the run and set back after it.
-    slide : str
-        What lies on the stage; empty: not stated.
-    own_limits : Path or None
-        Limits of this instrument.
-    """
-
-    routine: Routine
-    options: Mapping[str, Any] = field(default_factory=dict)
-    channels: tuple[str, ...] = ()
-    properties: Mapping[tuple[str, str], str] = field(default_factory=dict)
-    slide: str = ""
-    own_limits: Path | None = None
-
-
-@dataclass(frozen=True)
-class Watcher:
-    """Who is told how a run goes; every part may be left out."""
-
-    on_plan: Callable[[Plan], None] = lambda plan: None
-    on_frames: OnFrames = lambda n: None
-    on_shot: OnShot = lambda shot, path: None
-    say: Callable[[str], None] = lambda text: None
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -81,7 +48,11 @@ class Outcome:
 
 
 def run_routine(
-    hardware: Hardware, local: Local, request: Request, watcher: Watcher | None = None
+    hardware: Hardware,
+    local: Local,
+    request: Request,
+    watcher: Watcher | None = None,
+    sleep: Callable[[float], None] = time.sleep,
 ) -> Outcome:
     """Acquire through the hardware process, measure, keep the result and put it into the outbox.
 
@@ -95,6 +66,8 @@ def run_routine(
         What to run.
     watcher : Watcher, optional
         Who is told how it goes.
+    sleep : callable
+        How time passes between readings.
 
     Raises
     ------
@@ -102,64 +75,52 @@ def run_routine(
         It could not be acquired or measured; the hardware is back where it was.
     """
     watcher = watcher or Watcher()
-    with undone(hardware, local.data_dir, tuple(_properties(request)), watcher.say) as scene:
-        plan, scene = _prepare(hardware, request, scene)
-        watcher.on_plan(plan)
-        datasets = acquire_plan(
-            hardware,
-            plan,
-            request.routine.name,
-            local.data_dir / "qc" / "images",
-            watcher.on_frames,
-            watcher.on_shot,
-        )
+
+    def touched(scene: Scene) -> Iterable[Key]:
+        return (*_properties(request), *settings_of_light(scene, request.options))
+
+    with undone(hardware, local.data_dir, touched, watcher.say) as before:
+        prepared = prepare(hardware, request, _properties(request), before, watcher.say)
+        _ask_time_zero(local, request, prepared)
+        watcher.on_plan(prepared.plan)
+        images = local.data_dir / "qc" / "images"
+        taking = Acquisition(hardware, images, request.routine.name, watcher, sleep)
+        acquired = taking.take(prepared.plan.steps)
     watcher.say("Measuring; the first run on a computer also compiles, which takes a moment.")
-    return _measured(local, request, plan, scene, datasets)
+    return _measured(local, request, prepared, acquired)
 
 
-def _properties(request: Request) -> dict[tuple[str, str], str]:
+def _properties(request: Request) -> dict[Key, str]:
     slide = {SLIDE_DEVICE: request.slide} if request.slide else {}
     return {**slide, **request.properties}
 
 
-def _prepare(hardware: Hardware, request: Request, before: Scene) -> tuple[Plan, Scene]:
-    """Set what is to be set, and return the plan for the microscope as it then is."""
-    for (device, name), value in _properties(request).items():
-        if (device, name) == SLIDE_DEVICE and (device, name) not in before.readings:
-            continue  # a real microscope: a person has put it on
-        hardware.call("set_property", CALL_S, device=device, property=name, value=value)
-    scene = Scene.of(hardware.call("read_all", CALL_S))
-    facts = Facts(request.options, others=scene.facts())
-    needs_optics = "optics" in request.routine.protocol.__annotations__
-    optics = Given({}, facts).optics(max(len(request.channels) - 1, 0)) if needs_optics else None
-    channels = request.channels or ((scene.channel,) if scene.channel else ())
-    options = {"field_um": _field_um(scene), **request.options}
-    protocol = protocol_of(request.routine, {k: v for k, v in options.items() if v}, channels, optics)
-    return plan_of(request.routine, protocol, channels, scene), scene
+def _ask_time_zero(local: Local, request: Request, prepared: Prepared) -> None:
+    """Ask for the field at time zero before another is taken to be compared with it."""
+    if request.routine.name == "illumination_change":
+        path = prepared.scene.light_path(prepared.plan.channels, request.routine.holds_for)
+        Facts(request.options, others=History(local.data_dir).facts(request.routine.name, path)).need(
+            "reference_image"
+        )
 
 
-def _field_um(scene: Scene) -> float | None:
-    """Return the shorter side of what the camera sees."""
-    shape, pixel_um = scene.shape_yx, scene.pixel_um
-    return round(min(shape) * pixel_um, 3) if shape and pixel_um else None
-
-
-def _measured(
-    local: Local, request: Request, plan: Plan, scene: Scene, datasets: Mapping[str, list[Path]]
-) -> Outcome:
-    routine = request.routine
-    stacks = {role: [read_stack(path) for path in paths] for role, paths in datasets.items()}
-    facts = Facts(request.options, stacks[MAIN][0], {**scene.facts(), **plan.facts})
-    history, light_path = History(local.data_dir), scene.light_path(plan.channels, routine.holds_for)
+def _measured(local: Local, request: Request, prepared: Prepared, acquired: Acquired) -> Outcome:
+    routine, plan, scene = request.routine, prepared.plan, prepared.scene
+    stacks = {role: [read_stack(path) for path in paths] for role, paths in acquired.datasets.items()}
+    first = next((stack for each in stacks.values() for stack in each), None)
+    history = History(local.data_dir)
+    light_path = {**scene.light_path(plan.channels, routine.holds_for), **plan.light_path}
     zero = history.baseline(routine.name, light_path)
+    others = {**scene.facts(), **plan.facts, **history.facts(routine.name, light_path)}
+    facts = Facts(request.options, first, others)
     verdict = assess(
         routine,
-        Given(stacks, facts),
+        Given(stacks, facts, columns=acquired.columns),
         extra=request.options,
         baseline=figures_of(zero) if zero else None,
         own_limits=request.own_limits,
     )
-    finished, files = stamped(datasets)
+    finished, files = stamped(acquired.datasets)
     result = qc_result(
         local.mint,
         routine,
@@ -169,11 +130,16 @@ def _measured(
         files=files,
         valid_for=timedelta(days=plan.protocol.every_days),
     )
-    if request.slide:
-        result = result.model_copy(update={"parameters": {**result.parameters, "slide": request.slide}})
-    history.keep(result)
+    slide = {"slide": request.slide} if request.slide else {}
+    result = result.model_copy(
+        update={
+            "parameters": {**result.parameters, **prepared.parameters, **slide},
+            "remarks": (*result.remarks, *prepared.remarks),
+        }
+    )
+    history.keep(result, verdict.measurement)
     local.outbox.put(result)
-    return Outcome(verdict, result, datasets)
+    return Outcome(verdict, result, acquired.datasets)
 
 
 @contextmanager
@@ -200,8 +166,25 @@ def own_hardware(settings: AgentSettings, data_dir: Path) -> Iterator[tuple[Hard
                 yield process, local
             finally:
                 process.stop(section.call_deadline_s)
+                _put_back_after_crash(settings, data_dir, section.start_deadline_s)
         finally:
             local.outbox.close()
+
+
+def _put_back_after_crash(settings: AgentSettings, data_dir: Path, deadline_s: float) -> None:
+    """Load the hardware once more where a run could not put it back, because the process that held it is gone."""
+    if not (data_dir / "qc" / RESTORE_FILE).is_file():
+        return
+    process = HardwareProcess(ChildOrder(settings=settings, data_dir=data_dir))
+    try:
+        process.start(deadline_s)
+    except HardwareError as error:
+        _log.warning("Not put back, the next QC run will try again: %s", error)
+        return
+    try:
+        put_back_earlier(process, data_dir, _log.warning)
+    finally:
+        process.stop(deadline_s)
 
 
 @contextmanager

@@ -20,10 +20,9 @@ pytest.importorskip(
 from agent.errors import HardwareError
 from agent.hardware import HardwareProcess
 from agent.local import Local
-from agent.quality.acquire import RESTORE_FILE
 from agent.quality.assess import routine_named
 from agent.quality.history import History
-from agent.quality.restore import RestorePlan
+from agent.quality.restore import RESTORE_FILE, RestorePlan
 from agent.quality.run import Outcome, Request, Watcher, own_hardware, run_routine
 from agent.quality.scene import Scene
 from agent.records import AcquisitionFinished, decode
@@ -200,7 +199,7 @@ def test_defects_are_counted_and_warned_of(run):
 
 
 def test_stage_finds_the_true_backlash_before_and_after_it_has_grown(run):
-    options = {"n_repeats": 1, "exposure_ms": 20.0}
+    options = {"n_repeats": 1, "exposure_ms": 20.0, "wait_s": 0.2}
     healthy = run("stage", "beads 2 um", properties=AIR_20X, options=options)
     assert healthy.verdict.status is Status.PASS
     worn = run("stage", "beads 2 um", "backlash grown", properties=AIR_20X, options=options)

@@ -52,6 +52,7 @@ def report_command(
 
     settings = load_settings(config)
     history = History(data or settings.data_path)
-    report = report_of(history.run(run), history=history, instrument=settings.instrument)
+    result = history.run(run)
+    report = report_of(result, history.measurement(result), history, settings.instrument)
     for file in write_report(report, out):
         typer.echo(file)

@@ -14,7 +14,7 @@ from qc_routines.catalogue import ROUTINES
 from qc_routines.figures import draw, png
 from qc_routines.results import Measurement
 
-NO_PICTURES = "The maps of a measurement are not part of its record, so there are no pictures here."
+NO_PICTURES = "What the pictures are drawn from was not kept with this run, so there are none here."
 
 
 @dataclass(frozen=True, slots=True)

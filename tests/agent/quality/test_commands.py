@@ -17,7 +17,15 @@ from agent.cli import app
 from agent.errors import HardwareError, SettingsError
 from agent.quality.assess import TOLERANCES, limits, routine_named
 from agent.quality.options import facts_of, properties_of, read_columns
-from agent.quality.plans import BY_HAND, DARK_BESIDE, DARK_ONLY, LEVELS, ONE_SIDED, plan_of, protocol_of
+from agent.quality.plans import (
+    BRIGHT_BESIDE,
+    DARK_BESIDE,
+    DARK_ONLY,
+    LEVELS,
+    ONE_SIDED,
+    plan_of,
+    protocol_of,
+)
 from agent.quality.scene import Scene
 from qc_routines.catalogue import ROUTINES
 
@@ -51,10 +59,11 @@ def test_analyse_exits_with_3_when_the_verdict_is_fail(tmp_path: Path):
     command = ["qc", "analyse", "illumination", str(tmp_path / "a.tif"), "--set", "offset_adu=100"]
     done = QC.invoke(app, [*command, "--data", str(tmp_path / "data"), "--json"])
     assert done.exit_code == 3
-    assert json.loads(done.output)["status"] == "fail"
-    shown = QC.invoke(app, [*command, "--data", str(tmp_path / "data")], env={"COLUMNS": "160"})
+    assert json.loads(done.stdout)["status"] == "fail"
+    command += ["--no-keep", "--data", str(tmp_path / "nowhere")]
+    shown = QC.invoke(app, command, env={"COLUMNS": "160"})
     assert shown.output.index("Likely causes") < shown.output.index("uniformity")
-    assert not (tmp_path / "data").exists(), "analysing leaves nothing behind"
+    assert not (tmp_path / "nowhere").exists(), "told not to, analysing leaves nothing behind"
 
 
 def test_run_without_hardware_says_what_to_set(tmp_path: Path):
@@ -152,7 +161,7 @@ SCENE = Scene(
 
 
 def test_groups_of_routines_name_routines():
-    assert {*BY_HAND, *DARK_BESIDE, *DARK_ONLY, *LEVELS, *ONE_SIDED} <= set(ROUTINES)
+    assert {*BRIGHT_BESIDE, *DARK_BESIDE, *DARK_ONLY, *LEVELS, *ONE_SIDED} <= set(ROUTINES)
 
 
 def test_plan_stays_where_the_stages_stand():
@@ -178,9 +187,3 @@ def test_label_of_the_objective_is_told_as_such():
         "read off the label 'Nikon 40X Plan Fluor ELWD 0.60'; check it",
     )
     assert facts["immersion_index"][0] == 1.0
-
-
-@pytest.mark.parametrize("name", BY_HAND)
-def test_routine_that_is_done_by_hand_says_how(name):
-    with pytest.raises(SettingsError, match=rf"qc show {name}"):
-        plan_of(routine_named(name), protocol_of(routine_named(name), {}), ("FITC",), SCENE)

@@ -222,7 +222,7 @@ def test_strings_from_elsewhere_do_nothing(measured: Measurement, tmp_path: Path
 def test_without_measurement_the_page_says_why_there_are_no_pictures(result: QcResult) -> None:
     made = report_of(result)
     assert not list(parsed(made).iter(f"{XHTML}img"))
-    assert "The maps of a measurement are not part of its record" in page(made)
+    assert "What the pictures are drawn from was not kept with this run" in page(made)
     assert pages(paper(made)) >= 1
 
 

@@ -1,0 +1,65 @@
+"""How bright the frames of a routine are to be: the level that an exposure is chosen for.
+
+A level is part of full scale, dark offset included, because that is where a camera clips. ``field`` levels are exceeded by
+one pixel in a hundred, ``beads`` levels by ten pixels of the frame, so that a few defects have no say.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True, slots=True)
+class Level:
+    """How bright frames are to be.
+
+    Attributes
+    ----------
+    low, high : float
+        Part of full scale between which a frame is as it should be; the middle is aimed at.
+    of : "field" or "beads"
+        What is to be so bright.
+    argument : str
+        Argument of the protocol that the exposure is for.
+    factor : float
+        The argument is the exposure that was found times this.
+    """
+
+    low: float
+    high: float
+    of: Literal["field", "beads"] = "field"
+    argument: str = "exposure_ms"
+    factor: float = 1.0
+
+    @property
+    def aim(self) -> float:
+        """What is aimed at."""
+        return (self.low + self.high) / 2
+
+
+HALF = Level(0.40, 0.60)
+BEADS = Level(0.35, 0.65, "beads")
+"""The brightest plane of a stack may be brighter than the one in which the exposure was found."""
+SATURATING = Level(0.40, 0.60, argument="longest_exposure_ms", factor=2.1)
+"""Twice the half and a little more: the last levels of a curve are to clip."""
+
+LEVELS: dict[str, Level] = {
+    "psf": BEADS,
+    "registration": BEADS,
+    "illumination": HALF,
+    "illumination_change": HALF,
+    "photon_transfer": SATURATING,
+    "linearity": SATURATING,
+    "uniformity": HALF,
+    "defects": HALF,
+    "stage": BEADS,
+    "drift": BEADS,
+    "autofocus": BEADS,
+    "pixel_size": BEADS,
+    "grid": BEADS,
+    "line_pairs": BEADS,
+    "thin_layer": HALF,
+    "axial_steps": BEADS,
+}
+"""By name of the routine; what is not here takes dark frames or none. Sources: the protocols'."""
