@@ -63,6 +63,10 @@ def lamp_aged(truth: Truth) -> Truth:
     return replace(truth, light=light)
 
 
+def lamp_unstable(truth: Truth) -> Truth:
+    return replace(truth, light=replace(truth.light, flicker=0.06))
+
+
 def backlash_grown(truth: Truth) -> Truth:
     stage = truth.stage
     x, y = (replace(axis, backlash_um=10 * axis.backlash_um) for axis in (stage.x, stage.y))
@@ -138,6 +142,7 @@ FAULTS: dict[str, Fault] = {
         Fault("chromatic shift", "channels four times further apart", chromatic_shift),
         Fault("misaligned illumination", "field lit off-centre and unevenly", misaligned_illumination),
         Fault("lamp aged", "12 000 h: weaker, restless, slow to warm up, bent", lamp_aged),
+        Fault("lamp unstable", "an arc that wanders: 6 % from one frame to the next", lamp_unstable),
         Fault("backlash grown", "ten times the backlash in x and y", backlash_grown),
         Fault("stage worn", "repeatability 1.5 um, settles slowly", stage_worn),
         Fault("focus drifts", "150 nm per minute more in z", focus_drifts),

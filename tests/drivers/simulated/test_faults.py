@@ -17,6 +17,7 @@ ROOM_OF_FAULT = {
     "chromatic shift": "channels",
     "misaligned illumination": "illumination",
     "lamp aged": "light",
+    "lamp unstable": "light",
     "backlash grown": "stage",
     "stage worn": "stage",
     "focus drifts": "drift",
