@@ -21,7 +21,7 @@ from agent.exports.errors import EnrichError
 from agent.exports.files import replace_file
 from agent.exports.qc_stamp import qc_texts
 from agent.exports.tiff_comment import change_comment
-from agent.records import AcquisitionFinished, OutputFile, StampedFile, encode, sha256_of
+from agent.records import AcquisitionFinished, DatasetFound, OutputFile, StampedFile, encode, sha256_of
 
 STAMP_NAMESPACE = "https://scopestamp.org/stamp/v1"
 ATTRIBUTE_KEY = "scopestamp"
@@ -106,26 +106,36 @@ def stamp_dataset(
     record: AcquisitionFinished, path: Path, ledger: Path | None, *, beside: bool = True, inside: bool = True
 ) -> StampedFile:
     """Write the stamp of `record` beside and inside the dataset at `path`; what fails is in the result."""
+    stamped = write_stamp(record, path, ledger, beside=beside, inside=inside)
+    try:
+        now = describe_output(path)
+    except CaptureError as error:
+        return stamped.model_copy(update={"error": "; ".join(filter(None, (stamped.error, str(error))))})
+    return stamped.model_copy(update={"size_bytes": now.size_bytes, "sha256": now.sha256})
+
+
+def write_stamp(
+    record: AcquisitionFinished | DatasetFound,
+    path: Path,
+    ledger: Path | None,
+    *,
+    beside: bool = True,
+    inside: bool = True,
+) -> StampedFile:
+    """Write a stamp without reading the dataset again: size and SHA-256 with the stamp are left to the caller."""
     errors: list[str] = []
     sidecar = _write_beside(record, path, ledger, errors) if beside else None
     is_inside = _write_inside(record, path, errors) if inside else False
-    try:
-        now: OutputFile | None = describe_output(path)
-    except CaptureError as error:
-        now = None
-        errors.append(str(error))
     return StampedFile(
         path=str(path),
         sidecar=str(sidecar) if sidecar else None,
         is_stamped_inside=is_inside,
-        size_bytes=now.size_bytes if now else None,
-        sha256=now.sha256 if now else None,
         error="; ".join(errors) or None,
     )
 
 
 def _write_beside(
-    record: AcquisitionFinished, path: Path, ledger: Path | None, errors: list[str]
+    record: AcquisitionFinished | DatasetFound, path: Path, ledger: Path | None, errors: list[str]
 ) -> Path | None:
     sidecar = sidecar_path(path)
     try:
@@ -138,11 +148,11 @@ def _write_beside(
     return sidecar
 
 
-def _write_inside(record: AcquisitionFinished, path: Path, errors: list[str]) -> bool:
+def _write_inside(record: AcquisitionFinished | DatasetFound, path: Path, errors: list[str]) -> bool:
     stamp: dict[str, Any] = {
         "record_id": str(record.record_id),
         "record_sha256": sha256_of(record),
-        "acquisition_id": str(record.acquisition_id),
+        **({"acquisition_id": str(record.acquisition_id)} if record.acquisition_id else {}),
         "instrument_id": record.instrument_id,
         "sidecar": sidecar_path(path).name,
         "qc": qc_texts(record.qc),

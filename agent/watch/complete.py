@@ -118,7 +118,7 @@ def _planes(group: Path, attributes: Mapping[str, Any], facts: dict[str, Scalar]
 
 def _judge_ome_tiff(path: Path) -> Verdict:
     """Compare the pages with the planes that the OME-XML promises of this very file."""
-    n_pages, xml, facts = _pages(path)
+    n_pages, _, xml, facts = _pages(path)
     if not xml:
         return Verdict(
             "incomplete", f"it has no OME-XML yet; {n_pages} frames are known", n_pages, facts=facts
@@ -134,34 +134,40 @@ def _judge_ome_tiff(path: Path) -> Verdict:
 
 
 def _judge_tiff(path: Path) -> Verdict:
-    n_pages, _, facts = _pages(path)
+    n_pages, is_torn, _, facts = _pages(path)
+    if is_torn or not n_pages:
+        return Verdict("incomplete", f"it ends inside a page; {n_pages} can be read", n_pages, facts=facts)
     note = (
         f"a TIFF has no mark of completeness; its {n_pages} pages can be read, and nothing changes any more"
     )
-    verdict = Verdict("settled", note, n_pages)
-    if not n_pages:
-        verdict = Verdict("incomplete", "it has no readable page", 0)
-    return _with_facts(verdict, facts)
+    return Verdict("settled", note, n_pages, facts=facts)
 
 
-def _pages(path: Path) -> tuple[int, str | None, dict[str, Scalar]]:
-    """Return the number of whole pages, the OME-XML, and the facts of the first page."""
+def _pages(path: Path) -> tuple[int, bool, str | None, dict[str, Scalar]]:
+    """Return the number of whole pages, whether a torn one follows, the OME-XML, and the facts of the first page."""
     import tifffile
 
     with open_shared(path) as file, tifffile.TiffFile(file, name=path.name) as tiff:
-        size = tiff.filehandle.size
-        n_pages = 0
+        first = tiff.pages[0]
+        facts: dict[str, Scalar] = {
+            "size_x": first.imagewidth,
+            "size_y": first.imagelength,
+            "dtype": str(first.dtype),
+        }
+        n_pages, is_torn = _whole_pages(tiff)
+        return n_pages, is_torn, tiff.ome_metadata, facts
+
+
+def _whole_pages(tiff: Any) -> tuple[int, bool]:
+    size, n_pages = tiff.filehandle.size, 0
+    try:
         for page in tiff.pages:
             if not _is_within(page, size):
-                break
+                return n_pages, True
             n_pages += 1
-        first = tiff.pages[0] if len(tiff.pages) else None
-        facts = (
-            {"size_x": first.imagewidth, "size_y": first.imagelength, "dtype": str(first.dtype)}
-            if first
-            else {}
-        )
-        return n_pages, tiff.ome_metadata, facts
+    except _BROKEN:
+        return n_pages, True
+    return n_pages, False
 
 
 def _is_within(page: Any, size: int) -> bool:

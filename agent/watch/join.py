@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Literal
+from uuid import UUID
 
 from agent.capture.stamp import sidecar_path
 from agent.chronicle import Chronicle, KnownAcquisition, path_key
@@ -46,25 +47,30 @@ class Joined:
     is_open: bool = False
 
 
-def join(written: Written, chronicle: Chronicle) -> Joined:
-    """Return which acquisition produced a dataset."""
-    for known in chronicle.announced():
+def join(
+    written: Written,
+    chronicle: Chronicle,
+    is_open: Callable[[UUID], bool] = lambda _: True,
+    *,
+    is_written_since: bool = False,
+) -> Joined:
+    """Return which acquisition produced a dataset.
+
+    `is_open` says of an acquisition without an end whether that may still come.
+    `is_written_since`: an acquisition had announced this path and was stamped, but then somebody wrote it anew.
+    """
+    for known in () if is_written_since else chronicle.announced():
         if _is_announced(written.path, known.outputs):
-            return Joined("path", known, is_open=known.finished_at is None and _is_fresh(known, written))
+            return Joined("path", known, is_open=known.finished_at is None and is_open(known.acquisition_id))
     if (carried := _carried(written.path)) is not None:
         return Joined("stamp", carried=carried)
-    return _by_time(written, chronicle)
+    return _by_time(written, chronicle, is_open)
 
 
 def _is_announced(path: Path, outputs: Iterable[str]) -> bool:
     """Return whether a dataset is one that was announced, or lies in a folder that was."""
     parents = {path_key(path), *(path_key(parent) for parent in path.parents)}
     return any(path_key(output) in parents for output in outputs)
-
-
-def _is_fresh(known: KnownAcquisition, written: Written) -> bool:
-    """Return whether an acquisition without an end can still be running: its data was written since it began."""
-    return written.ended_at >= known.started_at
 
 
 def _carried(path: Path) -> AcquisitionFinished | None:
@@ -76,12 +82,12 @@ def _carried(path: Path) -> AcquisitionFinished | None:
     return record if isinstance(record, AcquisitionFinished) else None
 
 
-def _by_time(written: Written, chronicle: Chronicle) -> Joined:
+def _by_time(written: Written, chronicle: Chronicle, is_open: Callable[[UUID], bool]) -> Joined:
     running = chronicle.acquisitions(written.began_at - SLACK, written.ended_at + SLACK)
     candidates = [known for known in running if not known.outputs]  # the others wrote where they announced
-    if any(known.finished_at is None for known in candidates):
+    if any(known.finished_at is None and is_open(known.acquisition_id) for known in candidates):
         return Joined("nothing", is_open=True)
-    fitting = [known for known in candidates if _frames_agree(known, written)]
+    fitting = [known for known in candidates if known.finished_at and _frames_agree(known, written)]
     overlaps = sorted(((_overlap_s(known, written), known) for known in fitting), key=lambda pair: -pair[0])
     if not overlaps:
         return Joined("nothing")

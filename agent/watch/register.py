@@ -12,8 +12,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from uuid import UUID, uuid4
+from uuid import UUID
 
+from agent.records import DatasetFound, RecordError, decode, encode
 from agent.watch.candidates import Candidate
 from agent.watch.errors import WatchError
 from agent.watch.extent import Extent
@@ -23,10 +24,12 @@ CREATE TABLE IF NOT EXISTS root (path TEXT PRIMARY KEY, known_at TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS dataset (
     key TEXT PRIMARY KEY, folder TEXT NOT NULL, path TEXT NOT NULL, format TEXT NOT NULL, is_folder INTEGER NOT NULL,
     status TEXT NOT NULL, glance TEXT, first_seen_at TEXT NOT NULL, record_id TEXT, supersedes TEXT,
-    size INTEGER, last_ns INTEGER) WITHOUT ROWID;
+    record BLOB, size INTEGER, last_ns INTEGER);
 CREATE INDEX IF NOT EXISTS dataset_by_folder ON dataset (folder);
+CREATE INDEX IF NOT EXISTS dataset_pending ON dataset (first_seen_at) WHERE status = 'pending';
 CREATE INDEX IF NOT EXISTS dataset_by_size ON dataset (size, last_ns) WHERE status = 'done';
 """
+MOST_PENDING = 5000
 _COLUMNS = "key, path, format, is_folder, status, glance, first_seen_at, record_id, supersedes"
 
 
@@ -52,6 +55,7 @@ class Register:
     """
 
     def __init__(self, path: Path | str) -> None:
+        self._pending: list[Entry] | None = None
         try:
             self._db = sqlite3.connect(path, check_same_thread=False)
             self._db.execute("PRAGMA journal_mode = WAL")
@@ -109,12 +113,13 @@ class Register:
 
     def add_pending(self, folder: Path, candidate: Candidate, at: datetime) -> None:
         """Note a dataset that is new, or is written anew; a new record will supersede the one before."""
+        self._pending = None
         with self._db:
             self._db.execute(
                 "INSERT INTO dataset (key, folder, path, format, is_folder, status, first_seen_at) "
                 "VALUES (?, ?, ?, ?, ?, 'pending', ?) ON CONFLICT (key) DO UPDATE SET status = 'pending', "
                 "format = excluded.format, first_seen_at = excluded.first_seen_at, "
-                "supersedes = record_id, record_id = NULL",
+                "supersedes = record_id, record_id = NULL, record = NULL",
                 (
                     candidate.key,
                     os.path.normcase(folder),
@@ -126,26 +131,41 @@ class Register:
             )
 
     def pending(self) -> list[Entry]:
-        """Return what is pending, oldest first."""
-        query = f"SELECT {_COLUMNS} FROM dataset WHERE status = 'pending' ORDER BY first_seen_at, key"
-        return [_entry(row) for row in self._db.execute(query)]
+        """Return what is pending, oldest first, at most `MOST_PENDING`."""
+        if self._pending is None:
+            query = (
+                f"SELECT {_COLUMNS} FROM dataset WHERE status = 'pending' ORDER BY first_seen_at, key LIMIT ?"
+            )
+            self._pending = [_entry(row) for row in self._db.execute(query, (MOST_PENDING,))]
+        return self._pending
 
-    def promise_record(self, candidate: Candidate) -> UUID:
-        """Return the id that the dataset's record has or will have: minted once, also if we die before it is out."""
+    def keep(self, candidate: Candidate, record: DatasetFound) -> None:
+        """Keep a minted record, before anybody sees it: if we die now, this one is published and no other."""
+        self._pending = None
         with self._db:
             self._db.execute(
-                "UPDATE dataset SET record_id = ? WHERE key = ? AND record_id IS NULL",
-                (str(uuid4()), candidate.key),
+                "UPDATE dataset SET record_id = ?, record = ? WHERE key = ?",
+                (str(record.record_id), encode(record), candidate.key),
             )
-        (told,) = self._db.execute("SELECT record_id FROM dataset WHERE key = ?", (candidate.key,)).fetchone()
-        return UUID(told)
+
+    def kept(self, candidate: Candidate) -> DatasetFound | None:
+        """Return the record that was minted for a pending dataset before we died."""
+        row = self._db.execute("SELECT record FROM dataset WHERE key = ?", (candidate.key,)).fetchone()
+        if row is None or row[0] is None:
+            return None
+        try:
+            record = decode(row[0])
+        except RecordError:  # of another version
+            return None
+        return record if isinstance(record, DatasetFound) else None
 
     def done(self, candidate: Candidate, glance: str | None, extent: Extent | None) -> None:
         """Note that a dataset is reported."""
         size, last_ns = (extent.size_bytes, extent.last_ns) if extent else (None, None)
+        self._pending = None
         with self._db:
             self._db.execute(
-                "UPDATE dataset SET status = 'done', glance = ?, size = ?, last_ns = ? WHERE key = ?",
+                "UPDATE dataset SET status = 'done', record = NULL, glance = ?, size = ?, last_ns = ? WHERE key = ?",
                 (glance, size, last_ns, candidate.key),
             )
 
@@ -159,6 +179,7 @@ class Register:
 
     def forget(self, candidate: Candidate) -> None:
         """Forget a dataset that went before it was reported."""
+        self._pending = None
         with self._db:
             self._db.execute("DELETE FROM dataset WHERE key = ? AND status = 'pending'", (candidate.key,))
 
