@@ -1,4 +1,4 @@
-"""One line in a user's pymmcore-plus program: ``agent.attach(core)``."""
+"""One line in a user's program, over pymmcore-plus or Pycro-Manager: ``agent.attach(core)``."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import threading
 import weakref
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from agent.capture.setup import options_of, stated_by
 from agent.capture.worker import Capture
@@ -18,16 +18,14 @@ from agent.outbox import Outbox
 from agent.settings import load_settings
 
 if TYPE_CHECKING:
-    from pymmcore_plus import CMMCorePlus
+    from drivers import Driver
 
 AT_EXIT_S = 10.0
 _attaching = threading.Lock()
 _attached: weakref.WeakKeyDictionary[object, Attachment] = weakref.WeakKeyDictionary()
 
 
-def attach(
-    core: CMMCorePlus, *, config: str | Path | None = None, data_dir: str | Path | None = None
-) -> Attachment:
+def attach(core: Any, *, config: str | Path | None = None, data_dir: str | Path | None = None) -> Attachment:
     """Capture everything that happens on `core` from now on.
 
     The core stays yours: it is watched, never moved, and no core is ever created. Records are written to a spool
@@ -35,7 +33,7 @@ def attach(
 
     Parameters
     ----------
-    core : CMMCorePlus
+    core : CMMCorePlus or Pycro-Manager's Core()
         The core of your program. Attaching to it again returns the same attachment.
     config : path, optional
         An agent.toml, as ``scopestamp run`` reads it; defaults when omitted.
@@ -50,34 +48,53 @@ def attach(
     Raises
     ------
     CaptureError
-        `core` is not a pymmcore-plus core.
+        `core` is no core, or one in a Java process.
     SettingsError, IdentityError, SpoolError
         The configuration is wrong, or the data folder cannot be used.
     """
-    if not _is_core(core):
-        raise CaptureError(
-            "attach() wants the CMMCorePlus of your program, such as CMMCorePlus.instance(); "
-            f"got {core.__name__ if isinstance(core, type) else 'a ' + type(core).__name__}."
-        )
+    driver = _driver_of(core)
     with _attaching:
         if (attachment := _attached.get(core)) is None:
-            attachment = _attached[core] = _attach(core, config, data_dir)
+            attachment = _attached[core] = _attach(core, driver, config, data_dir)
     return attachment
 
 
-def _is_core(candidate: object) -> bool:
-    """Return whether this is a core; whoever has one has imported pymmcore-plus, so we need not."""
-    module = sys.modules.get("pymmcore_plus")
-    return module is not None and isinstance(candidate, module.CMMCorePlus)
+def _driver_of(core: Any) -> Callable[[Any], Driver]:
+    """Return what makes the driver of a core.
+
+    Whoever has a core has imported the package it comes from, so we need not.
+    """
+    if (plus := sys.modules.get("pymmcore_plus")) is not None and isinstance(core, plus.CMMCorePlus):
+        from drivers.mmcore import MMCoreDriver
+
+        return MMCoreDriver
+    from drivers.mmpython import PythonBackendDriver, is_java_core, is_python_core
+
+    if is_python_core(core):
+        return PythonBackendDriver
+    if is_java_core(core):
+        raise CaptureError(
+            "This core lives in a Java process. A program cannot watch it from outside without waiting for its "
+            "exposures; set [hardware] driver = \"mmstudio\" and start 'scopestamp run', which attaches to Studio."
+        )
+    raise CaptureError(
+        "attach() wants the core of your program: a CMMCorePlus, such as CMMCorePlus.instance(), or Pycro-Manager's "
+        f"Core(); got {core.__name__ if isinstance(core, type) else 'a ' + type(core).__name__}."
+    )
 
 
-def _attach(core: CMMCorePlus, config: str | Path | None, data_dir: str | Path | None) -> Attachment:
-    from drivers.mmcore import MMCoreDriver, release_callback_at_exit
+def _attach(
+    core: Any,
+    make_driver: Callable[[Any], Driver],
+    config: str | Path | None,
+    data_dir: str | Path | None,
+) -> Attachment:
+    from drivers.mmcore import release_callback_at_exit
 
     settings = load_settings(Path(config) if config else None)
     local = Local.open(settings, Path(data_dir) if data_dir else None)
     capture = Capture(
-        MMCoreDriver(core),
+        make_driver(core),
         local.outbox,
         local.mint,
         local.data_dir,

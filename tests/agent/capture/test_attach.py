@@ -162,7 +162,7 @@ def test_attach_refuses_what_is_no_core(wrong: Any, core: Any, tmp_path: Path) -
         import pymmcore
 
         wrong = pymmcore.CMMCore()
-    with pytest.raises(CaptureError, match=r"wants the CMMCorePlus of your program.*got"):
+    with pytest.raises(CaptureError, match=r"wants the core of your program.*got"):
         agent.attach(wrong, data_dir=tmp_path / "data")
     assert not (tmp_path / "data").exists()
 

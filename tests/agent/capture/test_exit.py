@@ -116,4 +116,4 @@ assert not [m for m in sys.modules if m.startswith("pymmcore")]
 """
     done = run_python(program, tmp_path / "data")
     assert done.returncode == 0, done.stderr[-2000:]
-    assert "wants the CMMCorePlus of your program" in done.stdout and "a str" in done.stdout
+    assert "wants the core of your program" in done.stdout and "a str" in done.stdout
