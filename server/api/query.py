@@ -10,18 +10,19 @@ from fastapi import APIRouter, Depends, Path, Query, Response
 from agent.exports import FORMATS
 from agent.records.wire import Refusal
 from server.api import models
-from server.dependencies import TheCollector, found, signed_in
+from server.dependencies import TheCollector, allowed, found
 from server.exporting import file_of, view_for
 from server.health import Health, health_of
 from server.ingest.evidence import batch_of, is_signature_good, raw_line
 from server.places import from_cursor, next_cursor
 from server.quality import KIND as QC
 from server.quality import runs_in
+from server.roles import Permission
 
 router = APIRouter(
     prefix="/v1",
     tags=["query"],
-    dependencies=[Depends(signed_in)],
+    dependencies=[Depends(allowed(Permission.VIEW))],
     responses={status: {"model": Refusal} for status in (401, 403, 404)},
 )
 

@@ -7,6 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request, Response
 
 from server.dependencies import TheCollector, ThePerson, found
+from server.logbook import standing_of
 from server.quality import find_run, key_of, recent_runs, series_of
 from server.web.render import render
 from server.web.trends import HEIGHT, MOST_POINTS, WIDTH, trends_of
@@ -53,6 +54,7 @@ def run(request: Request, run_or_record_id: str, collector: TheCollector, person
     with collector.store.reading() as reads:
         one = found(find_run(reads, run_or_record_id), "quality-control run")
         instrument = reads.instrument(one.row.instrument_id)
+        standing = standing_of(reads, str(one.row.record_id))
     return render(
         request,
         "qc_run.html",
@@ -60,5 +62,6 @@ def run(request: Request, run_or_record_id: str, collector: TheCollector, person
         run=one,
         qc=one.result,
         instrument=instrument,
+        standing=standing,
         series_key=key_of(one.result),
     )

@@ -38,3 +38,14 @@ KINDS = (
     _("heartbeat"),
     _("agent event"),
 )
+WORK = (
+    _("service"),
+    _("alignment"),
+    _("cleaning"),
+    _("repair"),
+    _("replacement"),
+    _("consumable"),
+    _("software"),
+    _("observation"),
+)
+STANDING = (_("signed off"), _("invalid"), _("baseline"))

@@ -17,6 +17,7 @@ from server.store.rows import User
 PUBLIC = {
     "GET /healthz",
     "GET /login",
+    "POST /language",
     "POST /login",
     "GET /sign-in/{secret}",
     "POST /v1/ingest",
