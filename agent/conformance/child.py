@@ -14,12 +14,12 @@ from typing import Any, BinaryIO
 
 from agent.conformance.opening import open_core
 from agent.conformance.probe import REFUSALS, Probe
-from agent.errors import ScopestampError
+from agent.errors import CaptureError, ScopestampError
 from agent.hardware.child import EXIT_NOT_LOADED, Channel, _send_output_to
 from agent.hardware.order import ChildOrder
 from drivers import DriverError
 
-CALLS = ("describe", "read", "try_value", "try_preset", "try_move")
+CALLS = ("describe", "read", "try_value", "try_preset", "try_move", "acquire")
 
 
 def serve(probe: Probe, channel: Channel, lines: BinaryIO) -> None:
@@ -35,13 +35,14 @@ def serve(probe: Probe, channel: Channel, lines: BinaryIO) -> None:
 def _answer(probe: Probe, name: str, args: dict[str, Any]) -> dict[str, Any]:
     try:
         return {"result": getattr(probe, name)(**args)}
-    except REFUSALS as error:
+    except (*REFUSALS, CaptureError) as error:
         return {"error": " ".join(str(error).split()) or type(error).__name__}
 
 
 def main() -> int:
     """Run the process; the exit code is 0, or `EXIT_NOT_LOADED` when the hardware could not be loaded."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for ending in (signal.SIGINT, signal.SIGTERM):  # the caller's to heed: it puts things back through us
+        signal.signal(ending, signal.SIG_IGN)
     lines = sys.stdin.buffer
     channel = Channel(os.fdopen(os.dup(1), "wb", closefd=True))
     order = ChildOrder.model_validate_json(lines.readline())
@@ -52,7 +53,7 @@ def main() -> int:
         channel.send({"event": "not_loaded", "message": str(error)})
         return EXIT_NOT_LOADED
     channel.send({"event": "ready"})
-    serve(Probe(core), channel, lines)
+    serve(Probe(core, order.data_dir), channel, lines)
     core.unloadAllDevices()
     return 0
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -14,12 +15,23 @@ from agent.conformance.choice import (
     why_device_left_alone,
     why_left_alone,
 )
-from agent.conformance.findings import LeftAlone, MoveTrial, PresetTrial, PropertyFacts, Read, Trial
+from agent.conformance.findings import (
+    AcquisitionTrial,
+    LeftAlone,
+    MoveTrial,
+    PresetTrial,
+    PropertyFacts,
+    Read,
+    Trial,
+)
 from agent.conformance.process import Bench
 from agent.errors import HardwareError
 
 _STAGES = ("StageDevice", "XYStageDevice")
 _DESCRIBE_FACTOR = 10
+_ACQUIRE_FACTOR = 4
+_CHOICES = ("Camera", "Shutter", "Focus", "XYStage", "AutoFocus")
+"""The core's own properties that only choose a device, which by itself moves and lights nothing."""
 _UNUSABLE = ("hung", "crashed")
 
 
@@ -41,6 +53,8 @@ class Seen:
     trials: list[Trial] = field(default_factory=list)
     presets: list[PresetTrial] = field(default_factory=list)
     moves: list[MoveTrial] = field(default_factory=list)
+    acquisition: AcquisitionTrial | None = None  # none: there is no camera
+    records: list[Any] = field(default_factory=list)  # of the acquisition, as plain values
     left_alone: list[LeftAlone] = field(default_factory=list)
     ended_early: str = ""  # why, when the hardware did not load again after it hung or crashed
 
@@ -73,11 +87,17 @@ def exercise(bench: Bench, may: Permission, pace: Pace) -> Seen:
 
 
 def _work_through(bench: Bench, seen: Seen, may: Permission, pace: Pace) -> None:
-    for facts in facts_of(seen.description):
-        seen.reads.append(_read(bench, facts, pace))
-    _try_values(bench, seen, may, pace)
-    _try_presets(bench, seen, may, pace)
-    _try_moves(bench, seen, pace)
+    try:
+        for facts in facts_of(seen.description):
+            seen.reads.append(_read(bench, facts, pace))
+        _try_values(bench, seen, may, pace)
+        _try_presets(bench, seen, may, pace)
+        _try_moves(bench, seen, pace)
+        _acquire(bench, seen, may, pace)
+    except (KeyboardInterrupt, SystemExit):  # SIGTERM comes as the latter
+        with suppress(HardwareError):
+            _put_back(bench, seen, may, pace)
+        raise
     _put_back(bench, seen, may, pace)
 
 
@@ -143,7 +163,7 @@ def _try_property(bench: Bench, seen: Seen, read: Read, pace: Pace) -> None:
 def _try(bench: Bench, trial: Trial, pace: Pace, wait_ms: float) -> Trial:
     answer = bench.ask(
         "try_value",
-        pace.set_deadline_s,
+        pace.set_deadline_s + wait_ms / 1e3,
         device=trial.facts.device,
         property=trial.facts.name,
         value=trial.value,
@@ -169,11 +189,20 @@ def _try_presets(bench: Bench, seen: Seen, may: Permission, pace: Pace) -> None:
             continue
         tried[group] += 1
         answer = bench.ask(
-            "try_preset", pace.set_deadline_s, group=group, preset=name, wait_ms=pace.notification_ms
+            "try_preset",
+            pace.set_deadline_s + _waits_s(preset, pace),
+            group=group,
+            preset=name,
+            wait_ms=pace.notification_ms,
         )
         seen.presets.append(
             PresetTrial(group, name, answer.status, error=answer.error, **(answer.result or {}))
         )
+
+
+def _waits_s(preset: Mapping[str, Any], pace: Pace) -> float:
+    """Return how long the notifications of a preset are waited for at most."""
+    return len(preset["settings"]) * pace.notification_ms / 1e3
 
 
 def _why_preset_left_alone(
@@ -184,6 +213,8 @@ def _why_preset_left_alone(
     may: Permission,
 ) -> str | None:
     for label, name, _ in settings:
+        if label == "Core" and name in _CHOICES:
+            continue
         read = raw.get((label, name))
         if read is None or read.status != "ok" or (label, name) in untouchable:
             return f"commands {label}-{name}, which cannot be put back"
@@ -208,12 +239,29 @@ def _try_moves(bench: Bench, seen: Seen, pace: Pace) -> None:
 def _move(bench: Bench, label: str, distance_um: float, pace: Pace) -> MoveTrial:
     answer = bench.ask(
         "try_move",
-        pace.set_deadline_s,
+        pace.set_deadline_s + pace.notification_ms / 1e3,
         device=label,
         distance_um=distance_um,
         wait_ms=pace.notification_ms,
     )
     return MoveTrial(label, distance_um, answer.status, error=answer.error, **(answer.result or {}))
+
+
+def _acquire(bench: Bench, seen: Seen, may: Permission, pace: Pace) -> None:
+    """Run a small acquisition with what may be worked, so that its records show what becomes of it."""
+    if not any(device["device_type"] == "CameraDevice" for device in seen.description["devices"]):
+        return
+    answer = bench.ask(
+        "acquire",
+        pace.set_deadline_s * _ACQUIRE_FACTOR,
+        presets=[[trial.group, trial.preset] for trial in seen.presets if trial.status == "ok"],
+        movable=[move.device for move in seen.moves if move.status == "ok" and move.is_back],
+        left_alone=[list(key) for key in sorted(seen.untouchable)],
+        may_light=may.may_light,
+        settle_s=pace.set_deadline_s,
+    )
+    seen.records = answer.result["records"] if answer.status == "ok" else []
+    seen.acquisition = AcquisitionTrial(answer.status, error=answer.error)
 
 
 def _put_back(bench: Bench, seen: Seen, may: Permission, pace: Pace) -> None:

@@ -102,6 +102,28 @@ class MoveTrial:
 
 
 @dataclass(frozen=True, slots=True)
+class AcquisitionTrial:
+    """A small acquisition, captured as the agent captures every other."""
+
+    status: str  # ok, failed, hung or crashed
+    n_frames: int = 0
+    n_expected: int | None = None
+    channels: tuple[str, ...] = ()
+    problems: tuple[str, ...] = ()
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """One export of that acquisition."""
+
+    name: str
+    title: str
+    size_bytes: int
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class LeftAlone:
     """What was not set or moved, and why."""
 
@@ -145,8 +167,9 @@ class Filled:
 
 @dataclass(frozen=True, slots=True)
 class Coverage:
-    """How much of what a standard asks of the instrument's parts, at a tier, is there."""
+    """How much of what a standard asks at a tier, of the instrument's parts or of an acquisition, is there."""
 
+    scope: str  # instrument or acquisition
     standard: str
     tier: int
     n_present: int
@@ -170,6 +193,8 @@ class Report:
     coverage: tuple[Coverage, ...]
     filled: tuple[Filled, ...]
     gaps: tuple[Gap, ...]
+    acquisition: AcquisitionTrial | None
+    exports: tuple[Exported, ...]
     findings: tuple[Finding, ...]
 
     def n_of(self, severity: Severity) -> int:

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 
 from agent.conformance.exercise import Seen
 from agent.conformance.findings import (
+    AcquisitionTrial,
     Finding,
     MoveTrial,
     Offer,
@@ -23,7 +24,9 @@ SLOW_MS = 20.0
 _ENDED = {"failed": "raised", "hung": "hangs", "crashed": "ends the process"}
 
 
-def judge(seen: Seen, offers: Iterable[Offer]) -> tuple[Finding, ...]:
+def judge(
+    seen: Seen, offers: Iterable[Offer], acquisition: AcquisitionTrial | None = None
+) -> tuple[Finding, ...]:
     """Return the findings, the worst first."""
     found: list[Finding] = []
     if seen.ended_early:
@@ -40,11 +43,26 @@ def judge(seen: Seen, offers: Iterable[Offer]) -> tuple[Finding, ...]:
         found += _of_preset(preset)
     for move in seen.moves:
         found += _of_move(move)
+    if acquisition is not None:
+        found += _of_acquisition(acquisition)
     for offer in offers:
         if offer.lacking:
             text = f"offers no property for: {', '.join(offer.lacking)}"
             found.append(Finding(Severity.NOTE, "standard", offer.device, "", text))
     return tuple(sorted(dict.fromkeys(found), key=lambda finding: list(Severity).index(finding.severity)))
+
+
+def _of_acquisition(trial: AcquisitionTrial) -> Iterable[Finding]:
+    if trial.status != "ok":
+        words = {"failed": "did not succeed", "hung": "hangs", "crashed": "ends the process"}[trial.status]
+        yield Finding(
+            Severity.ERROR, "acquisition", "Core", "", f"a small acquisition {words}: {trial.error}"
+        )
+    elif trial.n_expected is not None and trial.n_frames != trial.n_expected:
+        text = f"a small acquisition gave {trial.n_frames} frames of {trial.n_expected}"
+        yield Finding(Severity.ERROR, "acquisition", "Core", "", text)
+    for problem in trial.problems:
+        yield Finding(Severity.WARNING, "acquisition", "Core", "", problem)
 
 
 def _of_read(read: Read) -> Iterable[Finding]:

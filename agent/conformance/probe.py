@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from agent.conformance.hearing import Hearing
@@ -20,13 +21,14 @@ if TYPE_CHECKING:
 
 _STATE = ("State", "Label")
 _ARRIVED_UM = 0.5
+_RANGE_UM = 2.0
 
 
 class Probe:
     """Describes, reads, sets and moves the devices of one core."""
 
-    def __init__(self, core: CMMCorePlus) -> None:
-        self._core = core
+    def __init__(self, core: CMMCorePlus, data_dir: Path) -> None:
+        self._core, self._data_dir = core, data_dir
         self._hearing = Hearing(core)
 
     def describe(self) -> dict[str, Any]:
@@ -124,6 +126,43 @@ class Probe:
             "move_ms": move_ms, "moved_um": moved_um, "notified_ms": notified_ms,
             "is_back": left_um < _ARRIVED_UM,
         }  # fmt: skip
+
+    def acquire(
+        self,
+        presets: list[list[str]],
+        movable: list[str],
+        left_alone: list[list[str]],
+        may_light: bool,
+        settle_s: float,
+    ) -> dict[str, Any]:
+        """Acquire and capture two time points: in the presets of the channel group, and in three planes if focus may move.
+
+        Parameters
+        ----------
+        presets : list of [group, preset]
+            Those that may be set.
+        movable : list of str
+            Stages that may be moved.
+        left_alone : list of [device, property]
+            What is not to be read.
+        may_light : bool
+            Whether the shutter may be opened.
+        settle_s : float
+            How long the capture may take to its end.
+        """
+        from agent.conformance.acquire import captured_acquisition
+
+        group = self._core.getChannelGroup()
+        sequence: dict[str, Any] = {
+            "channels": [{"group": group, "config": preset} for of, preset in presets if of == group],
+            "time_plan": {"interval": 0, "loops": 2},
+        }
+        if self._core.getFocusDevice() in movable:
+            sequence["z_plan"] = {"range": _RANGE_UM, "step": _RANGE_UM / 2}
+        records = captured_acquisition(
+            self._core, sequence, left_alone, self._data_dir, settle_s, may_light=may_light
+        )
+        return {"records": records}
 
     def _position(self, device: str, is_xy: bool) -> list[float]:
         if is_xy:

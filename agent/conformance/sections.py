@@ -45,6 +45,8 @@ def all_sections(report: Report) -> list[Section]:
         _reads(report),
         _trials(report),
         _others(report),
+        _acquisition(report),
+        _exports(report),
         _left(report),
         _filled(report),
         _gaps(report),
@@ -90,12 +92,34 @@ def _offers(report: Report) -> Section:
 def _coverage(report: Report) -> Section:
     rows = []
     for item in report.coverage:
-        asked = f"required at tier {item.tier}" if item.tier else "fields that have a place there"
-        percent = f"{100 * item.n_present / item.n_required:.0f} %"
-        rows.append((item.standard, asked, str(item.n_present), str(item.n_required), percent))
-    return Section(
-        "What the standards get of the instrument's parts", ("Standard", "Fields", "Filled", "Of", ""), rows
-    )
+        is_list = item.standard.endswith("checklist")
+        asked = "items" if is_list else "what has a place there"
+        asked = f"required at tier {item.tier}" if item.tier else asked
+        percent = f"{100 * item.n_present / item.n_required:.0f} %" if item.n_required else "–"
+        rows.append((item.scope, item.standard, asked, str(item.n_present), str(item.n_required), percent))
+    return Section("What the standards get", ("Of", "Standard", "Fields", "Filled", "Of", ""), rows)
+
+
+def _acquisition(report: Report) -> Section:
+    trial = report.acquisition
+    rows = []
+    if trial is not None:
+        rows = [
+            ("status", f"{trial.status} {trial.error}".strip()),
+            ("frames", f"{trial.n_frames} of {trial.n_expected}"),
+            ("channels", ", ".join(trial.channels)),
+            *(("problem", problem) for problem in trial.problems),
+        ]
+    return Section("A small acquisition", ("What", "Result"), rows)
+
+
+def _exports(report: Report) -> Section:
+    rows = [(item.name, item.title, item.error or _size(item.size_bytes)) for item in report.exports]
+    return Section("Its exports", ("Format", "Standard", "Result"), rows)
+
+
+def _size(size_bytes: int) -> str:
+    return f"{size_bytes} bytes" if size_bytes else "nothing to say"
 
 
 def _reads(report: Report) -> Section:
@@ -165,8 +189,9 @@ def _filled(report: Report) -> Section:
 
 
 def _gaps(report: Report) -> Section:
-    rows = [(str(item.tier), item.name, item.place, item.who) for item in report.gaps]
-    return Section("Missing in the standards", ("Tier", "4DN-BINA-OME", "Part", "Who can supply it"), rows)
+    rows = [(item.standard, str(item.tier or "–"), item.name, item.place, item.who) for item in report.gaps]
+    headings = ("Standard", "Tier", "Field", "Part", "Who can supply it")
+    return Section("Missing in the standards", headings, rows)
 
 
 def _ms(value: float | None) -> str:

@@ -35,7 +35,8 @@ class Missing:
     field : str
         Our field that would hold it; empty when we have none.
     who : str
-        Who can supply it: agent, device, facility, operator, vendor or qc.
+        Who can supply it: facility (in the profile, or by how the microscope is set up), operator, vendor (a property
+        of the device's adapter), qc (the facility, by measuring it), or agent (that ought to have known it).
     """
 
     standard: str
@@ -97,7 +98,7 @@ Held = tuple[str, str, Mapping[str, Any]]
 
 def completeness(view: AcquisitionView, max_tier: int = 3) -> Completeness:
     """Return how complete the metadata of an acquisition is."""
-    held = [*_hardware(view), *_settings(view)]
+    held = held_of(view)
     missing = [item for one in held for item in _missing_in(*one, max_tier)]
     wg11, wg11_missing = _checklist(view, load_mapping().wg11, "wg11")
     rembi, rembi_missing = _checklist(view, load_mapping().rembi, "rembi")
@@ -109,6 +110,11 @@ def completeness(view: AcquisitionView, max_tier: int = 3) -> Completeness:
         missing=(*missing, *wg11_missing, *rembi_missing),
         contradictions=view.contradictions,
     )
+
+
+def held_of(view: AcquisitionView) -> list[Held]:
+    """Return every class that an acquisition asks for, where, and what the export holds of it."""
+    return [*_hardware(view), *_settings(view)]
 
 
 def missing_of_microscope(profile: Profile, instrument_id: str, tier: int = 1) -> list[Missing]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -21,25 +21,21 @@ Property,Core,Initialize,1
 """
 
 
-@pytest.fixture(scope="module")
-def run() -> Iterator[Callable[[str], Report]]:
+@pytest.fixture(scope="session")
+def run() -> Callable[[str], Report]:
     """Run against a configuration; the process finds the faulty devices."""
     pytest.importorskip("mm_test_adapters", reason="needs Micro-Manager's demo adapters")
-    before = os.environ.get("PYTHONPATH")
-    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(HERE), before]))
 
     def run_one(configuration: str) -> Report:
         settings = AgentSettings.model_validate({"hardware": {"config_file": configuration}})
-        return run_conformance(settings, pace=PACE)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("PYTHONPATH", str(HERE), prepend=os.pathsep)
+            return run_conformance(settings, pace=PACE)
 
-    yield run_one
-    if before is None:
-        del os.environ["PYTHONPATH"]
-    else:
-        os.environ["PYTHONPATH"] = before
+    return run_one
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def faulty(run: Callable[[str], Report], tmp_path_factory: pytest.TempPathFactory) -> Report:
     """The report on the faulty devices."""
     path = tmp_path_factory.mktemp("faulty") / "faulty.cfg"
@@ -47,7 +43,7 @@ def faulty(run: Callable[[str], Report], tmp_path_factory: pytest.TempPathFactor
     return run(str(path))
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def demo(run: Callable[[str], Report]) -> Report:
     """The report on Micro-Manager's demo hardware."""
     return run("demo")

@@ -161,3 +161,21 @@ class Coupled(GenericDevice):
     @mode.setter
     def set_mode(self, value: str) -> None:
         self._mode, self._depth = value, 12
+
+
+class Telling(GenericDevice):
+    """Tells through a named pipe to what it is set"""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._mode = "A"
+
+    @pymm_property(name="Mode", allowed_values=("A", "B"))
+    def mode(self) -> str:
+        return self._mode
+
+    @mode.setter
+    def _set_mode(self, value: str) -> None:
+        self._mode = value
+        with Path(os.environ["SCOPESTAMP_TEST_PIPE"]).open("a", encoding="utf-8") as pipe:
+            pipe.write(f"{value}\n")

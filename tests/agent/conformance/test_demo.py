@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from agent.exports import FORMATS
+
 
 def conformance(*words: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-c", "from agent.cli import main; main()", "conformance", *words]
@@ -58,15 +60,38 @@ def test_what_may_do_harm_is_left_alone(demo, device, why):
 
 
 def test_no_preset_turns_the_objectives(demo):
-    assert {trial.group for trial in demo.presets} == {"Camera", "LightPath"}
+    assert {trial.group for trial in demo.presets} == {"Camera", "Channel", "LightPath"}
 
 
 def test_standards_say_what_is_missing_and_who_knows(demo):
-    tiers = {item.tier: item for item in demo.coverage if item.standard == "4DN-BINA-OME"}
-    assert 0 < tiers[1].n_present < tiers[1].n_required
-    assert {gap.who for gap in demo.gaps} <= {"agent", "device", "facility", "operator", "vendor", "qc"}
+    for scope in ("instrument", "acquisition"):
+        of_scope = [item for item in demo.coverage if item.scope == scope]
+        tiers = {item.tier: item for item in of_scope if item.standard == "4DN-BINA-OME"}
+        assert 0 < tiers[1].n_present < tiers[1].n_required
+    assert {gap.who for gap in demo.gaps} <= {"agent", "facility", "operator", "vendor", "qc"}
     assert any(gap.name == "Objective.LensNA" and gap.who == "facility" for gap in demo.gaps)
     assert any(item.name.startswith("Objective.Magnification") for item in demo.filled)
+
+
+def test_small_acquisition_shows_what_becomes_of_channels_and_planes(demo):
+    assert (demo.acquisition.status, demo.acquisition.n_frames, demo.acquisition.n_expected) == ("ok", 12, 12)
+    assert demo.acquisition.channels == ("Cy5", "DAPI")
+    assert demo.acquisition.problems == ()
+    filled = {item.name for item in demo.filled}
+    assert {"Plane.PositionZ", "Pixels.PhysicalSizeX", "CameraSettings.Binning", "Channel.Name"} <= filled
+    gaps = {gap.name: gap.who for gap in demo.gaps}
+    assert gaps["CameraSettings.PixelReadOutRate"] == "vendor"
+    assert gaps["LightSourceSettings.IlluminationPowerSettings"] == "facility"
+    assert gaps["Channel.IlluminationType"] == "facility"
+    checklists = {item.standard for item in demo.coverage if item.standard.endswith("checklist")}
+    assert checklists == {"WG11 checklist", "REMBI checklist"}
+
+
+def test_acquisition_is_written_in_every_format(demo):
+    assert {item.name for item in demo.exports} == set(FORMATS)
+    assert {item.name for item in demo.exports if not item.size_bytes and not item.error} == {
+        "microscopemetrics"
+    }
 
 
 def test_command_writes_its_files_and_ends_with_0(tmp_path: Path):
@@ -113,5 +138,6 @@ def test_profile_fills_the_standards(tmp_path: Path):
     pytest.importorskip("mm_test_adapters", reason="needs Micro-Manager's demo adapters")
     profile = Path(__file__).parents[3] / "config" / "instrument.toml"
     done = conformance("--cfg", "demo", "--profile", str(profile), "--notification-ms", "5", "--json")
-    tiers = {item["tier"]: item for item in json.loads(done.stdout)["coverage"]}
+    coverage = [item for item in json.loads(done.stdout)["coverage"] if item["scope"] == "instrument"]
+    tiers = {item["tier"]: item for item in coverage if item["standard"] == "4DN-BINA-OME"}
     assert tiers[1]["n_present"] > 0.9 * tiers[1]["n_required"]

@@ -10,7 +10,7 @@ from agent.conformance.findings import PropertyFacts
 BAD = 'Bad <b>&"one"'
 FAULTS = [
     ("error", "read", BAD, "Raising", "the getter raised: no answer from COM3"),
-    ("warning", "speed", BAD, "Slow", "reading takes 5"),
+    ("warning", "speed", BAD, "Slow", "ms; more than 20 ms"),
     ("error", "read", BAD, "Hanging", "the getter hangs: no answer within 3 s"),
     ("error", "type", BAD, "Wrong type", "declared integer, but its value is 'many'"),
     ("error", "limits", BAD, "Out of limits", "its value 500 is outside its limits 0 to 10"),

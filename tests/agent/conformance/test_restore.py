@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -56,3 +61,35 @@ def test_properties_that_change_each_other(run, tmp_path):
     assert [item.check for item in errors] == ["restore"]
     assert errors[0].property in ("Left", "Right")
     assert "set to '1', reads back '2'" in errors[0].text
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has neither named pipes in folders nor SIGTERM")
+def test_terminated_run_puts_back_what_it_was_setting(tmp_path, monkeypatch):
+    pytest.importorskip("mm_test_adapters", reason="needs Micro-Manager's demo adapters")
+    pipe, cfg = tmp_path / "pipe", tmp_path / "telling.cfg"
+    os.mkfifo(pipe)
+    cfg.write_text(
+        "Property,Core,Initialize,0\n#py pyDevice,Telling,faulty_devices,Telling\nProperty,Core,Initialize,1\n"
+    )
+    monkeypatch.setenv("SCOPESTAMP_TEST_PIPE", str(pipe))
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent), prepend=os.pathsep)
+    told = os.open(pipe, os.O_RDWR)  # held open by us too, so that it outlives each writer
+    command = (
+        "from agent.cli import main; main()",
+        "conformance",
+        "--cfg",
+        str(cfg),
+        "--notification-ms",
+        "3000",
+    )
+    with subprocess.Popen([sys.executable, "-c", *command], stdout=subprocess.DEVNULL) as run:
+        try:
+            first = os.read(told, 2)
+            run.send_signal(signal.SIGTERM)
+            assert run.wait(60) == 128 + signal.SIGTERM
+            os.set_blocking(told, False)
+            then = os.read(told, 2)
+        finally:
+            run.kill()
+            os.close(told)
+    assert (first, then) == (b"B\n", b"A\n")
