@@ -17,6 +17,7 @@ from rich.logging import RichHandler
 
 from server import manage
 from server.errors import CollectorError
+from server.opening import config_in
 from server.running import run as run_collector
 from server.settings import Settings, load_settings, to_toml
 
@@ -66,7 +67,7 @@ def run(
     """Run the collector until Ctrl-C or SIGTERM."""
     _log_to_stderr()
     said = {"host": host, "port": port, "tls_ends_at_proxy": tls_ends_at_proxy or None}
-    run_collector(data, _overridden(load_settings(config), said), as_json=as_json)
+    run_collector(data, _overridden(load_settings(config or config_in(data)), said), as_json=as_json)
 
 
 @app.command("print-config")

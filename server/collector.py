@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -12,6 +13,8 @@ from server.settings import Settings
 from server.store import Store
 from server.store.rows import AuditEntry
 
+OPENING_THREADS = 2
+
 
 @dataclass(frozen=True)
 class Collector:
@@ -20,6 +23,8 @@ class Collector:
     settings: Settings
     store: Store
     writer: GroupWriter
+    opening: ThreadPoolExecutor
+    """Where batches are checked and taken apart: few threads, because they all want Python's one lock."""
     attempts: Attempts
     now: Now
 
@@ -30,6 +35,7 @@ class Collector:
             settings=settings,
             store=store,
             writer=GroupWriter(store, settings.limits.max_waiting),
+            opening=ThreadPoolExecutor(max_workers=OPENING_THREADS, thread_name_prefix="collector-opening"),
             attempts=Attempts(settings.limits.attempts_per_minute, now),
             now=now,
         )
@@ -56,5 +62,6 @@ class Collector:
 
     def close(self) -> None:
         """Commit what waits, then close the store."""
+        self.opening.shutdown(wait=True)
         self.writer.close()
         self.store.close()

@@ -17,9 +17,19 @@ SESSION_COOKIE = "scopestamp_session"
 T = TypeVar("T")
 
 
+async def the_collector(request: Request) -> Collector:
+    """Return the collector the app was made with; async, or every request would go through a thread for it."""
+    return collector_of(request)
+
+
 def collector_of(request: Request) -> Collector:
     """Return the collector the app was made with."""
     return request.app.state.collector
+
+
+async def the_address(request: Request) -> str:
+    """Return the client's address."""
+    return address_of(request)
 
 
 def address_of(request: Request) -> str:
@@ -63,8 +73,8 @@ def found(value: T | None, what: str) -> T:
     return value
 
 
-TheCollector = Annotated[Collector, Depends(collector_of)]
-TheAddress = Annotated[str, Depends(address_of)]
+TheCollector = Annotated[Collector, Depends(the_collector)]
+TheAddress = Annotated[str, Depends(the_address)]
 AnyPerson = Annotated[Person, Depends(signed_in)]
 ThePerson = Annotated[Person, Depends(allowed(Permission.VIEW))]
 TheOperator = Annotated[Person, Depends(allowed(Permission.OPERATE))]

@@ -17,11 +17,13 @@ from server.backup import write_backup
 from server.clock import utc_now
 from server.enrolment import join_code_row
 from server.errors import SettingsError
+from server.opening import config_in, open_store
 from server.people import link_job
 from server.roles import ROLES, Role
 from server.running import running_url
 from server.secrets import MIN_PASSWORD_LENGTH, hash_of, hash_password, new_join_code, new_secret
-from server.store import Failed, Job, SqliteStore, Writes
+from server.settings import load_settings
+from server.store import Failed, Job, Store, Writes
 from server.store.rows import AuditEntry, Grant, User
 
 DEFAULT_DATA = user_data_path("scopestamp-collector", appauthor=False)
@@ -166,8 +168,8 @@ def _do(data: Path, job: Job, action: str) -> Any:
 
 
 @contextmanager
-def _store(data: Path) -> Iterator[SqliteStore]:
-    with closing(SqliteStore(data, does_checkpoint=False)) as store:
+def _store(data: Path) -> Iterator[Store]:
+    with closing(open_store(data, load_settings(config_in(data)), does_checkpoint=False)) as store:
         yield store
 
 

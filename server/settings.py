@@ -47,6 +47,18 @@ class CollectorSettings(_Section):
     )
 
 
+class StoreSettings(_Section):
+    """Where everything is kept: one SQLite file in the data folder, or PostgreSQL."""
+
+    postgresql: str = Field(
+        default="",
+        description="postgresql://user:password@host/database; empty for SQLite. Several collectors may share one.",
+    )
+    postgresql_reading: str = Field(
+        default="", description="Address of a read replica for pages and queries; empty for the same server."
+    )
+
+
 class LimitSettings(_Section):
     """How much one request may take."""
 
@@ -57,7 +69,7 @@ class LimitSettings(_Section):
         default=MAX_EXPANDED_BYTES, ge=1024, le=512 << 20, description="Largest batch after decompression."
     )
     max_waiting: int = Field(
-        default=64,
+        default=1000,
         ge=1,
         le=10_000,
         description="Requests that may wait for the disk; further ones are answered 503.",
@@ -85,6 +97,7 @@ class Settings(_Section):
 
     collector: CollectorSettings = CollectorSettings()
     listen: ListenSettings = ListenSettings()
+    store: StoreSettings = StoreSettings()
     limits: LimitSettings = LimitSettings()
     health: HealthSettings = HealthSettings()
     sessions: SessionSettings = SessionSettings()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from pydantic import ValidationError
 
@@ -37,23 +37,26 @@ _REFUSALS = {status: {"model": Refusal} for status in (400, 401, 403, 409, 413, 
 router = APIRouter(tags=["agents"], responses=_REFUSALS)
 
 
-@router.post(INGEST_PATH)
-async def ingest(request: Request, collector: TheCollector, address: TheAddress) -> IngestReply:
+@router.post(INGEST_PATH, response_model=IngestReply)
+async def ingest(request: Request, collector: TheCollector, address: TheAddress) -> Response:
     """Take a batch. The answer is given after the commit: everything up to `acked` is durable."""
     body = await _read_body(request, collector.settings.limits.max_body_bytes)
     try:
-        batch = await run_in_threadpool(_open_batch, collector, request, body)
+        batch = await asyncio.get_running_loop().run_in_executor(
+            collector.opening, _open_batch, collector, request, body
+        )
         appended = await asyncio.wrap_future(collector.writer.submit(batch))
     except RefusedError as refused:
         await run_in_threadpool(_note_refusal, collector, request, address, refused)
         raise
-    return IngestReply(
+    reply = IngestReply(
         acked=appended.acked,
         n_added=appended.n_added,
         flagged=tuple(line.flag for line in batch.lines if line.flag is not None),
         time=collector.now(),
         max_body_bytes=collector.settings.limits.max_body_bytes,
     )
+    return Response(reply.model_dump_json(exclude_none=True), media_type="application/json")
 
 
 @router.get(CURSOR_PATH)

@@ -12,9 +12,12 @@ from typing import Any
 
 from server.errors import RefusedError, StoreError
 from server.store.base import Failed, Job, Outcome, Store
+from server.store.rows import Batch
 
-MAX_WAITING = 64
+MAX_WAITING = 1000
 """Jobs that may wait; more would be memory spent on clients that have given up."""
+MAX_WAITING_BYTES = 32 << 20
+"""Records that may wait, in bytes as they came."""
 
 
 class GroupWriter:
@@ -31,6 +34,7 @@ class GroupWriter:
     def __init__(self, store: Store, max_waiting: int = MAX_WAITING) -> None:
         self._store = store
         self._max_waiting = max_waiting
+        self._n_bytes = 0
         self._waiting: deque[tuple[Job, Future[Any]]] = deque()
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="collector-writer")
 
@@ -42,12 +46,13 @@ class GroupWriter:
         RefusedError
             503 ``busy`` when too many wait already.
         """
-        if len(self._waiting) >= self._max_waiting:
+        if len(self._waiting) >= self._max_waiting or self._n_bytes >= MAX_WAITING_BYTES:
             raise RefusedError(
                 503, "busy", "The disk cannot keep up; send again a little later.", retry_after_s=2
             )
         future: Future[Any] = Future()
         self._waiting.append((job, future))
+        self._n_bytes += _n_bytes(job)
         self._thread.submit(self._commit_waiting)
         return future
 
@@ -75,9 +80,14 @@ class GroupWriter:
         group = []
         while self._waiting:
             job, future = self._waiting.popleft()
+            self._n_bytes -= _n_bytes(job)
             if future.set_running_or_notify_cancel():
                 group.append((job, future))
         return group
+
+
+def _n_bytes(job: Job) -> int:
+    return job.n_bytes if isinstance(job, Batch) else 0
 
 
 def _answer(group: list[tuple[Job, Future[Any]]], outcomes: list[Outcome]) -> None:

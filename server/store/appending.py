@@ -66,7 +66,7 @@ class _Group:
 class SqlAppends(SqlReads):
     """The part of the writes that takes batches; every method runs inside the writer's transaction."""
 
-    filed_records: ClassVar[type[FiledRecords]] = FiledRecords
+    filed_records: ClassVar[type[FiledRecords]]
 
     def append_all(self, batches: Sequence[rows.Batch]) -> list[Outcome]:
         """Append batches in order; each outcome is an `rows.Appended` or the refusal."""

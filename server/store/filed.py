@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import json
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
-from uuid import UUID
 
 from server.store import rows
 from server.store.connection import Connection, from_us
 
 Taken = tuple[int, rows.Batch, rows.Line]
 """A line with the number of its batch."""
+Numbered = tuple[int, Taken]
+"""With the position it is to have."""
+Rank = tuple[datetime, str, int]
+"""From when a record counts, its boot, and its place within that."""
 
-_RECORD_COLUMNS = (
+RECORD_COLUMNS = (
     "position", "record_id", "kind_key", "schema_version", "instrument_key", "captured_at", "batch_id", "line",
     "acquisition_id",
 )  # fmt: skip
@@ -29,7 +33,7 @@ _FIGURE_COLUMNS = (
 )  # fmt: skip
 
 
-class FiledRecords:
+class FiledRecords(ABC):
     """Files a group of records; one object a group, inside the writer's transaction."""
 
     def __init__(self, connection: Connection) -> None:
@@ -38,55 +42,40 @@ class FiledRecords:
         self._instruments: dict[str, int] = {}
 
     def add(self, taken: Sequence[Taken], position: int) -> int:
-        """File what is not filed yet, numbered from `position` + 1, and return how many that were."""
-        new = self._new(taken)
-        self._add_records(new, position)
-        self._keep_latest(new)
-        self._log_changes(new)
-        for place, (_, _, line) in enumerate(new, start=position + 1):
+        """File what is not filed yet, numbered from `position` + 1, and return how many numbers that took."""
+        new = self.add_records(list(enumerate(taken, start=position + 1)))
+        self._keep_latest([one for _, one in new])
+        self._log_changes([one for _, one in new])
+        for place, (_, _, line) in new:
             assert line.filed is not None
             if line.filed.facts is not None:
                 self._update_acquisition(line.filed, line.filed.facts)
             if line.filed.qc is not None:
                 self._add_run(place, line.filed, line.filed.qc)
-        return len(new)
+        return len(taken)
 
     # Once each
 
-    def _new(self, taken: Sequence[Taken]) -> list[Taken]:
-        """Return the lines whose records are not filed yet: the same record may reach us through two spools."""
-        seen = self.known([line.filed.record_id for _, _, line in taken if line.filed is not None])
-        new = []
-        for one in taken:
-            assert one[2].filed is not None
-            record_id = one[2].filed.record_id
-            if record_id not in seen:
-                seen.add(record_id)
-                new.append(one)
-        return new
+    @abstractmethod
+    def add_records(self, numbered: list[Numbered]) -> list[Numbered]:
+        """Add the records that are not filed yet, and return those: the same one may reach us through two spools."""
 
-    def known(self, record_ids: Sequence[UUID]) -> set[UUID]:
-        """Return those that are filed already."""
-        raise NotImplementedError
-
-    def _add_records(self, new: Sequence[Taken], position: int) -> None:
-        bound, kind_key, instrument_key = self._connection.bound, self._kind_key, self._instrument_key
-        values = [
-            (
-                place,
-                bound(line.filed.record_id),
-                kind_key(line.filed.kind),
-                line.filed.schema_version,
-                instrument_key(line.filed.instrument_id),
-                bound(line.filed.captured_at),
-                batch_id,
-                line.seq - batch.first_seq,
-                bound(line.filed.acquisition_id),
-            )
-            for place, (batch_id, batch, line) in enumerate(new, start=position + 1)
-            if line.filed is not None
-        ]
-        self._connection.add("records", _RECORD_COLUMNS, values)
+    def record_values(self, numbered: Numbered) -> tuple[Any, ...]:
+        """Return what goes into `RECORD_COLUMNS`."""
+        position, (batch_id, batch, line) = numbered
+        filed, bound = line.filed, self._connection.bound
+        assert filed is not None
+        return (
+            position,
+            bound(filed.record_id),
+            self._kind_key(filed.kind),
+            filed.schema_version,
+            self._instrument_key(filed.instrument_id),
+            bound(filed.captured_at),
+            batch_id,
+            line.seq - batch.first_seq,
+            bound(filed.acquisition_id),
+        )
 
     def _kind_key(self, kind: str) -> int:
         if kind not in self._kinds:
@@ -105,20 +94,21 @@ class FiledRecords:
     # The newest of each kind
 
     def _keep_latest(self, new: Sequence[Taken]) -> None:
-        newest: dict[tuple[str, str], Taken] = {}
+        newest: dict[tuple[str, str], tuple[Taken, Rank]] = {}
         for one in new:
             filed = one[2].filed
             assert filed is not None
-            held = newest.get((filed.instrument_id, filed.kind))
-            if held is None or is_newer(one, *_rank(held)):
-                newest[filed.instrument_id, filed.kind] = one
+            rank, key = _rank(one), (filed.instrument_id, filed.kind)
+            held = newest.get(key)
+            if held is None or is_newer(rank, held[1]):
+                newest[key] = (one, rank)
         sql = "SELECT counts_at, boot_id, monotonic_ns FROM latest WHERE instrument_key = ? AND kind = ?"
-        for (instrument_id, kind), one in newest.items():
-            held_row = self._connection.one(sql, self._instrument_key(instrument_id), kind)
-            if held_row is None or is_newer(one, _time(held_row[0]), *held_row[1:]):
-                self._put_latest(one)
+        for (instrument_id, kind), (one, rank) in newest.items():
+            there = self._connection.one(sql, self._instrument_key(instrument_id), kind)
+            if there is None or is_newer(rank, (_time(there[0]), *there[1:])):
+                self._put_latest(one, rank)
 
-    def _put_latest(self, one: Taken) -> None:
+    def _put_latest(self, one: Taken, rank: Rank) -> None:
         _, batch, line = one
         filed = line.filed
         assert filed is not None
@@ -135,7 +125,7 @@ class FiledRecords:
             filed.kind,
             filed.record_id,
             filed.captured_at,
-            *_rank(one),
+            *rank,
             batch.received_at,
             line.raw,
         )
@@ -247,14 +237,12 @@ class FiledRecords:
         )
 
 
-def is_newer(one: Taken, counts_at: datetime, boot_id: str, monotonic_ns: int) -> bool:
+def is_newer(one: Rank, other: Rank) -> bool:
     """Return whether a record is newer than another of its kind; see `Reads.latest`."""
-    ours_at, ours_boot, ours_ns = _rank(one)
-    return ours_ns >= monotonic_ns if ours_boot == boot_id else ours_at >= counts_at
+    return one[2] >= other[2] if one[1] == other[1] else one[0] >= other[0]
 
 
-def _rank(one: Taken) -> tuple[datetime, str, int]:
-    """Return from when a record counts, and its place within its boot."""
+def _rank(one: Taken) -> Rank:
     _, batch, line = one
     assert line.filed is not None
     return min(line.filed.captured_at, batch.received_at), line.filed.boot_id, line.filed.monotonic_ns

@@ -253,6 +253,11 @@ class Batch:
         """Sequence number of the last line."""
         return self.first_seq + len(self.lines) - 1
 
+    @property
+    def n_bytes(self) -> int:
+        """Size of its lines as they came."""
+        return sum(len(line.raw) for line in self.lines)
+
 
 @dataclass(frozen=True, slots=True)
 class Appended:

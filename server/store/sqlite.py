@@ -15,6 +15,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from importlib.resources import files
+from itertools import chain
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -22,7 +23,7 @@ from uuid import UUID
 from server.errors import SettingsError, StoreError
 from server.store.base import Job, Outcome, Reads, Store
 from server.store.connection import Connection, to_us
-from server.store.filed import FiledRecords
+from server.store.filed import RECORD_COLUMNS, FiledRecords, Numbered
 from server.store.jobs import run_jobs
 from server.store.reads import SqlReads
 from server.store.versions import SCHEMA_VERSION, check_version
@@ -31,7 +32,8 @@ from server.store.writes import SqlWrites
 FILE_NAME = "collector.sqlite"
 SAFE_SQLITE = (3, 51, 3)
 BUSY_TIMEOUT_S = 10.0
-_IDS_AT_ONCE = 500
+_ROWS_AT_ONCE = 100
+_CHECKPOINT_PAGES = 8_000
 _CACHE_KIB = 64 << 10
 """Pages the writer keeps: the index of record ids is written all over."""
 
@@ -54,8 +56,27 @@ class SqliteConnection(Connection):
         self._connection.executemany(sql, ([self.bound(value) for value in row] for row in rows))
 
     def add(self, table: str, columns: Sequence[str], rows: list[tuple[Any, ...]]) -> None:
-        marks = ", ".join("?" * len(columns))
-        self._connection.executemany(f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({marks})", rows)
+        self.add_new(table, columns, rows, on_conflict="")
+
+    def add_new(
+        self,
+        table: str,
+        columns: Sequence[str],
+        rows: list[tuple[Any, ...]],
+        on_conflict: str = "ON CONFLICT DO NOTHING",
+    ) -> int:
+        """Insert what is not there yet, and return how many that were."""
+        # Many rows to a statement: Python gives its lock up for each statement, and must wait to get it back.
+        marks = f"({', '.join('?' * len(columns))})"
+        into = f"INSERT INTO {table} ({', '.join(columns)}) VALUES"
+        n_added, n_whole = 0, len(rows) - len(rows) % _ROWS_AT_ONCE
+        for start in range(0, n_whole, _ROWS_AT_ONCE):
+            values = list(chain.from_iterable(rows[start : start + _ROWS_AT_ONCE]))
+            sql = f"{into} {', '.join([marks] * _ROWS_AT_ONCE)} {on_conflict}"
+            n_added += self._connection.execute(sql, values).rowcount
+        for row in rows[n_whole:]:
+            n_added += self._connection.execute(f"{into} {marks} {on_conflict}", row).rowcount
+        return n_added
 
     def bound(self, value: Any) -> Any:
         if isinstance(value, datetime):
@@ -64,15 +85,17 @@ class SqliteConnection(Connection):
 
 
 class SqliteFiledRecords(FiledRecords):
-    """Filing where ids are 16 bytes."""
+    """Filing where one index keeps every record once."""
 
-    def known(self, record_ids: Sequence[UUID]) -> set[UUID]:
-        found: set[UUID] = set()
-        for start in range(0, len(record_ids), _IDS_AT_ONCE):
-            ids = [record_id.bytes for record_id in record_ids[start : start + _IDS_AT_ONCE]]
-            sql = f"SELECT record_id FROM records WHERE record_id IN ({', '.join('?' * len(ids))})"
-            found.update(UUID(bytes=row[0]) for row in self._connection.fetch(sql, *ids))
-        return found
+    def add_records(self, numbered: list[Numbered]) -> list[Numbered]:
+        connection = self._connection
+        assert isinstance(connection, SqliteConnection)
+        n_new = connection.add_new("records", RECORD_COLUMNS, [self.record_values(one) for one in numbered])
+        if n_new == len(numbered):
+            return numbered
+        first = numbered[0][0]
+        new = {row[0] for row in connection.fetch("SELECT position FROM records WHERE position >= ?", first)}
+        return [one for one in numbered if one[0] in new]
 
 
 class SqliteWrites(SqlWrites):
@@ -145,6 +168,7 @@ def _open_writer(path: Path, does_checkpoint: bool) -> sqlite3.Connection:
         connection.execute("PRAGMA synchronous=FULL")
         connection.execute(f"PRAGMA cache_size=-{_CACHE_KIB}")
         if does_checkpoint:
+            connection.execute(f"PRAGMA wal_autocheckpoint={_CHECKPOINT_PAGES}")
             _warn_of_old_sqlite(path)
         else:
             connection.execute("PRAGMA wal_autocheckpoint=0")
