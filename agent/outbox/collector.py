@@ -17,6 +17,7 @@ from pydantic import ValidationError
 from agent.clock import Clock
 from agent.errors import CollectorAwayError, CollectorRefusedError, SettingsError
 from agent.outbox.identity import Identity
+from agent.records.schedules import SCHEDULES_PATH
 from agent.records.wire import (
     CURSOR_PATH,
     ENROL_PATH,
@@ -97,6 +98,18 @@ class Collector:
         """Make the agent's key known."""
         body = request.model_dump_json().encode()
         return self._ask("POST", ENROL_PATH, {"Content-Type": "application/json"}, body, EnrolReply)
+
+    def schedules(self, etag: str | None) -> tuple[bytes, str | None] | None:
+        """Ask for the schedules of our instrument; return the answer and its ETag, or None when nothing is new."""
+        path, began_at = SCHEDULES_PATH, self._clock.wall_at()
+        headers = {"If-None-Match": etag} if etag else {}
+        signed = self._identity.sign("GET", path, {**headers, TIME_HEADER: began_at.isoformat()}, b"")
+        status, told, answer = self._exchange("GET", path, signed, b"")
+        if status == 304:
+            return None
+        if status != 200:
+            raise self._error(status, told, answer)
+        return answer, told.get("ETag")
 
     def close(self) -> None:
         """Close the connections."""

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
 
+from agent.idle import Idle
 from agent.records.schedules import Schedule
-from agent.service.idle import Idle
 
 Status = Mapping[str, Any] | None
 """The hardware process' answer to a ping; None while it is not up."""
@@ -39,22 +39,32 @@ class Guard(Protocol):
 
 @dataclass
 class HardwareGuard:
-    """The agent has the hardware, and nobody takes images with it."""
+    """The agent has the hardware, and it is up."""
 
     status: Callable[[], Status]
     is_owned: bool = True
     name: str = "hardware"
 
     def why_not(self, plan: Plan) -> str:
-        """Return what the hardware is busy with."""
+        """Return why there is nothing to run on."""
         if not self.is_owned:
             return (
                 "This agent owns no hardware ([hardware] config_file): another program has the microscope. "
                 "Quality control waits until it is closed and the agent is given the hardware."
             )
-        status = self.status()
-        if status is None:
-            return "The hardware is not up."
+        return "The hardware is not up." if self.status() is None else ""
+
+
+@dataclass
+class ActivityGuard:
+    """Nobody takes images."""
+
+    status: Callable[[], Status]
+    name: str = "acquisition"
+
+    def why_not(self, plan: Plan) -> str:
+        """Return what the camera is busy with."""
+        status = self.status() or {}
         if status.get("is_acquiring"):
             return "An acquisition is running."
         return "Live mode is on." if status.get("is_live") else ""
@@ -67,7 +77,7 @@ class TouchGuard:
     status: Callable[[], Status]
     monotonic_s: Callable[[], float]
     name: str = "touch"
-    _n_touched: int | None = None
+    _touched: Mapping[str, int] | None = None
     _at_s: float = 0.0
     _last: str = ""
 
@@ -76,10 +86,11 @@ class TouchGuard:
         status = self.status()
         if status is None:
             return ""  # the hardware guard says so
-        n_touched = int(status.get("n_touched", 0))
-        if self._n_touched is not None and n_touched > self._n_touched:
-            self._at_s, self._last = self.monotonic_s(), str(status.get("last_touched", "a device"))
-        self._n_touched = n_touched
+        touched: Mapping[str, int] = status.get("touched", {})
+        before = touched if self._touched is None else self._touched
+        if news := sorted(device for device, n in touched.items() if n > before.get(device, 0)):
+            self._at_s, self._last = self.monotonic_s(), ", ".join(news)
+        self._touched = touched
         for_s = self.monotonic_s() - self._at_s
         if self._last and for_s < plan.schedule.quiet_min * 60:
             return f"{self._last} was moved by hand {for_s / 60:.0f} min ago."
@@ -121,8 +132,11 @@ class OwnerGuard:
         return self.others()
 
 
-PERSON_GUARDS = frozenset({"person", "touch", "hardware", "owner"})
+PERSON_GUARDS = frozenset({"person", "touch", "acquisition", "owner"})
 """Guards that tell of somebody at the microscope, for ``on_person = "skip"``."""
+
+_USE_GUARDS = frozenset({"hardware", "acquisition", "owner"})
+_NOTHING = Schedule(schedule_id="none", routine="none", cron="0 0 * * *", quiet_min=0)
 
 
 class Interlock:
@@ -165,6 +179,11 @@ class Interlock:
         """Return what stands in the way at this moment, however long."""
         told = {guard.name: guard.why_not(plan) for guard in self._guards}
         return {name: reason for name, reason in told.items() if reason}
+
+    def is_in_use(self, now: datetime) -> bool:
+        """Return whether somebody has the hardware, or it is not up: then nothing may be moved at all."""
+        plan = Plan(_NOTHING, now, now)
+        return any(guard.why_not(plan) for guard in self._guards if guard.name in _USE_GUARDS)
 
     def forget(self) -> None:
         """Begin to count the quiet time anew: something was done with the hardware."""

@@ -8,7 +8,7 @@ from threading import Event
 from typing import Any
 
 from agent.errors import PersonAtMicroscopeError, RunStoppedError
-from agent.service.idle import Idle
+from agent.idle import Idle
 
 STOP_FILE = "stop"
 """Put into the scheduler's folder by ``scopestamp schedule stop``."""
@@ -36,6 +36,11 @@ class PersonWatch:
         Says which other program wants the hardware; empty: none.
     ignores_unknown : bool
         Whether not knowing about mouse and keyboard is no reason to stop.
+
+    Attributes
+    ----------
+    by_hand : frozenset of str
+        Devices that somebody has moved since the run began.
     """
 
     def __init__(
@@ -55,7 +60,8 @@ class PersonWatch:
         self._began_s = monotonic_s()
         self._looked_s = self._began_s
         self._n_unknown = 0
-        self._n_touched: int | None = None
+        self._touched_before: Mapping[str, int] | None = None
+        self.by_hand: frozenset[str] = frozenset()
 
     def why_stop(self, status: Mapping[str, Any] | None) -> RunStoppedError | None:
         """Return why the run is to end now, or None.
@@ -87,12 +93,12 @@ class PersonWatch:
     def _told_by(self, status: Mapping[str, Any]) -> str:
         if status.get("is_live"):
             return "Somebody switched live mode on."
-        n_touched = int(status.get("n_touched", 0))
-        if self._n_touched is None:
-            self._n_touched = n_touched
-        if n_touched > self._n_touched:
-            return f"{status.get('last_touched', 'A device')} was moved by hand."
-        return ""
+        touched: Mapping[str, int] = status.get("touched", {})
+        if self._touched_before is None:
+            self._touched_before = touched
+        before = self._touched_before
+        self.by_hand |= {device for device, n in touched.items() if n > before.get(device, 0)}
+        return f"{', '.join(sorted(self.by_hand))} moved by hand." if self.by_hand else ""
 
     def _told_by_input(self, now_s: float) -> str:
         idle = self._idle()

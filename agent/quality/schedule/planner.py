@@ -64,19 +64,25 @@ class Planner:
         self._entries = entries
         for entry in entries.values():
             self._enter(now, entry)
+        by_schedule: dict[str, list[Occurrence]] = {}
         for one in self._journal.open_runs():
-            self._age(now, one)
+            by_schedule.setdefault(one.schedule_id, []).append(one)
+        for waiting in by_schedule.values():
+            newest = max((one.planned_at for one in waiting if one.planned_at <= now), default=None)
+            for k, one in enumerate(waiting):
+                self._age(now, one, newest, n_newer=len(waiting) - 1 - k)
         self._journal.forget_before(now - timedelta(days=KEPT_DAYS))
         return self._startable(now)
 
-    def recover(self) -> None:
+    def recover(self, entries: Mapping[str, Entry]) -> None:
         """End what was running when the agent ended: it is not known how far it came."""
+        self._entries = entries
         for one in self._journal.open_runs():
             if one.state is _STATE.RUNNING:
                 self.tell(
                     one,
                     _STATE.FAILED,
-                    "The agent ended while it ran; what had moved is put back at its start.",
+                    "The agent ended while it ran; what it had moved is put back when the hardware is up.",
                 )
 
     def hindered(self, one: Occurrence, guards: Mapping[str, str]) -> Occurrence:
@@ -143,8 +149,11 @@ class Planner:
 
     # -- ageing
 
-    def _age(self, now: datetime, one: Occurrence) -> None:
-        """Bring one open occurrence to where it should be by now."""
+    def _age(self, now: datetime, one: Occurrence, newest: datetime | None, n_newer: int) -> None:
+        """Bring one open occurrence to where it should be by now.
+
+        `newest` is the last of its schedule that is due, `n_newer` how many come after it.
+        """
         entry = self._entries.get(one.schedule_id)
         if one.state is _STATE.RUNNING:
             return
@@ -155,11 +164,11 @@ class Planner:
         late = now > one.planned_at + timedelta(minutes=schedule.deadline_min)
         if self._lacks_person(one, schedule):
             self._age_task(now, one, schedule, is_late=late)
-        elif (newer := self._newer_due(now, one)) and schedule.missed != "all":
-            self._end_unrun(one, f"Overtaken by that of {newer:%Y-%m-%d %H:%M} UTC.")
+        elif newest is not None and newest > one.planned_at and schedule.missed != "all":
+            self._end_unrun(one, f"Overtaken by that of {newest:%Y-%m-%d %H:%M} UTC.")
         elif late and schedule.missed == "skip":
             self._end_unrun(one, "")
-        elif late and self._n_newer(one) >= MOST_OPEN:
+        elif late and n_newer >= MOST_OPEN:
             self._end_unrun(one, f"More than {MOST_OPEN} were waiting.")
         elif late and one.state is _STATE.WAITING:
             why = one.reason if one.was_due else "The agent was off, asleep, or without this schedule."
@@ -193,22 +202,6 @@ class Planner:
             self.tell(
                 one, _STATE.MISSED, f"The agent was off or asleep, or its clock was set on. {why}".strip()
             )
-
-    def _newer_due(self, now: datetime, one: Occurrence) -> datetime | None:
-        return max(
-            (
-                other.planned_at
-                for other in self._journal.open_runs()
-                if other.schedule_id == one.schedule_id and one.planned_at < other.planned_at <= now
-            ),
-            default=None,
-        )
-
-    def _n_newer(self, one: Occurrence) -> int:
-        runs = self._journal.open_runs()
-        return sum(
-            other.schedule_id == one.schedule_id and other.planned_at > one.planned_at for other in runs
-        )
 
     # -- starting
 

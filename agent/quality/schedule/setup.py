@@ -1,0 +1,126 @@
+"""A scheduler on the daemon's real parts."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+
+from agent.idle import Idle, input_idle
+from agent.local import Local
+from agent.profile import load_profile
+from agent.quality.restore import Hardware
+from agent.quality.schedule.booking import BookingGuard
+from agent.quality.schedule.conditions import ConditionsGuard
+from agent.quality.schedule.dates import zone_named
+from agent.quality.schedule.fetch import Ask, Fetcher
+from agent.quality.schedule.guards import (
+    ActivityGuard,
+    Guard,
+    HardwareGuard,
+    InputGuard,
+    Interlock,
+    OwnerGuard,
+    Status,
+    TouchGuard,
+)
+from agent.quality.schedule.person import PersonWatch
+from agent.quality.schedule.scheduler import FOLDER, Parts, Report, Scheduler
+from agent.records import Objective
+from agent.settings import AgentSettings, ScheduleSettings
+
+
+def scheduler_of(
+    settings: AgentSettings,
+    local: Local,
+    report: Report,
+    ends: threading.Event,
+    *,
+    hardware: Hardware | None,
+    status: Callable[[], Status],
+    ask: Ask | None,
+    others: Callable[[], str] = lambda: "",
+    idle: Callable[[], Idle] = input_idle,
+    monotonic_s: Callable[[], float] = time.monotonic,
+) -> Scheduler:
+    """Return a scheduler.
+
+    Parameters
+    ----------
+    settings : AgentSettings
+        Of the daemon.
+    local : Local
+        Its share of the data folder.
+    report : Report
+        Takes its events.
+    ends : Event
+        Set when the daemon is told to end.
+    hardware : Hardware or None
+        Passes calls on to the hardware process; None when the daemon owns none.
+    status : callable
+        The hardware process' last answer to a ping.
+    ask : Ask or None
+        Asks the collector for schedules.
+    others : callable
+        Says which other program has the microscope.
+    idle, monotonic_s : callable
+        Input of people, and a clock that does not jump.
+
+    Raises
+    ------
+    SettingsError
+        The time zone of the settings is none.
+    SpoolError
+        The journal cannot be opened.
+    """
+    section = settings.schedule
+    folder = local.data_dir / FOLDER
+    ignores_unknown = section.unknown_input == "ignore"
+    guards: list[Guard] = [
+        HardwareGuard(status, is_owned=hardware is not None),
+        ActivityGuard(status),
+        OwnerGuard(others),
+        InputGuard(idle, ignores_unknown),
+        TouchGuard(status, monotonic_s),
+    ]
+    if section.calendar:
+        guards.append(_booking_guard(section, folder))
+    if hardware is not None:
+        guards.append(ConditionsGuard(hardware, monotonic_s))
+
+    def watch(most_min: float) -> PersonWatch:
+        return PersonWatch(
+            idle, monotonic_s, most_min * 60, folder, ends, others, ignores_unknown=ignores_unknown
+        )
+
+    def objectives() -> tuple[Objective, ...]:
+        path = settings.instrument.profile_file
+        return load_profile(Path(path)).objectives if path else ()
+
+    return Scheduler(
+        Parts(
+            settings=section,
+            local=local,
+            interlock=Interlock(tuple(guards), monotonic_s, section.least_quiet_min * 60),
+            watch=watch,
+            report=report,
+            monotonic_s=monotonic_s,
+            hardware=hardware,
+            fetcher=Fetcher(ask, folder, section.fetch_interval_s, monotonic_s) if ask else None,
+            objectives=objectives,
+        )
+    )
+
+
+def _booking_guard(section: ScheduleSettings, folder: Path) -> BookingGuard:
+    return BookingGuard(
+        section.calendar,
+        folder / "calendar.ics",
+        zone_named(section.zone or "UTC"),
+        refresh=timedelta(minutes=section.calendar_refresh_min),
+        stale=timedelta(minutes=section.calendar_stale_min),
+        margin=timedelta(minutes=section.calendar_margin_min),
+        private_hosts=section.calendar_hosts,
+    )
