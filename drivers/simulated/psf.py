@@ -122,7 +122,11 @@ def _planes(
         offsets_um = np.arange(-half, half + 1) * fine_um
         window = slice(widest - half, widest + half + 1)
         for i in np.flatnonzero(halves == half):
-            stack[i, window, window] = intensity(field, defocus_um[i], offsets_um) * pixel_size_um**2
+            mirrored = len(defocus_um) - 1 - i
+            if field.is_perfect and mirrored < i:
+                stack[i, window, window] = stack[mirrored, window, window]
+            else:
+                stack[i, window, window] = intensity(field, defocus_um[i], offsets_um) * pixel_size_um**2
     return stack
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import exp, pi, sqrt
 
 import numpy as np
@@ -90,6 +91,18 @@ def test_width_is_the_formulas_and_wider_at_high_aperture(label: str, allowed: f
     along = np.array([intensity(field, z, np.zeros(1))[0, 0] for z in z_um])
     assert 1 <= fwhm(x_um, across) / lateral_um < 1 + allowed
     assert fwhm(z_um, along) / axial_um == pytest.approx(1, abs=0.06)
+
+
+@pytest.mark.parametrize("pupil", [Pupil(), Pupil(spherical_nm=40.0, coverslip_error_um=15.0)])
+@pytest.mark.parametrize("n", [41, 40])
+def test_round_pupil_takes_a_short_cut_to_the_same_image(pupil: Pupil, n: int) -> None:
+    objective, x_um = TRUTH.objective("60x/1.40 oil"), 0.05 * (np.arange(n) - n // 2)
+    field = pupil_field(objective, pupil, 520, 3.0)
+    whole = replace(field, is_round=False)
+    image = intensity(field, 0.4, x_um)
+    assert image == pytest.approx(intensity(whole, 0.4, x_um), abs=1e-5 * float(image.max()))
+    if field.is_perfect:
+        assert image == pytest.approx(intensity(whole, -0.4, x_um), abs=1e-5 * float(image.max()))
 
 
 @pytest.mark.parametrize("mode", ["astigmatism_nm", "coma_nm", "spherical_nm", "trefoil_nm"])
