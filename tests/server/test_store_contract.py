@@ -25,7 +25,7 @@ from server.store.rows import (
     User,
 )
 
-STORES = {"sqlite": SqliteStore}
+STORES = ("sqlite", "postgresql")
 AT = datetime(2026, 5, 4, 12, 0, tzinfo=UTC)
 
 
@@ -33,14 +33,21 @@ AT = datetime(2026, 5, 4, 12, 0, tzinfo=UTC)
 def open_store(request, tmp_path):
     """Return a function that opens the same store, each time anew."""
     opened = []
+    database = request.getfixturevalue("new_database")() if request.param == "postgresql" else None
 
     def open_it():
-        opened.append(STORES[request.param](tmp_path))
+        opened.append(SqliteStore(tmp_path) if database is None else _postgres(database))
         return opened[-1]
 
     yield open_it
     for store in opened:
         store.close()
+
+
+def _postgres(database):
+    from server.store.postgresql import PostgresStore
+
+    return PostgresStore(database)
 
 
 @pytest.fixture

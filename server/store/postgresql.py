@@ -1,0 +1,183 @@
+"""A store in PostgreSQL, for many instruments or several collectors.
+
+Batches and records lie in a partition for each month of receipt. Appending takes the row of `counters` first: collectors
+that share a database append one after the other, and everything before that (signatures, decoding) they do at once.
+Rows go in by COPY, after what is known already was left out.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from importlib.resources import files
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+
+from server.errors import StoreError
+from server.store.base import Job, Outcome, Reads, Store
+from server.store.filed import RECORD_COLUMNS, FiledRecords, Numbered
+from server.store.jobs import run_jobs
+from server.store.postgresql_connection import PostgresConnection
+from server.store.reads import SqlReads
+from server.store.versions import SCHEMA_VERSION, check_version
+from server.store.writes import SqlWrites
+
+PARTITIONED = ("batches", "records")
+_SCHEMA_LOCK = 0x5C09E57A
+"""Advisory lock under which one collector at a time makes the schema or a partition."""
+_DECLINED = (asyncpg.PostgresError, asyncpg.InterfaceError)
+_FAILED = (*_DECLINED, OSError, TimeoutError)
+_SPARE_READERS = 8
+
+
+class PostgresReads(SqlReads):
+    """Reads where records lie in partitions."""
+
+    records_from = "records r JOIN batches b ON b.batch_id = r.batch_id AND b.received_at = r.received_at"
+    record_found = """(r.position, r.received_at) =
+        (SELECT x.position, x.received_at FROM record_ids x WHERE x.record_id = ? LIMIT 1)"""
+
+
+class PostgresFiledRecords(FiledRecords):
+    """Filing where `record_ids` keeps every record once, whatever partition it is in."""
+
+    def add_records(self, numbered: list[Numbered]) -> list[Numbered]:
+        seen = self._known([one[1][2].filed.record_id for one in numbered if one[1][2].filed is not None])
+        new = []
+        for one in numbered:
+            filed = one[1][2].filed
+            assert filed is not None
+            if filed.record_id not in seen:
+                seen.add(filed.record_id)
+                new.append(one)
+        values = [(*self.record_values(one), one[1][1].received_at) for one in new]
+        self._connection.add("records", (*RECORD_COLUMNS, "received_at"), values)
+        ids = [(row[1], row[4], row[-1], row[0]) for row in values]
+        self._connection.add("record_ids", ("record_id", "instrument_key", "received_at", "position"), ids)
+        return new
+
+    def _known(self, record_ids: list[UUID]) -> set[UUID]:
+        found = self._connection.fetch(
+            "SELECT record_id FROM record_ids WHERE record_id = ANY(?)", record_ids
+        )
+        return {UUID(int=row[0].int) for row in found}
+
+
+class PostgresWrites(SqlWrites, PostgresReads):
+    """Writes to PostgreSQL."""
+
+    filed_records = PostgresFiledRecords
+
+    def append_all(self, batches: Sequence[Any]) -> list[Outcome]:
+        for month in {_month(batch.received_at) for batch in batches}:
+            make_partitions(self._connection, month)
+        return super().append_all(batches)
+
+
+class PostgresStore(Store):
+    """Opens a database; makes the schema in an empty one.
+
+    Parameters
+    ----------
+    dsn : str
+        Address as ``postgresql://user:password@host/database``.
+    reading_dsn : str, optional
+        Address of a replica to read from; what was just written may be missing there for a moment.
+    """
+
+    def __init__(self, dsn: str, reading_dsn: str | None = None) -> None:
+        self._dsn = dsn
+        self._reading_dsn = reading_dsn or dsn
+        self._free_readers: deque[PostgresConnection] = deque()
+        self._writer: PostgresConnection | None = self._open(dsn)
+        try:
+            _bring_up_to_date(self._writer)
+        except BaseException:
+            self.close()
+            raise
+
+    def _open(self, dsn: str, *, is_reading: bool = False) -> PostgresConnection:
+        try:
+            return PostgresConnection(dsn, is_reading=is_reading)
+        except (*_FAILED, ValueError) as error:
+            raise StoreError(
+                f"Cannot reach PostgreSQL: {error}. Check the server and [store] postgresql."
+            ) from error
+
+    @contextmanager
+    def reading(self) -> Iterator[Reads]:
+        try:
+            connection = self._free_readers.pop()
+        except IndexError:
+            connection = self._open(self._reading_dsn, is_reading=True)
+        try:
+            yield PostgresReads(connection)
+        except _FAILED as error:
+            raise StoreError(f"Cannot read from PostgreSQL: {error}.") from error
+        finally:
+            if connection.is_lost or len(self._free_readers) >= _SPARE_READERS:
+                connection.close()
+            else:
+                self._free_readers.append(connection)
+
+    def write(self, jobs: Sequence[Job]) -> list[Outcome]:
+        if self._writer is None or self._writer.is_lost:
+            self._writer = self._open(self._dsn)
+        writer = self._writer
+        try:
+            writer.do("BEGIN")
+            outcomes = run_jobs(jobs, PostgresWrites(writer), writer.do, _DECLINED)
+            writer.do("COMMIT")
+        except _FAILED as error:
+            self._give_up(writer)
+            raise StoreError(f"Cannot write to PostgreSQL: {error}. Nothing of it was kept.") from error
+        except BaseException:
+            self._give_up(writer)
+            raise
+        return outcomes
+
+    def _give_up(self, writer: PostgresConnection) -> None:
+        """Close the connection, which undoes its transaction; the next write opens another."""
+        self._writer = None
+        writer.close()
+
+    def close(self) -> None:
+        while self._free_readers:
+            self._free_readers.pop().close()
+        if self._writer is not None:
+            self._writer.close()
+            self._writer = None
+
+
+def _month(moment: datetime) -> datetime:
+    moment = moment.astimezone(UTC)
+    return datetime(moment.year, moment.month, 1, tzinfo=UTC)
+
+
+def make_partitions(connection: Any, month: datetime) -> None:
+    """Make the partitions of a month, unless they are there."""
+    suffix = f"{month:%Y_%m}"
+    if connection.fetch("SELECT to_regclass(?) IS NOT NULL", f"records_{suffix}")[0][0]:
+        return
+    after = _month(datetime(month.year + month.month // 12, month.month % 12 + 1, 1, tzinfo=UTC))
+    connection.do(f"SELECT pg_advisory_xact_lock({_SCHEMA_LOCK})")
+    for table in PARTITIONED:
+        connection.do(
+            f"CREATE TABLE IF NOT EXISTS {table}_{suffix} PARTITION OF {table} "
+            f"FOR VALUES FROM ('{month.isoformat()}') TO ('{after.isoformat()}')"
+        )
+
+
+def _bring_up_to_date(connection: PostgresConnection) -> None:
+    connection.do("BEGIN")
+    connection.do(f"SELECT pg_advisory_xact_lock({_SCHEMA_LOCK})")
+    if not connection.fetch("SELECT to_regclass('schema_version') IS NOT NULL")[0][0]:
+        connection.do(files("server.store").joinpath("schema_postgresql.sql").read_text(encoding="utf-8"))
+        connection.do("INSERT INTO schema_version VALUES (?)", SCHEMA_VERSION)
+    (version,) = connection.fetch("SELECT version FROM schema_version")[0]
+    connection.do("COMMIT")
+    check_version(version, "The database")

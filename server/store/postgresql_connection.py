@@ -1,0 +1,108 @@
+"""One connection to PostgreSQL, used from whichever thread has it at the time.
+
+The driver, asyncpg, is asynchronous; each connection has an event loop of its own that runs only while a statement does.
+It was chosen for its licence (Apache-2.0) and because it copies rows in binary.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine, Iterable, Sequence
+from functools import lru_cache
+from typing import Any
+
+import asyncpg
+
+from server.store.connection import Connection
+
+_CONNECT_S = 10.0
+_STATEMENT_S = 120.0
+
+
+class PostgresConnection(Connection):
+    """Statements on one connection.
+
+    Parameters
+    ----------
+    dsn : str
+        Address as ``postgresql://user:password@host/database``.
+    is_reading : bool
+        True for a connection that may not change anything.
+    """
+
+    def __init__(self, dsn: str, *, is_reading: bool = False) -> None:
+        settings = {
+            "application_name": "scopestamp",
+            "default_transaction_read_only": "on" if is_reading else "off",
+        }
+        self._loop = asyncio.new_event_loop()
+        try:
+            self._driver = self._wait(
+                asyncpg.connect(
+                    dsn,
+                    timeout=_CONNECT_S,
+                    command_timeout=_STATEMENT_S,
+                    server_settings=settings,
+                    statement_cache_size=500,
+                )
+            )
+        except BaseException:
+            self._loop.close()
+            raise
+
+    def _wait(self, work: Coroutine[Any, Any, Any]) -> Any:
+        return self._loop.run_until_complete(work)
+
+    def fetch(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:
+        found = self._wait(self._driver.fetch(_numbered(sql), *map(self.bound, values)))
+        return [tuple(row) for row in found]
+
+    def do(self, sql: str, *values: Any) -> int:
+        if not values:
+            return _n_touched(self._wait(self._driver.execute(sql)))
+        statement = self._wait(self._driver.prepare(_numbered(sql)))
+        self._wait(statement.fetch(*map(self.bound, values)))
+        return _n_touched(statement.get_statusmsg())
+
+    def do_each(self, sql: str, rows: Iterable[Sequence[Any]]) -> None:
+        values = [tuple(map(self.bound, row)) for row in rows]
+        if values:
+            self._wait(self._driver.executemany(_numbered(sql), values))
+
+    def add(self, table: str, columns: Sequence[str], rows: list[tuple[Any, ...]]) -> None:
+        if rows:
+            self._wait(self._driver.copy_records_to_table(table, records=rows, columns=columns))
+
+    def bound(self, value: Any) -> Any:
+        # PostgreSQL's text cannot hold NUL; a device may well send one in a label.
+        return value.replace("\0", "\ufffd") if isinstance(value, str) else value
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether the server is gone, so that only a new connection can help."""
+        return bool(self._driver.is_closed())
+
+    def close(self) -> None:
+        """Give the connection back; waits a moment for the server's goodbye."""
+        try:
+            self._wait(self._driver.close(timeout=_CONNECT_S))
+        except (OSError, TimeoutError, asyncpg.PostgresError):
+            self._driver.terminate()
+        finally:
+            self._loop.close()
+
+
+@lru_cache(maxsize=1000)
+def _numbered(sql: str) -> str:
+    """Return a statement with ``$1``, ``$2`` … for its question marks.
+
+    >>> _numbered("SELECT ? < ?")
+    'SELECT $1 < $2'
+    """
+    head, *rest = sql.split("?")
+    return head + "".join(f"${number}{part}" for number, part in enumerate(rest, start=1))
+
+
+def _n_touched(status: str) -> int:
+    last = status.rpartition(" ")[2]
+    return int(last) if last.isdigit() else 0
