@@ -1,10 +1,9 @@
-"""Exports for archives and image databases: REMBI fields, FBbi terms, OMERO key-value pairs, NeXus groups."""
+"""Exports for archives and image databases: REMBI fields, FBbi terms, OMERO key-value pairs."""
 
 from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Mapping
 from typing import Any
 
 from agent.exports.facts import channel_facts, facts_of, image_name, modality_of, text_of
@@ -98,65 +97,3 @@ def omero_csv(view: AcquisitionView) -> bytes:
 
 def _cell(text: str) -> str:
     return f"'{text}" if text[:1] in ("=", "+", "-", "@", "\t", "\r") else text
-
-
-def nexus(view: AcquisitionView) -> dict[str, Any]:
-    """Return the instrument as a tree of NeXus groups; ``@`` begins an attribute.
-
-    NeXus has no application definition for light microscopy, so that base classes are used: NXinstrument,
-    NXfabrication, NXdetector, NXfilter, NXsource, NXoptical_lens.
-    """
-    finished = view.bundle.finished
-    instrument: dict[str, Any] = {
-        "@NX_class": "NXinstrument",
-        "name": view.bundle.profile.instrument.name or finished.instrument_id,
-    }
-    if view.bundle.profile.stand:
-        instrument["fabrication"] = _fabrication(view.bundle.profile.stand)
-    if view.objective:
-        instrument["objective"] = _group("NXoptical_lens", view.objective, {"magnification": "", "na": ""})
-    for number, camera in enumerate(view.cameras, start=1):
-        units = {"pixel_width_um": "um", "pixel_height_um": "um", "bit_depth": "", "detector_type": ""}
-        name = f"detector_{number}" if number > 1 else "detector"
-        instrument[name] = _group("NXdetector", camera, units)
-    for channel in view.channels:
-        for key in ("excitation", "dichroic", "emission"):
-            if (part := getattr(channel, key)) is not None:
-                instrument[f"filter_{part.name}".replace("/", "_")] = _filter(part)
-        if channel.light:
-            instrument[f"source_{channel.light.name}".replace("/", "_")] = _group(
-                "NXsource", channel.light, {"source_type": ""}
-            )
-    return {
-        "entry": {
-            "@NX_class": "NXentry",
-            "title": image_name(view),
-            "entry_identifier_uuid": str(finished.acquisition_id),
-            "start_time": finished.started.wall_at.isoformat(),
-            "end_time": finished.finished.wall_at.isoformat(),
-            "instrument": instrument,
-            "parameters": {"@NX_class": "NXparameters"} | key_values(view),
-        }
-    }
-
-
-def _fabrication(part: Any) -> dict[str, Any]:
-    found = {"vendor": part.manufacturer, "model": part.model, "serial_number": part.serial_number}
-    return {"@NX_class": "NXfabrication"} | {key: value for key, value in found.items() if value}
-
-
-def _group(nx_class: str, part: Any, units: Mapping[str, str]) -> dict[str, Any]:
-    out: dict[str, Any] = {"@NX_class": nx_class, "name": part.name, "fabrication": _fabrication(part)}
-    for field, unit in units.items():
-        if (value := getattr(part, field)) is not None:
-            out[field] = {"value": value, "@units": unit} if unit else value
-    return out
-
-
-def _filter(part: Any) -> dict[str, Any]:
-    out = _group("NXfilter", part, {"role": "", "filter_type": ""})
-    for number, band in enumerate(part.bands, start=1):
-        for field in ("cut_on_nm", "cut_off_nm"):
-            if (value := getattr(band, field)) is not None:
-                out[f"band_{number}_{field}"] = {"value": value, "@units": "nm"}
-    return out

@@ -134,9 +134,15 @@ def _omero(view: AcquisitionView, language: str) -> bytes:
 
 
 def _nexus(view: AcquisitionView, language: str) -> bytes:
-    from agent.exports.catalogue_texts import nexus
+    from agent.exports.nexus import nexus
 
     return _json(nexus(view))
+
+
+def _nexus_hdf5(view: AcquisitionView, language: str) -> bytes:
+    from agent.exports.nexus import nexus_hdf5
+
+    return nexus_hdf5(view)
 
 
 def _completeness(view: AcquisitionView, language: str) -> bytes:
@@ -174,6 +180,7 @@ FORMATS: Mapping[str, Format] = {
         Format("fbbi", "FBbi terms", ".fbbi.json", _JSON, _fbbi),
         Format("omero-csv", "OMERO key-value pairs", ".omero.csv", "text/csv", _omero),
         Format("nexus", "NeXus groups, JSON", ".nexus.json", _JSON, _nexus),
+        Format("nexus-hdf5", "NeXus groups, HDF5", ".nxs", "application/x-hdf5", _nexus_hdf5),
         Format("completeness", "Completeness report", ".completeness.json", _JSON, _completeness),
         Format("record", "Our own record", ".record.json", _JSON, _record),
     )

@@ -18,6 +18,7 @@ from agent.exports.ro_crate_graph import (
     Graph,
     agency_entity,
     funders,
+    funding,
     licence,
     named,
     organisation_entity,
@@ -72,6 +73,7 @@ def ro_crate(view: AcquisitionView, files: Mapping[str, bytes] | None = None) ->
         "author": refs(people),
         "publisher": publisher(view, graph),
         "funder": refs(funders(view, graph)),
+        "funding": refs(funding(view, graph)),
         "identifier": f"urn:uuid:{view.bundle.finished.acquisition_id}",
     }
     graph.add(root)

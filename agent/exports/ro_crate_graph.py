@@ -7,7 +7,7 @@ from typing import Any
 
 from agent.exports.facts import text_of
 from agent.exports.view import AcquisitionView
-from agent.records import Agency, Person
+from agent.records import Agency, Grant, Person
 
 Entity = dict[str, Any]
 
@@ -118,10 +118,28 @@ def publisher(view: AcquisitionView, graph: Graph) -> Any:
 
 def funders(view: AcquisitionView, graph: Graph) -> list[str]:
     """Add who paid for the instrument; return their ids."""
+    return [_funder(grant, graph) for grant in view.bundle.profile.grants]
+
+
+def funding(view: AcquisitionView, graph: Graph) -> list[str]:
+    """Add the grants that have a number or an identifier; return their ids."""
     return [
-        agency_entity(Agency(name=grant.funder, ror=grant.funder_ror), graph)
+        graph.add(
+            {
+                "@id": grant.doi or "#grant-" + "-".join(str(grant.number).split()),
+                "@type": "Grant",
+                "name": f"{grant.funder} {grant.number or grant.doi}",
+                "identifier": grant.number or grant.doi,
+                "funder": refs([_funder(grant, graph)]),
+            }
+        )
         for grant in view.bundle.profile.grants
+        if grant.number or grant.doi
     ]
+
+
+def _funder(grant: Grant, graph: Graph) -> str:
+    return agency_entity(Agency(name=grant.funder, ror=grant.funder_ror), graph)
 
 
 def licence(view: AcquisitionView, graph: Graph) -> Any:

@@ -67,6 +67,35 @@ def empty_view(bundle: Bundle) -> AcquisitionView:
 
 
 @pytest.fixture
+def two_cameras(bundle: Bundle) -> AcquisitionView:
+    """The same acquisition seen by two cameras: DAPI by the first, FITC by both at once."""
+    assert bundle.frames is not None and bundle.finished.before is not None
+    columns = {name: list(getattr(bundle.frames, name)) for name in type(bundle.frames).model_fields}
+    rows = list(zip(*columns.values(), strict=True))
+    at = list(columns).index("camera")
+    seen_twice = [(*row[:at], "Camera-2", *row[at + 1 :]) for row in rows if row[3].get("c") == 1]
+    joined = [*rows, *seen_twice]
+    frames = type(bundle.frames)(**{n: c for n, c in zip(columns, zip(*joined, strict=True), strict=True)})
+    before = bundle.finished.before
+    camera = before.devices["Camera"]
+    second = {**camera, "Gain": camera["Gain"].model_copy(update={"value": 7})}
+    devices = {**before.devices, "Camera-2": second}
+    image = bundle.finished.images[0]
+    finished = bundle.finished.model_copy(
+        update={
+            "before": before.model_copy(update={"devices": devices}),
+            "images": (image, image.model_copy(update={"camera": "Camera-2"})),
+        }
+    )
+    known = bundle.profile.cameras[0]
+    other = known.model_copy(
+        update={"name": "Second", "device": "Camera-2", "part_id": None, "serial_number": "2", "nbo": {}}
+    )
+    profile = bundle.profile.model_copy(update={"cameras": (known, other)})
+    return view_of(replace(bundle, finished=finished, frames=frames, profile=profile))
+
+
+@pytest.fixture
 def qc(bundle: Bundle) -> Callable[..., QcResult]:
     """Make a QC result some days before the acquisition."""
 

@@ -12,7 +12,7 @@ import jsonschema
 import pytest
 
 from agent.exports import FORMATS, Bundle, ExportError, export, view_of
-from agent.exports.catalogue_texts import fbbi_terms, nexus, omero_csv, rembi
+from agent.exports.catalogue_texts import fbbi_terms, omero_csv, rembi
 from agent.exports.view import AcquisitionView
 from agent.profile import read_profile
 
@@ -41,15 +41,6 @@ def test_csv_has_no_cell_that_a_spreadsheet_takes_for_a_formula(bundle: Bundle, 
     data = omero_csv(view_of(replace(bundle, profile=profile))).decode("utf-8-sig")
     cells = [cell for row in csv.reader(io.StringIO(data)) for cell in row]
     assert not [cell for cell in cells if cell[:1] in "=+-@" and cell]
-
-
-def test_nexus_is_a_tree_of_base_classes(standards: Path, view: AcquisitionView) -> None:
-    tree = nexus(view)["entry"]
-    assert tree["instrument"]["@NX_class"] == "NXinstrument"
-    assert tree["instrument"]["objective"]["na"] == 0.6
-    assert tree["instrument"]["detector"]["pixel_width_um"] == {"value": 10.0, "@units": "um"}
-    for nx_class in ("NXinstrument", "NXdetector", "NXfilter", "NXoptical_lens", "NXfabrication"):
-        assert (standards / "nexus" / f"{nx_class}.nxdl.xml").is_file()
 
 
 @pytest.mark.parametrize("name", FORMATS)

@@ -63,6 +63,23 @@ def test_image_has_settings_light_path_and_planes_with_units(document: ome.OME) 
     assert not any(plane.annotation_refs for plane in first.pixels.planes)
 
 
+def test_every_camera_is_described_and_each_channel_has_the_settings_of_its_own(
+    two_cameras: AcquisitionView,
+) -> None:
+    document = valid(ome_xml(two_cameras))
+    pixels = document.images[0].pixels
+    assert [detector.serial_number for detector in document.instruments[0].detectors] == ["302173", "2"]
+    assert [channel.name for channel in pixels.channels] == ["DAPI", "FITC (Camera)", "FITC (Camera-2)"]
+    settings = [channel.detector_settings for channel in pixels.channels]
+    assert [(item.id, item.gain) for item in settings if item] == [
+        ("Detector:0", 3.0),
+        ("Detector:0", 3.0),
+        ("Detector:1", 7.0),
+    ]
+    assert sorted({plane.the_c for plane in pixels.planes}) == [0, 1, 2]
+    assert len(pixels.planes) == 33 and pixels.size_c == 3
+
+
 def test_climate_is_in_fractions(bundle: Bundle) -> None:
     part = bundle.profile.environment[0]
     ref = part.temperature

@@ -73,6 +73,20 @@ def test_people_organisation_licence_and_qc_are_in_the_crate(view: AcquisitionVi
     assert graph[f"#qc-{run}"]["@type"] == "CreateAction"
 
 
+def test_grant_has_its_number_and_funder(view: AcquisitionView, graph: Entities) -> None:
+    (stated,) = view.bundle.profile.grants
+    grant = graph[graph["./"]["funding"]["@id"]]
+    assert grant["@type"] == "Grant" and grant["identifier"] == stated.number
+    assert graph[grant["funder"]["@id"]]["name"] == stated.funder
+
+
+def test_qc_that_held_is_in_the_crate_and_so_is_its_absence(
+    graph: Entities, empty_view: AcquisitionView
+) -> None:
+    assert graph["#qc-of-light-path-1"]["value"].startswith("valid QC: 1 figure of psf")
+    assert entities(ro_crate(empty_view))["#qc"]["value"].startswith("no valid QC")
+
+
 def test_every_reference_within_the_crate_is_there(
     view: AcquisitionView, empty_view: AcquisitionView
 ) -> None:
