@@ -35,6 +35,9 @@ _MEDIAN_TO_MEAN = 1.2533  # standard error of a median over that of a mean, norm
 _STEP_AT = 4.5
 """Standard errors a step must have: with 300 places to look at, a false one in about a thousand charts."""
 _STEP_SIGMAS = 1.5
+_PLACE = 3
+"""Numbers that the place of a step counts for: it was chosen among all places (Zhang & Siegmund 2007,
+doi:10.1111/j.1541-0420.2006.00662.x)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,7 +190,7 @@ def _fit(days: np.ndarray, values: np.ndarray, sigma: float, offset: int = 0) ->
         left = _fit(days[:at], values[:at], sigma, offset)
         right = _fit(days[at:], values[at:], sigma, offset + at)
         steps = (*left.steps, step, *right.steps)
-        told.append(_Fit(left.left_over + right.left_over, left.n_numbers + right.n_numbers + 1, steps))
+        told.append(_Fit(left.left_over + right.left_over, left.n_numbers + right.n_numbers + _PLACE, steps))
     return min(told, key=lambda fit: fit.score(len(values)))
 
 
