@@ -19,7 +19,7 @@ import logging
 import os
 import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from io import FileIO
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -33,6 +33,7 @@ FRAMES = "frames.jsonl"
 STARTED = "started.json"
 FINISHED = "finished.json"
 LOCK = "lock"
+FRAMES_WITHIN_S = 60.0
 _encode_line = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
 _log = logging.getLogger("scopestamp.capture")
 
@@ -200,6 +201,26 @@ def _whole_lines(path: Path) -> Iterator[Any]:
                 yield json.loads(line)
             except ValueError:  # the line that was being written when the process died
                 return
+
+
+def journals_of(data_dir: Path) -> Iterator[Path]:
+    """Yield the journal folders of acquisitions that are not closed yet, of living and of dead processes."""
+    root = data_dir / "open"
+    for session in sorted(root.iterdir()) if root.is_dir() else []:
+        with suppress(OSError):  # closed meanwhile
+            yield from _journals(session)
+
+
+def is_taking_frames(data_dir: Path, now_s: float) -> bool:
+    """Return whether some process stamped a frame within the last `FRAMES_WITHIN_S`; `now_s` is since 1970."""
+    for journal in journals_of(data_dir):
+        with suppress(OSError):
+            if (
+                now_s - (journal / FRAMES).stat().st_mtime < FRAMES_WITHIN_S
+                and not (journal / FINISHED).exists()
+            ):
+                return True
+    return False
 
 
 class JournalSession:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections import deque
+from collections.abc import Callable
 from itertools import islice
 from typing import Protocol
 
@@ -28,10 +29,17 @@ class Publisher:
 
     When the spool cannot be written (disk full, folder gone), records wait in memory, at most `MOST_HELD` of
     them, and go out first as soon as `retry` finds that it can be written again. What does not fit is counted in `n_given_up`.
+
+    Parameters
+    ----------
+    outbox : Puts
+        Takes the records.
+    note : callable, optional
+        Is told of every record at once, such as a chronicle.
     """
 
-    def __init__(self, outbox: Puts) -> None:
-        self._outbox = outbox
+    def __init__(self, outbox: Puts, note: Callable[..., object] = lambda *_: None) -> None:
+        self._outbox, self._note = outbox, note
         self._lock = threading.Lock()
         self._held: deque[Record] = deque()
         self.n_given_up = 0
@@ -39,6 +47,7 @@ class Publisher:
 
     def publish(self, *records: Record) -> bool:
         """Put the records, behind those that are held; return whether all are in the outbox."""
+        self._note(*records)
         with self._lock:
             for record in records:
                 if len(self._held) >= MOST_HELD:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
@@ -25,6 +26,7 @@ from agent.capture.quality import KeptQuality
 from agent.capture.queue import EventQueue, Lost
 from agent.capture.recover import recover_open_acquisitions
 from agent.capture.runs import Runs
+from agent.chronicle import Chronicle
 from agent.mint import Mint
 from agent.records import Gap, Severity, SnapshotReason
 from agent.supervise import shielded
@@ -32,6 +34,8 @@ from drivers import (
     ConfigurationLoaded,
     Driver,
     FrameSeen,
+    Hardware,
+    InstrumentLeft,
     Key,
     LiveToggled,
     PresetSet,
@@ -92,7 +96,8 @@ class Capture:
         self.options = options = options or CaptureOptions()
         stated = stated or Stated()
         self._driver, self._mint, self._data_dir = driver, mint, data_dir
-        self.publisher = Publisher(outbox)
+        self._chronicle = Chronicle(data_dir)
+        self.publisher = Publisher(outbox, self._chronicle.note)
         self.queue = EventQueue(options.queue_size)
         self.poller = Poller(
             driver, self.queue.put_always, options.poll_interval_s, options.poll_pause_s, options.left_alone
@@ -121,11 +126,12 @@ class Capture:
         self._retry_ns = self._flushed_ns = 0
         self.last_capture_at: datetime | None = None
         self.is_live = False
+        self.on_moved: Callable[[PropertyMoved], None] = lambda event: None
 
     def start(self) -> None:
         """Describe the hardware, take the first snapshot, and follow everything from here on.
 
-        What a process that died here left open is closed meanwhile.
+        What a process that died here left open is closed meanwhile. An instrument that is not there yet is waited for.
         """
         self._closer.start()
         self._closer.do(
@@ -133,11 +139,14 @@ class Capture:
                 self._data_dir, self._mint, self.publisher, self.options.stamping, self._quality
             )
         )
-        shielded(self._watch.describe, "describing the hardware")
+        is_present = self._driver.is_present
+        if is_present:
+            shielded(self._watch.describe, "describing the hardware")
         self._thread.start()
         self.poller.start()
         self._driver.listen(self.queue.put)
-        self.snapshot(SnapshotReason.STARTUP)
+        if is_present:
+            self.snapshot(SnapshotReason.STARTUP)
 
     def snapshot(self, reason: SnapshotReason = SnapshotReason.REQUESTED) -> None:
         """Have the whole state read from hardware and published."""
@@ -175,11 +184,17 @@ class Capture:
         self._thread.join(left_s())
         is_closed = self._closer.stop(left_s())
         self.publisher.retry()
+        self._chronicle.close()
         if self._runs.is_any_running:
             self._session.keep()
         else:
             self._session.close()
         return is_settled and is_polled and is_closed and not self._thread.is_alive()
+
+    @property
+    def hardware(self) -> Hardware:
+        """What is loaded."""
+        return self._watch.hardware
 
     @property
     def is_acquiring(self) -> bool:
@@ -217,6 +232,7 @@ class Capture:
             case FrameSeen():
                 self._runs.add_frame(message, self._watch.state.known)
             case PropertyMoved():
+                self.on_moved(message)
                 self._runs.note_moved(self._watch.moved(message))
             case PresetSet():
                 self._runs.note_moved(self._watch.preset_set(message))
@@ -230,6 +246,8 @@ class Capture:
                 self._take_end(message)
             case ConfigurationLoaded():
                 self._watch.reload(message.moment)
+            case InstrumentLeft():
+                self._watch.left(message.why)
             case LiveToggled():
                 self.is_live = message.is_live
             case Lost():
@@ -273,7 +291,8 @@ class Capture:
             self._tell_overflow()
         if now - self._key_frame_ns >= self.options.key_frame_interval_s * 1e9 and not self._runs.is_any_open:
             self._key_frame_ns = now
-            self.snapshot(SnapshotReason.KEY_FRAME)
+            if self._driver.is_present:
+                self.snapshot(SnapshotReason.KEY_FRAME)
 
     def _is_quiet(self) -> bool:
         return not (len(self.queue) or self._runs.n_ending or self._n_lost_untold) and self._watch.is_quiet

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock, Timeout
 
@@ -21,10 +21,15 @@ from agent.service.health import Usage, free_bytes, versions
 from agent.service.supervisor import Supervisor
 from agent.settings import AgentSettings
 from agent.supervise import shielded
+from agent.watch.part import FolderWatch
+
+if TYPE_CHECKING:
+    from agent.quality.schedule import Scheduler
 
 _log = logging.getLogger("scopestamp.daemon")
 _LEVELS = {Severity.INFO: logging.INFO, Severity.WARNING: logging.WARNING, Severity.ERROR: logging.ERROR}
 _STOP_S = 20.0
+_STOP_QC_S = 60.0
 _LAST_SEND_S = 5.0
 _AGAIN_S = 5.0
 
@@ -54,11 +59,15 @@ class Daemon:
         self.local = Local.open(settings, self.data_dir)
         self.sender = self._sender()
         self.supervisor = self._supervisor()
+        self.folders = self._folders()
         self._usage = Usage()
         self._began = time.monotonic()
         self._stop = threading.Event()
         self._beat_now = threading.Event()
         self._threads: list[threading.Thread] = []
+        self._stop_qc = threading.Event()
+        self.scheduler = self._scheduler()
+        self._qc: threading.Thread | None = None
 
     def _sender(self) -> Sender | None:
         section = self.settings.collector
@@ -88,6 +97,30 @@ class Daemon:
             backoff_max_s=section.restart_backoff_max_s,
         )
 
+    def _folders(self) -> FolderWatch | None:
+        if not self.settings.watch.folders:
+            return None
+        return FolderWatch(self.local, self.settings, self.report, self._is_acquiring)
+
+    def _is_acquiring(self) -> bool:
+        status = self.supervisor.status if self.supervisor else None
+        return bool(status and (status["is_acquiring"] or status["is_live"]))
+
+    def _scheduler(self) -> Scheduler | None:
+        if not self.settings.schedule.is_on:
+            return None
+        from agent.quality.schedule import scheduler_of  # takes time, and an agent that only sends needs none
+
+        return scheduler_of(
+            self.settings,
+            self.local,
+            self.report,
+            self._stop_qc,
+            hardware=self.supervisor,
+            status=lambda: self.supervisor.status if self.supervisor else None,
+            ask=self.sender.collector.schedules if self.sender else None,
+        )
+
     def start(self) -> None:
         """Start everything; returns at once."""
         self.report(Severity.INFO, "agent_started", "The agent has started.")
@@ -100,20 +133,35 @@ class Daemon:
             self.supervisor.start()
         else:
             _log.warning("No hardware is set: only programs that attach themselves are captured.")
+        if self.folders is not None:
+            folders = self.folders
+            self._keep("scopestamp-watch", lambda: folders.watcher.run(self._stop))
         self._keep("scopestamp-heartbeat", self._beat)
+        if self.scheduler is not None:
+            scheduler = self.scheduler
+            self._qc = self._keep("scopestamp-schedule", lambda: scheduler.run(self._stop_qc), self._stop_qc)
 
     def stop(self) -> bool:
         """Stop everything, give the last records a chance to be sent, and return whether all ended in time."""
+        self._stop_qc.set()
+        if self._qc is not None:
+            self._qc.join(_STOP_QC_S)  # a run under way puts everything back first
         is_hardware_done = self.supervisor.stop(_STOP_S) if self.supervisor else True
         self.report(Severity.INFO, "agent_stopped", "The agent was stopped.")
         self._stop.set()
         self._beat_now.set()
         if self.sender is not None:
             self.sender.wake()
+        if self.folders is not None:
+            self.folders.watcher.wake()
         for thread in self._threads:
             thread.join(_STOP_S)
+        if self.folders is not None:
+            self.folders.close()
         if self.sender is not None:
             self._send_the_rest(self.sender)
+        if self.scheduler is not None and not (self._qc and self._qc.is_alive()):
+            self.scheduler.close()
         self.local.outbox.close()
         self._lock.release()
         return is_hardware_done and not any(thread.is_alive() for thread in self._threads)
@@ -156,6 +204,7 @@ class Daemon:
             cpu_percent=percent,
             memory_bytes=memory,
             versions=versions(),
+            watch=self.folders.watcher.health() if self.folders else None,
         )
 
     def _hardware_state(self, status: dict[str, Any]) -> str:
@@ -174,17 +223,21 @@ class Daemon:
             self.local.outbox.put(self.heartbeat())
             self._beat_now.wait(self.settings.collector.heartbeat_interval_s)
 
-    def _keep(self, name: str, work: Callable[[], None]) -> None:
+    def _keep(
+        self, name: str, work: Callable[[], None], stop: threading.Event | None = None
+    ) -> threading.Thread:
         """Do work that ends only with us on a thread; what it raises costs it a pause, not its life."""
+        ends = stop or self._stop
 
         def again_and_again() -> None:
-            while not self._stop.is_set():
+            while not ends.is_set():
                 shielded(work, name)
-                self._stop.wait(_AGAIN_S)
+                ends.wait(_AGAIN_S)
 
         thread = threading.Thread(target=again_and_again, name=name, daemon=True)
         thread.start()
         self._threads.append(thread)
+        return thread
 
     def _send_the_rest(self, sender: Sender) -> None:
         """Send what is left, for a moment at most: all of it is on disk and goes at the next start otherwise."""

@@ -1,6 +1,5 @@
-"""Files on disk to records: watches folders in which other programs leave their data."""
+"""Files on disk to records: watches folders in which other programs leave their data.
 
-from agent.watch.report import Reporting
-from agent.watch.watcher import Watcher
-
-__all__ = ["Reporting", "Watcher"]
+`part` is what the daemon runs, `watcher` the loop, `command` what a person tries first. Nothing is imported here: the
+command line shall not load the capture.
+"""

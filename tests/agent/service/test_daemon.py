@@ -68,3 +68,36 @@ def test_daemon_without_hardware_only_sends(tmp_path):
     assert daemon.stop()
     assert beat.hardware == "none"
     assert Path(tmp_path / "data" / "agent.key").is_file()
+
+
+def test_daemon_reports_a_dataset_in_a_watched_folder_and_its_heartbeat_tells_of_it(tmp_path, spooled):
+    import threading
+
+    import numpy as np
+    import tifffile
+
+    from agent.records import DatasetStamp
+
+    folder = tmp_path / "images"
+    folder.mkdir()
+    settings = AgentSettings.model_validate(
+        {"watch": {"folders": [str(folder)], "settle_s": 0.2, "rescan_s": 0.5}}
+    )
+    daemon = Daemon(settings, tmp_path / "data")
+    is_out, put = threading.Event(), daemon.local.outbox.put
+
+    def listen(*records):
+        put(*records)
+        if any(isinstance(record, DatasetStamp) for record in records):
+            is_out.set()
+
+    daemon.local.outbox.put = listen
+    daemon.start()
+    tifffile.imwrite(folder / "a.tif", np.zeros((8, 8), np.uint16))
+    assert is_out.wait(WAIT_S)
+    health = daemon.heartbeat().watch
+    assert daemon.stop()
+    assert (health.is_alive, health.observer) == (True, "native")
+    (found,) = [record for record in spooled() if record.kind == "dataset_found"]
+    assert found.path == str(folder / "a.tif")
+    assert (folder / "a.tif.scopestamp.json").is_file()

@@ -20,8 +20,9 @@ from agent.clock import Clock
 from agent.mint import Mint
 from agent.records import Record
 from agent.settings import WatchSettings
-from agent.watch import Reporting, Watcher
 from agent.watch.register import Register
+from agent.watch.report import Reporting
+from agent.watch.watcher import Watcher
 
 ROOT = Path(__file__).parents[3]
 SETTLE_S = 10.0
