@@ -31,6 +31,8 @@ def measure_drift(
 ) -> Measurement:
     """Return displacement, velocity before and after settling, and when it settled.
 
+    Of a series that never settles, "after" is its second half: drift that goes on and on must not go unjudged.
+
     Parameters
     ----------
     time_s : array_like, (n,)
@@ -62,7 +64,7 @@ def measure_drift(
     n, n_missing = len(known_um), int((~is_known).sum())
     return Measurement(
         routine=ROUTINE.name,
-        version="1",
+        version="2",
         figures=(
             Figure("displacement_largest", float(away_um.max()), "um", None, n),
             Figure("displacement_end", float(away_um[-1]), "um", None, n),
@@ -117,7 +119,7 @@ def _velocities(
     time_min: NDArray[np.float64], position_um: NDArray[np.float64], settled: int | None, axis: str
 ) -> list[Figure]:
     before = slice(0, settled) if settled is not None else slice(0, None)
-    after = slice(settled, None) if settled is not None else slice(0, 0)
+    after = slice(settled, None) if settled is not None else slice(time_min.size // 2, None)
     spans = {"": slice(0, None), "_before": before, "_after": after}
     return [
         _velocity(f"velocity_{axis}{when}", time_min[span], position_um[span]) for when, span in spans.items()

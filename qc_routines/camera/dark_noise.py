@@ -196,7 +196,7 @@ ROUTINE = Routine(
         Cause(
             "light reaches the camera",
             "Close the port, switch the room light off, compare with a capped camera",
-            ("offset", "offset_range", "dsnu", "dsnu_e"),
+            ("offset", "offset_range", "dark_noise", "dark_noise_e", "dsnu", "dsnu_e"),
             OURS,
         ),
         Cause(

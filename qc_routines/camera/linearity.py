@@ -128,15 +128,15 @@ ROUTINE = Routine(
     protocol=protocol,
     causes=(
         Cause(
-            "the exposure is not what was asked for",
-            "Repeat with a fixed exposure and neutral filters; look for a mechanical shutter or a trigger delay",
-            ("linearity_error", "linearity_error_max", "linearity_error_min", "intercept"),
+            "the lamp drifts or flickers during the series",
+            "Repeat in reverse order; give a meter's readings as light",
+            ("linearity_error", "linearity_error_max", "linearity_error_min", "r2"),
             OURS,
         ),
         Cause(
-            "the lamp drifts during the series",
-            "Repeat in reverse order; give a meter's readings as light",
-            ("linearity_error", "linearity_error_max", "linearity_error_min", "r2"),
+            "the exposure is not what was asked for",
+            "Repeat with a fixed exposure and neutral filters; look for a mechanical shutter or a trigger delay",
+            ("linearity_error", "linearity_error_max", "linearity_error_min", "intercept"),
             OURS,
         ),
         Cause(
