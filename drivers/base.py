@@ -24,6 +24,20 @@ tell, such as the state of a frame, the driver tells again with the next.
 class Driver(ABC):
     """Watches one instrument without disturbing it."""
 
+    @property
+    def is_present(self) -> bool:
+        """Whether there is an instrument to watch now.
+
+        One that comes later is told as `ConfigurationLoaded`, one that goes as `InstrumentLeft`; while it is away the driver
+        is busy, and what is read of it has failed.
+        """
+        return True
+
+    @property
+    def reads_hardware(self) -> bool:
+        """Whether `read` can ask devices; where it cannot, the cache is all there is."""
+        return True
+
     @abstractmethod
     def describe(self) -> Hardware:
         """Return everything that is loaded.
@@ -64,6 +78,10 @@ class Driver(ABC):
 
         Called on the poller's thread before each of its rounds, while nothing is busy.
         """
+
+    def close(self) -> None:
+        """Let go of the instrument, and stop listening."""
+        self.stop_listening()
 
 
 class OwningDriver(Driver):

@@ -37,6 +37,14 @@ class ConfigurationLoaded:
 
 
 @dataclass(frozen=True, slots=True)
+class InstrumentLeft:
+    """The instrument cannot be reached any more; `ConfigurationLoaded` says when there is one again."""
+
+    moment: Moment
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
 class LiveToggled:
     """Free-running acquisition without a plan has begun or ended."""
 
@@ -82,6 +90,7 @@ HardwareEvent = (
     PropertyMoved
     | PresetSet
     | ConfigurationLoaded
+    | InstrumentLeft
     | LiveToggled
     | SequenceStarted
     | FrameSeen

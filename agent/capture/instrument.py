@@ -198,6 +198,13 @@ class InstrumentWatch:
         shielded(self.describe, "describing the hardware")
         self._poller.ask(Snapshot(SnapshotReason.CONFIGURATION_LOADED))
 
+    def left(self, why: str) -> None:
+        """Take in that the instrument cannot be reached any more: until `reload`, nothing of it is known."""
+        self.begin_loading()
+        self.tell(
+            Severity.INFO, "instrument_left", f"The instrument is not there; capture waits for it. {why}"
+        )
+
     # -- its state
 
     def moved(self, event: PropertyMoved) -> Mapping[str, Cause]:
@@ -259,9 +266,10 @@ class InstrumentWatch:
             self.state.settle(self.state.unsettled, read.moment)
 
     def _news(self, read: Readings) -> Iterator[PropertyReading]:
-        """Yield what was read from hardware, of the devices that are loaded now."""
+        """Yield what was read from hardware, or as near to it as the driver comes, of the devices loaded now."""
         if read.moment.monotonic_ns >= self._loaded_ns:
-            yield from (reading for reading in read.readings if reading.how is not How.CACHE)
+            is_cache_news = not self._driver.reads_hardware
+            yield from (reading for reading in read.readings if is_cache_news or reading.how is not How.CACHE)
 
     def tick(self, now_ns: int) -> None:
         """Publish changes that have waited, and have devices that were moved read again."""

@@ -134,9 +134,8 @@ class Poller:
             return timed_out(key, Moment.now())
         began = time.monotonic_ns()
         self.call = Call(key, began)
-        reading = shielded(
-            lambda: self.driver.read(key, How.HARDWARE), f"reading {key.device}-{key.property}"
-        )
+        how = How.HARDWARE if self.driver.reads_hardware else How.CACHE
+        reading = shielded(lambda: self.driver.read(key, how), f"reading {key.device}-{key.property}")
         self.call = None
         took_ms = (time.monotonic_ns() - began) / 1e6
         self._period[key] = int(min(LEAST_OFTEN_CYCLES, 1 + took_ms // SLOW_READ_MS))

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
+import sys
 import threading
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import pytest
 
-from drivers import HardwareEvent, OwningDriver
+from drivers import Driver, HardwareEvent, Key, OwningDriver
+from drivers.mmcore import OwningMMCoreDriver
+from drivers.mmstudio import StudioDriver, StudioOptions
 
 
 class Listening:
@@ -101,13 +106,137 @@ def faulty_probe() -> Any:
     return Probe()
 
 
-@pytest.fixture(params=["mmcore"])
-def driver(
-    request: pytest.FixtureRequest, make_core: Callable[..., Any], faulty_probe: Any
-) -> Iterator[OwningDriver]:
-    """Each driver over hardware with a camera, an XY stage, a focus, a channel group, and a property that fails."""
-    from drivers.mmcore import OwningMMCoreDriver
+@pytest.fixture(scope="session")
+def studio_standin() -> Any:
+    """The stand-in for Studio, loaded by its path: tests are no package, so that they can never shadow the code."""
+    name = "studio_standin"
+    if name not in sys.modules:
+        folder = Path(__file__).parent / "mmstudio" / name
+        spec = importlib.util.spec_from_file_location(
+            name, folder / "__init__.py", submodule_search_locations=[str(folder)]
+        )
+        assert spec and spec.loader
+        sys.modules[name] = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(sys.modules[name])
+    return sys.modules[name]
 
+
+@pytest.fixture
+def make_stand_in(studio_standin: Any) -> Iterator[Callable[..., Any]]:
+    """Start stand-ins over cores; all are ended afterwards."""
+    made: list[Any] = []
+
+    def make(core: Any, port: int = 0, **options: Any) -> Any:
+        made.append(studio_standin.StandIn(core, port, **options).start())
+        return made[-1]
+
+    yield make
+    for stand_in in made:
+        stand_in.stop()
+
+
+class StudioUser:
+    """Whoever works at a Studio: sets, and runs acquisitions; each time the driver has looked before it goes on."""
+
+    def __init__(self, stand_in: Any, driver: StudioDriver) -> None:
+        self._stand_in, self._driver = stand_in, driver
+
+    def set_property(self, key: Key, value: str) -> None:
+        self._stand_in.core.setProperty(key.device, key.property, value)
+        self._driver.catch_up()
+
+    def set_preset(self, group: str, preset: str) -> None:
+        self._stand_in.core.setConfig(group, preset)
+        self._driver.catch_up()
+
+    def acquire(self, plan: Mapping[str, Any], output: Path | None) -> None:
+        self._stand_in.engine.on_image = lambda n: self._driver.catch_up()
+        self._stand_in.engine.run(_settings_of(plan))
+        self._driver.catch_up()
+
+    def cancel(self) -> None:
+        self._stand_in.engine.abort()
+
+
+def _settings_of(plan: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a useq-schema plan as Studio's acquisition settings."""
+    from useq import MDASequence
+
+    sequence = MDASequence.model_validate(dict(plan))
+    slices = list(sequence.z_plan) if sequence.z_plan else []
+    return {
+        "useFrames": sequence.time_plan is not None,
+        "numFrames": sequence.time_plan.loops if sequence.time_plan else 1,
+        "useChannels": bool(sequence.channels),
+        "channels": [
+            {"channelGroup": c.group, "config": c.config, "exposure": c.exposure or 10.0, "useChannel": True}
+            for c in sequence.channels
+        ],
+        "useSlices": bool(slices),
+        "slices": slices,
+        "acqOrderMode": 1,  # all slices of a channel, then the next
+    }
+
+
+class Rig(NamedTuple):
+    """A driver, and who moves the hardware that it watches.
+
+    Attributes
+    ----------
+    is_told_of_frames, is_told_of_presets, is_told_who : bool
+        Whether frames, presets that were set, and who moved a property, are announced to it.
+    """
+
+    driver: Driver
+    user: Any
+    is_told_of_frames: bool = True
+    is_told_of_presets: bool = True
+    is_told_who: bool = True
+
+
+RIGS = ("mmcore", "studio with listener", "studio with core polling")
+
+
+@pytest.fixture(params=RIGS)
+def rig(
+    request: pytest.FixtureRequest, make_core: Any, faulty_probe: Any, make_stand_in: Any
+) -> Iterator[Rig]:
+    """Each driver over hardware with a camera, an XY stage, a focus, a channel group, and a property that fails."""
+    core = make_core(Probe=faulty_probe)
+    if request.param == "mmcore":
+        opened: Any = OwningMMCoreDriver(core)
+        yield Rig(opened, opened)
+        opened.stop_listening()
+        return
+    has_listener = request.param == "studio with listener"
+    stand_in = make_stand_in(core, has_listener=has_listener)
+    # looks when the user has done something, and by itself only at the beginning
+    opened = StudioDriver(
+        StudioOptions(stand_in.port, core_polling=not has_listener, interval_s=3600, timeout_s=20)
+    )
+    yield Rig(opened, StudioUser(stand_in, opened), has_listener, False, has_listener)
+    opened.close()
+
+
+@pytest.fixture
+def driver(rig: Rig) -> Driver:
+    return rig.driver
+
+
+@pytest.fixture
+def user(rig: Rig) -> Any:
+    return rig.user
+
+
+@pytest.fixture
+def told_of_frames(rig: Rig) -> None:
+    if not rig.is_told_of_frames:
+        pytest.skip("Studio announces frames to our listener alone")
+
+
+@pytest.fixture
+def owner(make_core: Callable[..., Any], faulty_probe: Any) -> Iterator[OwningDriver]:
+    """Each driver that owns its hardware."""
     opened = OwningMMCoreDriver(make_core(Probe=faulty_probe))
     yield opened
     opened.stop_listening()

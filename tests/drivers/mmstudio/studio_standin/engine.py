@@ -144,7 +144,10 @@ class Engine:
         slices = asked["slices"] if asked["useSlices"] else [None]
         channels = [c for c in asked["channels"] if c["useChannel"]] if asked["useChannels"] else [None]
         reference = self._core.getPosition() if asked["relativeZSlice"] and asked["useSlices"] else 0.0
-        for t, (z, offset), (c, channel) in product(range(n_times), enumerate(slices), enumerate(channels)):
+        is_slices_inside = asked["acqOrderMode"] == 1
+        outer, inner = (channels, slices) if is_slices_inside else (slices, channels)
+        for t, at_outer, at_inner in product(range(n_times), enumerate(outer), enumerate(inner)):
+            (c, channel), (z, offset) = (at_outer, at_inner) if is_slices_inside else (at_inner, at_outer)
             coords = {axis: at for axis, at in (("time", t), ("z", z), ("channel", c)) if at}
             yield coords, channel, None if offset is None else reference + offset
 
