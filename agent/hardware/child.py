@@ -21,9 +21,11 @@ from typing import Any, BinaryIO
 
 from agent.capture import Capture
 from agent.capture.setup import options_of, stated_by
-from agent.errors import ScopestampError
+from agent.errors import HardwareInUseError, ScopestampError
 from agent.hardware.numbers import frame_numbers, watched_numbers
 from agent.hardware.order import ChildOrder
+from agent.hardware.owner import own_hardware
+from agent.hardware.touch import TouchWatch, moved_by
 from agent.local import Local
 from agent.logs import start_logging
 from agent.outbox import Outbox
@@ -60,6 +62,8 @@ class HardwareChild:
     """Answers the daemon's calls."""
 
     def __init__(self, driver: OwningDriver, capture: Capture, outbox: Outbox, channel: Channel) -> None:
+        self._touch = TouchWatch(capture.hardware)
+        capture.on_moved = self._touch.moved
         self._driver, self._capture, self._outbox, self._channel = driver, capture, outbox, channel
         self._call: tuple[str, float] | None = None
         self._bit_depth: int | None = None
@@ -106,6 +110,7 @@ class HardwareChild:
             "spool_error": self._capture.publisher.last_error,
             "last_capture_at": at.isoformat() if at else None,
             "hung": self._longest_call(),
+            "touched": self._touch.touched,
         }
 
     def _longest_call(self) -> dict[str, Any] | None:
@@ -157,24 +162,24 @@ class HardwareChild:
         return {spool_id: last[lane] for lane, spool_id in self._outbox.spool_ids().items()}
 
     def _set_property(self, device: str, property: str, value: str) -> None:
-        with self._under_way(f"{device}-{property}"):
+        with self._touch.ordered(), self._under_way(f"{device}-{property}"):
             self._driver.set_property(Key(device, property), value)
 
     def _set_preset(self, group: str, preset: str) -> None:
-        with self._under_way(f"{group}/{preset}"):
+        with self._touch.ordered(), self._under_way(f"{group}/{preset}"):
             self._driver.set_preset(group, preset)
 
     def _move(self, position_um: dict[str, float], timeout_s: float = _MOVE_S) -> None:
-        with self._under_way("stage"):
+        with self._touch.ordered(), self._under_way("stage"):
             self._driver.move(position_um, timeout_s)
 
     def _focus(self) -> float:
-        with self._under_way("autofocus"):
+        with self._touch.ordered(), self._under_way("autofocus"):
             return self._driver.focus()
 
     def _snap(self, exposure_ms: float) -> dict[str, Any]:
         """Take a frame that is written nowhere, and return what it holds."""
-        with self._under_way("camera"):
+        with self._touch.ordered(), self._under_way("camera"):
             return frame_numbers(self._driver.snap(exposure_ms), self._driver.bit_depth())
 
     def _look(self) -> dict[str, Any] | None:
@@ -197,7 +202,9 @@ class HardwareChild:
         self._bit_depth = None
         with suppress(DriverError):  # no camera: `acquire` says so
             self._bit_depth = self._driver.bit_depth()
-        self._driver.acquire(sequence, Path(output) if output else None)
+        moved = moved_by(sequence, self._capture.hardware) if output else None
+        with self._touch.ordered(moved):
+            self._driver.acquire(sequence, Path(output) if output else None)
 
 
 def _told(reading: PropertyReading) -> dict[str, Any]:
@@ -219,9 +226,10 @@ def main() -> int:
     order = ChildOrder.model_validate_json(lines.readline())
     _send_output_to(order.log_file)
     try:
+        lease = own_hardware(order.settings.hardware, order.purpose, order.deadline_s)
         local, driver, capture = _open(order)
     except (DriverError, ScopestampError) as error:
-        channel.send({"event": "not_loaded", "message": str(error)})
+        channel.send(not_loaded(error))
         return EXIT_NOT_LOADED
     channel.send({"event": "ready", "n_devices": len({key.device for key in driver.keys()})})  # noqa: SIM118
     HardwareChild(driver, capture, local.outbox, channel).serve(lines)
@@ -229,7 +237,14 @@ def main() -> int:
     capture.stop(_CLOSE_S)
     local.outbox.close()
     driver.close()
+    lease.release()
     return 0
+
+
+def not_loaded(error: Exception) -> dict[str, Any]:
+    """Return the message that says why there is no hardware."""
+    is_in_use = isinstance(error, HardwareInUseError)
+    return {"event": "not_loaded", "message": str(error), "is_in_use": is_in_use}
 
 
 def _open(order: ChildOrder) -> tuple[Local, OwningDriver, Capture]:

@@ -82,11 +82,11 @@ class TouchWatch:
 
 
 def _is_news(key: Key, before: object, now: object) -> bool:
-    if before is None:
-        return False  # where it stood is not known, so not that it has moved
     least_um = LEAST_UM.get(key.property)
     if least_um is None:
-        return str(now) != str(before)
+        return before is None or str(now) != str(before)
+    if before is None:
+        return False  # where it stood is not known, so not how far it has moved
     return abs(float(str(now)) - float(str(before))) > least_um
 
 
@@ -96,20 +96,23 @@ def moved_by(sequence: Mapping[str, Any], hardware: Hardware) -> frozenset[str] 
     Cameras and shutters always; the devices of its channels' presets; stages and focus drives where it has more
     than one place or a stack.
     """
-    types = {label: device.device_type for label, device in hardware.devices.items()}
+    from useq import MDASequence
 
-    def of_type(name: str) -> set[str]:
-        return {label for label, one in types.items() if one == name}
-
-    found = {"Core"} | of_type("CameraDevice") | of_type("ShutterDevice")
-    for channel in sequence.get("channels") or ():
-        preset = hardware.preset(str(channel.get("group", "")), str(channel.get("config", "")))
-        if preset is None:
-            return None
-        found |= {key.device for key in preset.settings}
-    places = sequence.get("stage_positions") or ()
-    if len({(place.get("x"), place.get("y")) for place in places}) > 1:
-        found |= of_type("XYStageDevice")
-    if sequence.get("z_plan") or len({place.get("z") for place in places}) > 1:
-        found |= of_type("StageDevice")
+    try:
+        plan = MDASequence(**sequence)
+    except (TypeError, ValueError):
+        return None  # whoever is to run it says what is wrong with it
+    presets = [hardware.preset(channel.group, channel.config) for channel in plan.channels]
+    if None in presets:
+        return None
+    found = {"Core"} | _of_type(hardware, "CameraDevice") | _of_type(hardware, "ShutterDevice")
+    found |= {key.device for preset in presets if preset for key in preset.settings}
+    if len({(place.x, place.y) for place in plan.stage_positions}) > 1 or plan.grid_plan is not None:
+        found |= _of_type(hardware, "XYStageDevice")
+    if plan.z_plan is not None or len({place.z for place in plan.stage_positions}) > 1:
+        found |= _of_type(hardware, "StageDevice")
     return frozenset(found)
+
+
+def _of_type(hardware: Hardware, name: str) -> set[str]:
+    return {label for label, device in hardware.devices.items() if device.device_type == name}

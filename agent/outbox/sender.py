@@ -139,6 +139,11 @@ class Sender:
         self._last_success_at: datetime | None = None
         self._last_error: str | None = None
 
+    @property
+    def collector(self) -> Collector:
+        """The collector it sends to, for other questions to it; from any thread."""
+        return self._collector
+
     def drain_once(self, stop: threading.Event | None = None) -> DrainReport:
         """Send all that waits now, critical records first.
 
