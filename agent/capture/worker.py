@@ -197,11 +197,6 @@ class Capture:
         return self._watch.hardware
 
     @property
-    def hardware(self) -> Hardware:
-        """What is loaded."""
-        return self._watch.hardware
-
-    @property
     def is_acquiring(self) -> bool:
         """Whether an acquisition is running."""
         return self._runs.is_any_running
