@@ -49,7 +49,7 @@ class File:
         return f"attachment; filename=\"{plain}\"; filename*=UTF-8''{exact}"
 
 
-def file_of(view: AcquisitionView, format_name: str, language: str) -> File:
+def file_of(view: AcquisitionView, format_name: str, language: str, position: int = 0) -> File:
     """Return an acquisition as a file of a format.
 
     Raises
@@ -61,7 +61,7 @@ def file_of(view: AcquisitionView, format_name: str, language: str) -> File:
     if known is None:
         message = f"Expected a format out of {', '.join(FORMATS)}; came '{format_name[:64]}'."
         raise RefusedError(404, "no_such_format", message)
-    data = _exported(lambda: export(format_name, view, language))
+    data = _exported(lambda: export(format_name, view, language, position))
     if not data:
         message = f"{known.title} has nothing to say of this acquisition: no quality control that held was received."
         raise RefusedError(409, "cannot_export", message)

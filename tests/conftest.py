@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import logging
 import os
+import shutil
 import sys
+import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import pytest
@@ -25,10 +28,43 @@ LASTING_VARIABLES = ("PYTEST_CURRENT_TEST", "QT_", "PYQTGRAPH_", "KMP_", "SE_")
 THREAD_GRACE_S = 5.0
 """A thread that was told to end may take this long."""
 
+NOBODY = 65534
+"""A user without rights, for tests that run as root."""
+
 if sys.platform == "linux" and not os.environ.get("DISPLAY"):
     os.environ.setdefault(
         "QT_QPA_PLATFORM", "offscreen"
     )  # else Qt aborts the process where there is no screen
+
+
+@pytest.fixture
+def public_folder() -> Iterator[Path]:
+    """A folder that every user can enter, unlike those of pytest."""
+    folder = Path(tempfile.mkdtemp(prefix="scopestamp-test-"))
+    folder.chmod(0o755)
+    yield folder
+    folder.chmod(0o755)
+    shutil.rmtree(folder)
+
+
+@pytest.fixture
+def as_nobody() -> Callable[[], AbstractContextManager[None]]:
+    """Do something as a user whom the file system refuses; root itself is refused nothing."""
+    if sys.platform == "win32":
+        pytest.skip("Windows has other permissions")
+
+    @contextmanager
+    def nobody() -> Iterator[None]:
+        is_root = os.geteuid() == 0
+        if is_root:
+            os.seteuid(NOBODY)
+        try:
+            yield
+        finally:
+            if is_root:
+                os.seteuid(0)
+
+    return nobody
 
 
 @pytest.fixture(autouse=True)

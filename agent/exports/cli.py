@@ -32,6 +32,9 @@ def export(
     profile: ProfileFile = None,
     out: Out = None,
     language: Annotated[str, typer.Option(help="Of texts: en, de, fr, es, pt, ja or zh.")] = "en",
+    position: Annotated[
+        int, typer.Option(help="Place on the sample, from 0, for a format that holds a single one.")
+    ] = 0,
 ) -> None:
     """Write an acquisition in a standard's format; to the screen unless --out is given."""
     from agent.exports.formats import FORMATS
@@ -46,7 +49,7 @@ def export(
         if format_name == ALL:
             _write_all(view, out or Path(), language)
             return
-        data = write(format_name, view, language)
+        data = write(format_name, view, language, position)
         _put(data, out)
     except (ExportError, OSError) as error:
         _fail(error)

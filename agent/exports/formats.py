@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from agent.exports.errors import ExportError
@@ -28,6 +28,8 @@ class Format:
         For HTTP.
     write : callable
         A joined acquisition and a language to the bytes of the file.
+    is_of_one_position : bool
+        The file holds one position on the sample: `AcquisitionView.position`.
     """
 
     name: str
@@ -35,19 +37,34 @@ class Format:
     suffix: str
     media_type: str
     write: Callable[[AcquisitionView, str], bytes]
+    is_of_one_position: bool = False
 
 
-def export(name: str, view: AcquisitionView, language: str = "en") -> bytes:
+def export(name: str, view: AcquisitionView, language: str = "en", position: int = 0) -> bytes:
     """Return an acquisition in a format.
+
+    Parameters
+    ----------
+    name : str
+        One of `FORMATS`.
+    view : AcquisitionView
+        The acquisition.
+    language : str
+        Of texts.
+    position : int
+        The place on the sample, from 0; for formats that hold a single one.
 
     Raises
     ------
     ExportError
-        There is no such format or language, or the format cannot hold this instrument.
+        There is no such format, language or position, or the format cannot hold this instrument.
     """
     if name not in FORMATS:
         raise ExportError(f"expected a format out of {', '.join(FORMATS)}; came '{name}'.")
-    return FORMATS[name].write(view, language)
+    n_positions = len(view.positions)
+    if not 0 <= position < max(n_positions, 1):
+        raise ExportError(f"expected a position from 0 to {n_positions - 1}, came {position}.")
+    return FORMATS[name].write(replace(view, position=position), language)
 
 
 def _json(value: Any) -> bytes:
@@ -70,7 +87,7 @@ def _microscope(view: AcquisitionView, language: str) -> bytes:
 def _settings(view: AcquisitionView, language: str) -> bytes:
     from agent.exports.micro_meta_settings import image_settings
 
-    return _json(image_settings(view))
+    return _json(image_settings(view, view.position))
 
 
 def _ro_crate(view: AcquisitionView, language: str) -> bytes:
@@ -162,7 +179,14 @@ FORMATS: Mapping[str, Format] = {
     for item in (
         Format("ome-xml", "OME-XML 2016-06", ".ome.xml", _XML, _ome_xml),
         Format("micro-meta-microscope", "Micro-Meta App microscope", ".microscope.json", _JSON, _microscope),
-        Format("micro-meta-settings", "Micro-Meta App settings", ".settings.json", _JSON, _settings),
+        Format(
+            "micro-meta-settings",
+            "Micro-Meta App settings",
+            ".settings.json",
+            _JSON,
+            _settings,
+            is_of_one_position=True,
+        ),
         Format("ro-crate", "RO-Crate 1.2", ".ro-crate-metadata.json", "application/ld+json", _ro_crate),
         Format("pidinst", "PIDINST 1.0", ".pidinst.json", _JSON, _pidinst),
         Format("datacite", "DataCite 4.5, JSON", ".datacite.json", _JSON, _datacite),

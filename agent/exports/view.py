@@ -83,9 +83,18 @@ class PlaneView:
 
 @dataclass(frozen=True)
 class AcquisitionView:
-    """One acquisition, joined."""
+    """One acquisition, joined.
+
+    Attributes
+    ----------
+    bundle : Bundle
+        Its records.
+    position : int
+        The place on the sample that an export of a single image is of.
+    """
 
     bundle: Bundle
+    position: int = 0
 
     # -- live values
 

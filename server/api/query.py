@@ -113,11 +113,14 @@ def exported(
     language: Annotated[
         str, Query(max_length=8, description="Of texts: en, de, fr, es, pt, ja or zh.")
     ] = "en",
+    position: Annotated[
+        int, Query(ge=0, description="Place on the sample, for a format that holds a single one.")
+    ] = 0,
 ) -> Response:
     """One acquisition in a standard's format, made from the records received."""
     with collector.store.reading() as reads:
         view = view_for(reads, found(reads.acquisition(acquisition_id.lower()), "acquisition"))
-    file = file_of(view, format_name, language)
+    file = file_of(view, format_name, language, position)
     return Response(file.data, media_type=file.media_type, headers={"Content-Disposition": file.disposition})
 
 

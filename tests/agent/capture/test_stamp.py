@@ -263,16 +263,17 @@ def test_folder_that_cannot_be_written_is_in_the_stamp(
     assert record.frames.seen == 12
 
 
-@pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="root writes into read-only folders")
-def test_read_only_folder_is_in_the_stamp(acquire: Any, shelf: Any, tmp_path: Path) -> None:
-    record = acquire(tmp_path / "a.ome.zarr")
-    folder = tmp_path / "a.ome.zarr"
-    folder.chmod(0o500)
-    try:
-        stamped = stamp_dataset(record, folder / "x", None)
-    finally:
-        folder.chmod(0o700)
-    assert stamped.sidecar is None and stamped.error
+def test_read_only_folder_is_in_the_stamp(
+    acquire: Any, public_folder: Path, as_nobody: Callable[[], Any]
+) -> None:
+    output = public_folder / "a.ome.zarr"
+    record = acquire(output)
+    public_folder.chmod(0o555)
+    output.chmod(0o555)
+    with as_nobody():
+        stamped = stamp_dataset(record, output, None)
+    assert stamped.sidecar is None and not stamped.is_stamped_inside
+    assert "beside the data: Permission denied" in stamped.error and "inside: " in stamped.error
 
 
 def test_dataset_that_vanished_is_in_the_record(

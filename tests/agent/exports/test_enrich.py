@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +15,8 @@ import pytest
 import tifffile
 import yaozarrs
 from ome_writers import AcquisitionSettings, Dimension, create_stream
+from yaozarrs import v04
+from zarr import open_array, open_group
 
 from agent.exports import Bundle, EnrichError, view_of
 from agent.exports import enrich as enrich_module
@@ -215,14 +215,64 @@ def test_zarr_images_are_in_the_order_of_the_series(zarr: Path, view: Acquisitio
     assert [image.stage_label.name for image in images if image.stage_label] == ["A2", "A1"]
 
 
-def test_zarr_of_ngff_0_4_gets_its_key(tmp_path: Path, view: AcquisitionView) -> None:
-    group = tmp_path / "old.ome.zarr"
-    group.mkdir()
-    (group / ".zgroup").write_text('{"zarr_format": 2}', encoding="utf-8")
-    (group / ".zattrs").write_text('{"multiscales": [], "omero": {"id": 1}}', encoding="utf-8")
-    enrich_dataset(group, view)
-    attributes = json.loads((group / ".zattrs").read_bytes())
-    assert attributes["omero"] == {"id": 1} and attributes["scopestamp"]["record_id"]
+def write_0_4(path: Path) -> Path:
+    """Have zarr-python write two positions as NGFF 0.4 (Zarr format 2), laid out as bioformats2raw does."""
+    root = open_group(path, mode="w", zarr_format=2)
+    root.attrs["bioformats2raw.layout"] = 3
+    root.create_group("OME").attrs["series"] = ["A1", "A2"]
+    axes = [
+        ("c", "channel", None),
+        ("z", "space", "micrometer"),
+        ("y", "space", "micrometer"),
+        ("x", "space", "micrometer"),
+    ]
+    image = v04.Image(
+        multiscales=[
+            {
+                "axes": [{"name": n, "type": t} | ({"unit": u} if u else {}) for n, t, u in axes],
+                "datasets": [
+                    {
+                        "path": "0",
+                        "coordinateTransformations": [{"type": "scale", "scale": [1, 1, 0.25, 0.25]}],
+                    }
+                ],
+            }
+        ],
+        omero={
+            "channels": [
+                {"label": name, "color": "FFFFFF", "window": {"min": 0, "max": 4000, "start": 0, "end": 4000}}
+                for name in ("DAPI", "FITC")
+            ]
+        },
+    )
+    pixels = np.random.default_rng(1).integers(0, 4000, SHAPE, dtype=np.uint16)
+    for name, stack in zip(("A1", "A2"), pixels, strict=True):
+        group = root.create_group(name)
+        group.attrs.update(image.model_dump(mode="json", exclude_unset=True))
+        array = group.create_array(
+            "0", shape=stack.shape, chunks=(1, 1, 64, 64), dtype="uint16",
+            chunk_key_encoding={"name": "v2", "separator": "/"},
+        )  # fmt: skip
+        array[:] = stack
+    return path
+
+
+def test_zarr_of_ngff_0_4_gets_key_and_metadata_and_keeps_its_chunks(
+    tmp_path: Path, view: AcquisitionView
+) -> None:
+    path = write_0_4(tmp_path / "old.ome.zarr")
+    pixels = [open_array(path / name / "0", mode="r")[:] for name in ("A1", "A2")]
+    attributes = dict(open_group(path, mode="r").attrs)
+    assert enrich_dataset(path, view) == [path / "OME" / "METADATA.ome.xml", path / ".zattrs"]
+    after = dict(open_group(path, mode="r").attrs)
+    assert after.pop("scopestamp")["record_id"] == str(view.bundle.finished.record_id)
+    assert after == attributes
+    for name, before in zip(("A1", "A2"), pixels, strict=True):
+        yaozarrs.validate_zarr_store(str(path / name))
+        np.testing.assert_array_equal(open_array(path / name / "0", mode="r")[:], before)
+    images = ome_types.from_xml((path / "OME" / "METADATA.ome.xml").read_bytes()).images
+    assert [image.stage_label.name for image in images if image.stage_label] == ["A1", "A2"]
+    assert enrich_dataset(path, view) == []
 
 
 def test_zarr_stamp_of_the_capture_stays(zarr: Path, view: AcquisitionView) -> None:
@@ -276,18 +326,23 @@ def test_read_only_zarr_is_refused_with_advice(
     assert not list(zarr.rglob("*.half"))
 
 
-@pytest.mark.skipif(
-    sys.platform == "win32" or os.geteuid() == 0, reason="needs a user whom the file system refuses"
-)
-def test_zarr_in_a_folder_without_permission_is_refused(zarr: Path, view: AcquisitionView) -> None:
-    zarr.chmod(0o555)
-    (zarr / "OME").chmod(0o555)
-    try:
+def test_zarr_in_a_folder_without_permission_is_refused(
+    public_folder: Path, as_nobody: Callable[[], Any], view: AcquisitionView
+) -> None:
+    path = write(public_folder / "run.ome.zarr", "ome-zarr")
+    enrich_dataset(
+        write(public_folder / "other.ome.zarr", "ome-zarr"), view
+    )  # imports what it needs as ourselves
+    before = (path / "zarr.json").read_bytes()
+    path.chmod(0o555)
+    (path / "OME").chmod(0o555)
+    with as_nobody():
+        assert (path / "zarr.json").read_bytes() == before
         with pytest.raises(EnrichError, match="cannot be changed"):
-            enrich_dataset(zarr, view)
-    finally:
-        zarr.chmod(0o755)
-        (zarr / "OME").chmod(0o755)
+            enrich_dataset(path, view)
+    path.chmod(0o755)
+    assert (path / "zarr.json").read_bytes() == before
+    assert not list(path.rglob("*.half"))
 
 
 def test_zarr_with_broken_attributes_is_refused(zarr: Path, view: AcquisitionView) -> None:

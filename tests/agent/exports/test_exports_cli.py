@@ -40,6 +40,7 @@ def test_export_all_writes_a_crate(tmp_path: Path) -> None:
     names = {path.name for path in (tmp_path / "crate").iterdir()} - {"ro-crate-metadata.json"}
     assert names <= {item["@id"] for item in graph}
     assert "left out: datacite" in result.output
+    assert {"demo.p000.settings.json", "demo.p001.settings.json", "demo.nxs"} <= names
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from typing import Any
 import jsonschema
 import pytest
 
+from agent.exports import ExportError, export
 from agent.exports.micro_meta import microscope
 from agent.exports.micro_meta_import import profile_from_micro_meta
 from agent.exports.micro_meta_settings import image_settings
@@ -119,6 +120,23 @@ def test_settings_have_no_error_at_tier_1_but_what_nobody_measures(
     made = image_settings(view)
     assert [text for text in problems(schemas, made) if "ImagingEnvironment" not in text] == []
     assert len(made["Planes"]) == 22
+
+
+def test_every_position_has_settings_of_its_own(schemas: Schemas, view: AcquisitionView) -> None:
+    first, second = (json.loads(export("micro-meta-settings", view, position=n)) for n in (0, 1))
+    assert [text for text in problems(schemas, second) if "ImagingEnvironment" not in text] == []
+    assert first["ID"] != second["ID"]
+    x_um = [{plane["PositionX"] for plane in one["Planes"]} for one in (first, second)]
+    assert all(len(found) == 1 for found in x_um) and x_um[0] != x_um[1]
+    with pytest.raises(ExportError, match="position from 0 to 1, came 2"):
+        export("micro-meta-settings", view, position=2)
+
+
+def test_channel_of_another_camera_points_to_it(two_cameras: AcquisitionView) -> None:
+    made = image_settings(two_cameras)
+    detectors = [channel["LightPath"]["ComponentSettings"]["Detector"] for channel in made["Channels"]]
+    assert [item["AnalogGain"] for item in detectors] == [3, 3, 7]
+    assert len({item["Component_ID"] for item in detectors}) == 2
 
 
 def test_settings_point_to_the_hardware(view: AcquisitionView) -> None:
