@@ -203,6 +203,22 @@ def history(
 
 
 @app.command()
+def invalidate(
+    run_id: Annotated[str, typer.Argument(metavar="RUN", help="Beginning of the run's id.")],
+    reason: Annotated[str, typer.Option("--reason", help="Why; kept with when.", prompt=True)],
+    config: Config = None,
+    data: Data = None,
+) -> None:
+    """Declare a run invalid: it is kept, and no acquisition from now on carries it."""
+    from agent.clock import Clock
+
+    kept = _history(config, data)
+    chosen = kept.run(run_id)
+    kept.invalidate(chosen, reason, Clock().wall_at())
+    typer.echo(f"Run {str(chosen.run_id)[:8]} of {chosen.routine} no longer counts: {reason}")
+
+
+@app.command()
 def report(
     run_id: Annotated[
         str, typer.Argument(metavar="RUN", help="Beginning of the run's id; see 'qc history'.")
