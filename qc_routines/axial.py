@@ -184,6 +184,13 @@ ROUTINE = Routine(
             OURS,
         ),
         Cause(
+            "stairs not level",
+            "Level the slide: a tilt of 1 mrad adds 0.1 % for stairs that are as far apart as they are high, eight times "
+            "that where they are eight times as far apart",
+            ("step_ratio", "scale_error"),
+            OURS,
+        ),
+        Cause(
             "backlash or friction of the focus drive",
             "Approach from one side only; adjust the tension; use closed loop",
             ("backlash", "residual_sd", "largest_residual"),

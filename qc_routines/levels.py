@@ -22,15 +22,15 @@ class Level:
         What is to be so bright.
     argument : str
         Argument of the protocol that the exposure is for.
-    factor : float
-        The argument is the exposure that was found times this.
+    reaches : float or None
+        The argument is the exposure that would reach this part of full scale; None: the exposure that was found.
     """
 
     low: float
     high: float
     of: Literal["field", "beads"] = "field"
     argument: str = "exposure_ms"
-    factor: float = 1.0
+    reaches: float | None = None
 
     @property
     def aim(self) -> float:
@@ -41,8 +41,8 @@ class Level:
 HALF = Level(0.40, 0.60)
 BEADS = Level(0.35, 0.65, "beads")
 """The brightest plane of a stack may be brighter than the one in which the exposure was found."""
-SATURATING = Level(0.40, 0.60, argument="longest_exposure_ms", factor=2.1)
-"""Twice the half and a little more: the last levels of a curve are to clip."""
+SATURATING = Level(0.40, 0.60, argument="longest_exposure_ms", reaches=1.25)
+"""The last levels of a curve are to clip, also where the field is darker."""
 
 LEVELS: dict[str, Level] = {
     "psf": BEADS,

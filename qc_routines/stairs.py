@@ -1,7 +1,7 @@
 """Heights of a staircase in the image: at which z each stair is sharp, against how high it is known to be.
 
-A *stair* is a column of structure along y; the next one to the right, `pitch_um` away, lies `step_um` higher. A staircase
-may start again below after its last stair: those behind are then off the line of the others, which `axial` leaves out.
+A *stair* is a column of structure along y; the next one to the right, `pitch_um` away, lies `step_um` higher. Where a
+staircase ends or starts again, the longest run of stairs that rise as they should is the one that is measured.
 """
 
 from __future__ import annotations
@@ -75,7 +75,26 @@ def stairs_in(
     )
     if not np.isfinite(found).any():
         raise InputError("expected stairs that are sharp within the stack; got none. Widen it, check light")
-    return Stairs(found, step_um * np.arange(middles.size))
+    run = _rising(found[0], step_um)
+    if run.stop - run.start < LEAST_STAIRS:
+        raise InputError(
+            f"expected stairs that rise by {step_um:g} um each, to the right; got none. Check stair_um, negative where "
+            "they fall, and whether the stack holds them"
+        )
+    return Stairs(found[:, run], step_um * np.arange(run.stop - run.start))
+
+
+def _rising(z_um: NDArray[np.float64], step_um: float) -> slice:
+    """Return the longest run of stairs of which each is higher than the one before by about a step."""
+    is_next = np.abs(np.diff(z_um) - step_um) <= abs(step_um) / 2  # False beside NaN
+    best = first = 0
+    longest = slice(0, 0)
+    for last, follows in enumerate([*is_next, False], start=1):
+        if last - first > best:
+            best, longest = last - first, slice(first, last)
+        if not follows:
+            first = last
+    return longest
 
 
 def _first_px(pixels: NDArray[np.generic], pitch_px: float) -> float:

@@ -52,7 +52,7 @@ def kept_measurement(result: QcResult, path: Path) -> Measurement | None:
     from qc_routines.results import Measurement
 
     try:
-        with np.load(path, allow_pickle=False) as held:
+        with np.load(BytesIO(path.read_bytes()), allow_pickle=False) as held:
             arrays = {name: held[name] for name in held.files}
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
         return None

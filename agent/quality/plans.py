@@ -13,6 +13,7 @@ from agent.quality.power_plans import POWER_PLANS
 from agent.quality.scene import Scene
 from agent.quality.steps import Shot, Step, Trial
 from qc_routines.conditions import Optics
+from qc_routines.line_pairs import SPACINGS_UM
 from qc_routines.protocols import Protocol
 from qc_routines.routine import Routine
 
@@ -154,6 +155,7 @@ def _facts(
         facts["exposures_ms"] = ([sequence["channels"][0]["exposure"] for sequence in mains], "plan")
     if routine.name == "line_pairs":
         facts["pitch_um"] = (protocol.parameters["pitch_um"], "plan")
+        facts["spacing_um"] = (SPACINGS_UM, "plan")
     return facts
 
 

@@ -134,8 +134,8 @@ def _exposed(request: Request, plan: Plan, scene: Scene, wanted: Level, found: l
     by_channel = {each.channel: each.exposure_ms for each in found}
     remarks = tuple(each.remark(wanted) for each in found)
     parameters = _parameters(found, wanted)
-    if wanted.argument != "exposure_ms":
-        longest_ms = round(found[0].exposure_ms * wanted.factor, 3)
+    if wanted.reaches is not None:
+        longest_ms = round(found[0].exposure_ms * wanted.reaches / max(found[0].level, 1e-3), 3)
         plan = _plan(request, {wanted.argument: longest_ms}, plan.channels, scene)
         return Prepared(plan, scene, {**parameters, wanted.argument: longest_ms}, remarks)
     if request.routine.name in BRIGHT_BESIDE:

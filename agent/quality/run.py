@@ -131,9 +131,10 @@ def _measured(local: Local, request: Request, prepared: Prepared, acquired: Acqu
         valid_for=timedelta(days=plan.protocol.every_days),
     )
     slide = {"slide": request.slide} if request.slide else {}
+    planned = {name: value for name, (value, _) in plan.facts.items() if isinstance(value, str | int | float)}
     result = result.model_copy(
         update={
-            "parameters": {**result.parameters, **prepared.parameters, **slide},
+            "parameters": {**planned, **result.parameters, **prepared.parameters, **slide},
             "remarks": (*result.remarks, *prepared.remarks),
         }
     )

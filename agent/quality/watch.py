@@ -89,6 +89,8 @@ class LiveRun:
     def __exit__(self, *error: Any) -> None:
         self._live.update(Group(self._progress), refresh=True)
         self._live.__exit__(*error)
+        if not self._live.console.is_terminal:  # what is written into a file ends without a line break
+            self._live.console.print()
 
     def loaded(self) -> None:
         """Tell that the hardware is loaded."""

@@ -122,4 +122,4 @@ def camera_bits(core: CMMCorePlus) -> int:
 
 
 def _said(position_um: Mapping[str, float]) -> str:
-    return ", ".join(f"{axis} {float(um):g} um" for axis, um in position_um.items())
+    return ", ".join(f"{axis} {um} um" for axis, um in position_um.items())

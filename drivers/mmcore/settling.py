@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -17,10 +17,12 @@ SETTLE = "settle_s"
 _LOOK_S = 0.05
 
 
+def _pause(duration_s: float) -> None:
+    time.sleep(duration_s)
+
+
 @contextmanager
-def settling(
-    core: CMMCorePlus, settle_s: Sequence[float], sleep: Callable[[float], None] = time.sleep
-) -> Iterator[None]:
+def settling(core: CMMCorePlus, settle_s: Sequence[float]) -> Iterator[None]:
     """Let the core wait, in an acquisition that is run inside, after it has come to another position.
 
     Parameters
@@ -29,13 +31,11 @@ def settling(
         Whose engine is exchanged meanwhile.
     settle_s : sequence of float
         For each position; empty: nothing is changed.
-    sleep : callable
-        How time passes.
     """
     if not any(settle_s):
         yield
         return
-    before = core.mda.set_engine(_settling_engine(core, settle_s, sleep))
+    before = core.mda.set_engine(_settling_engine(core, settle_s))
     try:
         yield
     finally:
@@ -43,7 +43,7 @@ def settling(
             core.mda.set_engine(before)
 
 
-def _settling_engine(core: CMMCorePlus, settle_s: Sequence[float], sleep: Callable[[float], None]) -> Any:
+def _settling_engine(core: CMMCorePlus, settle_s: Sequence[float]) -> Any:
     with fenced_import():
         from pymmcore_plus.mda import MDAEngine
 
@@ -61,7 +61,7 @@ def _settling_engine(core: CMMCorePlus, settle_s: Sequence[float], sleep: Callab
 
         def _settle(self, remaining_s: float) -> None:
             while remaining_s > 0 and not self.mmcore.mda.status.cancel_requested:
-                sleep(min(remaining_s, _LOOK_S))
+                _pause(min(remaining_s, _LOOK_S))
                 remaining_s -= _LOOK_S
 
     return SettlingEngine(core, use_hardware_sequencing=False)

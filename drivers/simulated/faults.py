@@ -92,7 +92,7 @@ def focus_drifts(truth: Truth) -> Truth:
 
 
 def weak_reflection(truth: Truth) -> Truth:
-    return replace(truth, stage=replace(truth.stage, focus_lock_um=1.5))
+    return replace(truth, stage=replace(truth.stage, focus_lock_um=0.6))
 
 
 def focus_drive_off(truth: Truth) -> Truth:
@@ -146,7 +146,7 @@ FAULTS: dict[str, Fault] = {
         Fault("backlash grown", "ten times the backlash in x and y", backlash_grown),
         Fault("stage worn", "repeatability 1.5 um, settles slowly", stage_worn),
         Fault("focus drifts", "150 nm per minute more in z", focus_drifts),
-        Fault("weak reflection", "cover glass dirty: the focus lock scatters by 1.5 um", weak_reflection),
+        Fault("weak reflection", "cover glass dirty: the focus lock scatters by 0.6 um", weak_reflection),
         Fault("focus drive off", "steps in z 9 % too long, backlash 0.6 um", focus_drive_off),
         Fault("camera defect", "60 hot, 20 dead and 40 blinking pixels", camera_defect),
         Fault("camera warm", "cooling off: forty times the dark current", camera_warm),
