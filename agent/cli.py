@@ -20,6 +20,8 @@ from agent.errors import ScopestampError
 from agent.exports.cli import app as exports_app
 from agent.profile.cli import app as profile_app
 from agent.quality.commands import app as quality_app
+from agent.quality.schedule_commands import app as schedule_app
+from agent.quality.schedule_commands import operator
 from agent.studio_listener import app as studio_listener_app
 from agent.watch.command import watch
 
@@ -34,6 +36,8 @@ app.add_typer(quality_app, name="qc")
 app.add_typer(profile_app, name="profile")
 app.add_typer(studio_listener_app, name="studio-listener")
 app.command("conformance")(conformance)
+app.add_typer(schedule_app, name="schedule")
+app.command("operator")(operator)
 app.command("watch")(watch)
 app.add_typer(exports_app)  # export, completeness, enrich: commands of their own
 Config = Annotated[

@@ -140,15 +140,12 @@ def _entry(table: Any, source: ScheduleSource, version: int, settings: ScheduleS
 def _checked(schedule: Schedule, source: ScheduleSource, settings: ScheduleSettings) -> ZoneInfo:
     """Return the zone of a schedule that may be run here, or raise `SettingsError`."""
     from agent.quality.assess import routine_named
-    from agent.quality.plans import BY_HAND
 
     if settings.allowed_routines and schedule.routine not in settings.allowed_routines:
         raise SettingsError(
             f"The routine {schedule.routine} is not allowed on this PC ([schedule] allowed_routines)."
         )
-    routine = routine_named(schedule.routine)
-    if routine.name in BY_HAND:
-        raise SettingsError(f"{routine.title} cannot be acquired without a person.")
+    routine_named(schedule.routine)  # refuses what is not installed
     foreign = [key for key in schedule.properties if key not in settings.allowed_properties]
     if source == "collector" and foreign:
         raise SettingsError(
