@@ -1,0 +1,341 @@
+"""Where a rule's condition holds now. Pure questions to the store; nothing here remembers or tells anybody."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from agent.records import AgentEvent, Heartbeat, RecordError, decode_tolerant
+from server.alerts import rules as r
+from server.control_chart import Chart, Sample, chart_of
+from server.ingest.evidence import record_of
+from server.logbook import baselines, invalid_runs, notes
+from server.store.base import Reads
+from server.store.rows import FleetRow, QcPoint, QcSeriesRow
+
+
+def _(text: str) -> str:
+    """Mark a text for the catalogues; it is translated when it is shown."""
+    return text
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A condition that holds.
+
+    `what` and `advice` are texts with named places for `values`, so that they can be told in any language.
+    """
+
+    rule: str
+    instrument_id: str
+    subject: str
+    what: str
+    since: datetime
+    values: dict[str, str] = field(default_factory=dict)
+    advice: str = ""
+    href: str = ""
+
+    @property
+    def key(self) -> str:
+        """The same for the same trouble, however often it is found."""
+        return f"{self.rule}|{self.instrument_id}|{self.subject}"
+
+
+Firing = Callable[[str], bool]
+"""Whether an alert with that key fires already."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """One instrument as the rules see it, read only as far as some rule asks."""
+
+    reads: Reads
+    row: FleetRow
+    beat: Heartbeat | None
+    now: datetime
+    is_firing: Firing
+
+    @property
+    def instrument_id(self) -> str:
+        """The instrument's id."""
+        return self.row.instrument.instrument_id
+
+
+class Looker:
+    """Evaluates rules; remembers control charts until their series has a new run."""
+
+    def __init__(self) -> None:
+        self._charts: dict[tuple[str, str], tuple[str, list[tuple[QcPoint, Chart]]]] = {}
+
+    def look(self, reads: Reads, rules: Iterable[r.Rule], now: datetime, is_firing: Firing) -> list[Finding]:
+        """Return every finding of these rules."""
+        rules = list(rules)
+        found: list[Finding] = []
+        for row in reads.fleet():
+            scene = Scene(reads, row, _heartbeat(row), now, is_firing)
+            for rule in rules:
+                if rule.concerns(scene.instrument_id, row.instrument.site):
+                    found += self._holds(rule, scene)
+        return found
+
+    def _holds(self, rule: r.Rule, scene: Scene) -> Iterator[Finding]:
+        match rule.condition:
+            case r.Silent() as condition:
+                yield from _silent(rule, condition, scene)
+            case r.HeartbeatFigure() as condition:
+                yield from _heartbeat_figure(rule, condition, scene)
+            case r.AgentVersion() as condition:
+                yield from _agent_version(rule, condition, scene)
+            case r.AgentError() as condition:
+                yield from _agent_error(rule, condition, scene)
+            case r.AcquisitionTrouble():
+                yield from _acquisition_trouble(rule, scene)
+            case r.QcOverdue() as condition:
+                yield from _qc_overdue(rule, condition, scene)
+            case r.QcVerdict() as condition:
+                yield from _qc_verdict(rule, condition, scene)
+            case r.OutOfControl():
+                yield from self._out_of_control(rule, scene)
+            case r.DriftToLimit() as condition:
+                yield from self._drift(rule, condition, scene)
+
+    def _out_of_control(self, rule: r.Rule, scene: Scene) -> Iterator[Finding]:
+        for series, point, chart in self._charts_of(scene):
+            broken = [signal for signal in chart.signals if signal.index == len(chart.samples) - 1]
+            for signal in broken:
+                yield Finding(
+                    rule=rule.key,
+                    instrument_id=scene.instrument_id,
+                    subject=f"{series.series_key} {point.metric}",
+                    what=_("%(figure)s of %(routine)s is out of control: %(pattern)s"),
+                    values={"figure": point.metric, "routine": series.routine, "pattern": signal.rule},
+                    since=chart.samples[signal.index].at,
+                    advice=_("Look at the trend for the day it began, and at what was changed before."),
+                    href=_trend(series),
+                )
+
+    def _drift(self, rule: r.Rule, condition: r.DriftToLimit, scene: Scene) -> Iterator[Finding]:
+        for series, point, chart in self._charts_of(scene):
+            limits = [limit for limit in (point.lower_limit, point.upper_limit) if limit is not None]
+            times = [chart.drift.crosses(limit) for limit in limits] if chart.drift else []
+            soonest = min((time for time in times if time is not None), default=None)
+            if soonest is not None and soonest <= timedelta(days=condition.days):
+                yield Finding(
+                    rule=rule.key,
+                    instrument_id=scene.instrument_id,
+                    subject=f"{series.series_key} {point.metric}",
+                    what=_("%(figure)s of %(routine)s will cross its limit in about %(days)s days"),
+                    values={
+                        "figure": point.metric,
+                        "routine": series.routine,
+                        "days": f"{soonest / timedelta(days=1):.0f}",
+                    },
+                    since=point.captured_at,
+                    advice=_("Plan the service now, while the instrument still meets its limits."),
+                    href=_trend(series),
+                )
+
+    def _charts_of(self, scene: Scene) -> Iterator[tuple[QcSeriesRow, QcPoint, Chart]]:
+        """Give the newest point and the chart of every figure that can have one."""
+        for series in scene.reads.qc_series(scene.instrument_id):
+            place = (scene.instrument_id, series.series_key)
+            known = self._charts.get(place)
+            if known is None or known[0] != series.record_id:
+                known = series.record_id, _charts(scene.reads, series)
+                self._charts[place] = known
+            for point, chart in known[1]:
+                yield series, point, chart
+
+
+def _charts(reads: Reads, series: QcSeriesRow) -> list[tuple[QcPoint, Chart]]:
+    points: dict[str, list[QcPoint]] = {}
+    invalid = invalid_runs(reads, series.instrument_id)
+    for point in reads.qc_points(series.instrument_id, series.series_key):
+        if point.value is not None and point.record_id not in invalid:
+            points.setdefault(point.metric, []).append(point)
+    chosen = baselines(notes(reads, series.instrument_id, ("baseline",))).get(series.series_key)
+    found = []
+    for told in points.values():
+        same_unit = [point for point in told if point.unit == told[-1].unit]
+        time_zero = next((p.captured_at for p in same_unit if chosen and p.record_id == chosen.subject), None)
+        chart = chart_of([Sample(p.captured_at, p.value or 0.0, p.uncertainty) for p in same_unit], time_zero)
+        if chart is not None:
+            found.append((same_unit[-1], chart))
+    return found
+
+
+def _trend(series: QcSeriesRow) -> str:
+    return f"/instruments/{series.instrument_id}/qc?series={series.series_key}#trends"
+
+
+def _heartbeat(row: FleetRow) -> Heartbeat | None:
+    try:
+        record = decode_tolerant(row.heartbeat.raw) if row.heartbeat else None
+    except RecordError:
+        return None
+    return record if isinstance(record, Heartbeat) else None
+
+
+def _silent(rule: r.Rule, condition: r.Silent, scene: Scene) -> Iterator[Finding]:
+    heard_at = scene.row.heard_at
+    if heard_at is not None and scene.now - heard_at > timedelta(minutes=condition.minutes):
+        yield Finding(
+            rule.key,
+            scene.instrument_id,
+            "",
+            _("No sign of life for %(minutes)s min"),
+            heard_at,
+            {"minutes": f"{(scene.now - heard_at) / timedelta(minutes=1):.0f}"},
+            _(
+                "Is the microscope PC switched on and on the network? `scopestamp doctor` on it says what is wrong."
+            ),
+        )
+
+
+_FIGURES: dict[str, Callable[[Heartbeat], float | None]] = {
+    "spool_waiting": lambda beat: beat.spool.n_waiting,
+    "spool_oldest_h": lambda beat: (
+        (beat.captured.wall_at - beat.spool.oldest_waiting_at) / timedelta(hours=1)
+        if beat.spool.oldest_waiting_at
+        else 0.0
+    ),
+    "spool_mb": lambda beat: beat.spool.bytes_on_disk / 1e6,
+    "disk_free_gb": lambda beat: None if beat.disk_free_bytes is None else beat.disk_free_bytes / 1e9,
+    "clock_offset_s": lambda beat: None if beat.clock_offset_s is None else abs(beat.clock_offset_s),
+    "memory_mb": lambda beat: None if beat.memory_bytes is None else beat.memory_bytes / 1e6,
+    "restarts": lambda beat: beat.n_restarts,
+    "events_lost": lambda beat: beat.n_overflow,
+    "records_set_aside": lambda beat: beat.spool.n_poisoned,
+}
+
+
+def _heartbeat_figure(rule: r.Rule, condition: r.HeartbeatFigure, scene: Scene) -> Iterator[Finding]:
+    value = _FIGURES[condition.figure](scene.beat) if scene.beat else None
+    if value is None or scene.beat is None:
+        return
+    finding = Finding(
+        rule.key,
+        scene.instrument_id,
+        "",
+        _("%(figure)s is %(value)s"),
+        scene.beat.captured.wall_at,
+        {"figure": condition.figure, "value": f"{value:.4g}"},
+        _("The instrument's page shows its heartbeat and what the agent said of itself."),
+        f"/instruments/{scene.instrument_id}#heartbeat",
+    )
+    if _is_beyond(value, condition, scene.is_firing(finding.key)):
+        yield finding
+
+
+def _is_beyond(value: float, condition: r.HeartbeatFigure, is_firing: bool) -> bool:
+    if condition.above is not None:
+        clears_at = condition.above if condition.clears_at is None else condition.clears_at
+        return value > (clears_at if is_firing else condition.above)
+    assert condition.below is not None
+    clears_at = condition.below if condition.clears_at is None else condition.clears_at
+    return value < (clears_at if is_firing else condition.below)
+
+
+def _agent_version(rule: r.Rule, condition: r.AgentVersion, scene: Scene) -> Iterator[Finding]:
+    version = scene.beat.versions.get("scopestamp") if scene.beat else None
+    if version and scene.beat and _release(version) < _release(condition.older_than):
+        yield Finding(
+            rule.key,
+            scene.instrument_id,
+            "",
+            _("The agent is version %(version)s, older than %(wanted)s"),
+            scene.beat.captured.wall_at,
+            {"version": version, "wanted": condition.older_than},
+            _("Upgrade it when nobody is at the microscope; its spool and settings stay."),
+        )
+
+
+def _release(version: str) -> tuple[int, ...]:
+    """Return the numbers a version begins with."""
+    numbers = []
+    for part in version.split("."):
+        digits = "".join(c for c in part if c.isdigit())
+        if not digits or not part[0].isdigit():
+            break
+        numbers.append(int(digits))
+        if digits != part:
+            break
+    return tuple(numbers)
+
+
+def _agent_error(rule: r.Rule, condition: r.AgentError, scene: Scene) -> Iterator[Finding]:
+    event = scene.reads.latest(scene.instrument_id).get("agent_event")
+    if event is None or scene.now - event.received_at > timedelta(hours=condition.hours):
+        return
+    for row in scene.reads.recent(scene.instrument_id, "agent_event", 20):
+        if scene.now - row.received_at > timedelta(hours=condition.hours):
+            return
+        told = _event(scene.reads, row.record_id)
+        if told is not None:
+            name, message = told
+            yield Finding(
+                rule.key,
+                scene.instrument_id,
+                name,
+                _("The agent reports: %(message)s"),
+                row.received_at,
+                {"message": message},
+                href=f"/records/{row.record_id}",
+            )
+
+
+def _event(reads: Reads, record_id: str) -> tuple[str, str] | None:
+    """Return name and words of an event that is an error."""
+    record = record_of(reads, reads.record(record_id))
+    is_error = isinstance(record, AgentEvent) and record.severity.value == "error"
+    return (record.event, record.message) if is_error else None
+
+
+def _acquisition_trouble(rule: r.Rule, scene: Scene) -> Iterator[Finding]:
+    last = scene.row.last_acquisition
+    if last is None or not (last.reason in ("errored", "interrupted") or last.n_dropped):
+        return
+    yield Finding(
+        rule.key,
+        scene.instrument_id,
+        "",
+        _("The last acquisition ended as %(reason)s with %(missing)s frames missing"),
+        last.finished_at or last.began_at,
+        {"reason": last.reason or "?", "missing": str(last.n_dropped or 0)},
+        _("Its page says which frames, and what changed while it ran."),
+        f"/acquisitions/{last.acquisition_id}",
+    )
+
+
+def _qc_overdue(rule: r.Rule, condition: r.QcOverdue, scene: Scene) -> Iterator[Finding]:
+    for series in scene.reads.qc_series(scene.instrument_id):
+        age = scene.now - series.captured_at
+        if condition.routine in ("", series.routine) and age > timedelta(days=condition.days):
+            yield Finding(
+                rule.key,
+                scene.instrument_id,
+                series.series_key,
+                _("%(routine)s was last measured %(days)s days ago"),
+                series.captured_at + timedelta(days=condition.days),
+                {"routine": series.routine, "days": f"{age / timedelta(days=1):.0f}"},
+                _("Run it, or schedule it so that it runs by itself."),
+                _trend(series),
+            )
+
+
+def _qc_verdict(rule: r.Rule, condition: r.QcVerdict, scene: Scene) -> Iterator[Finding]:
+    bad = ("fail",) if condition.worst == "fail" else ("fail", "warn")
+    invalid = invalid_runs(scene.reads, scene.instrument_id)
+    for series in scene.reads.qc_series(scene.instrument_id):
+        if series.status in bad and series.record_id not in invalid:
+            yield Finding(
+                rule.key,
+                scene.instrument_id,
+                series.series_key,
+                _("%(routine)s ended as %(verdict)s"),
+                series.captured_at,
+                {"routine": series.routine, "verdict": series.status},
+                _("The run's page lists the likely causes and what to check."),
+                f"/qc/{series.record_id}",
+            )
