@@ -192,15 +192,15 @@ def _bits(where: NDArray[np.bool_], kind: Defect) -> NDArray[np.uint8]:
 
 
 def protocol(channel: str = "dark", shortest_exposure_ms: float = 1.0, n_frames: int = 100) -> Protocol:
-    """Return how to acquire frames for a defect map: the dark frames of the read noise, and flats if there are any."""
+    """Return how to acquire frames for a defect map: the dark frames of the read noise; flats follow them."""
     like = dark_protocol(channel, shortest_exposure_ms, n_frames)
     return Protocol(
         routine=ROUTINE.name,
-        sample=like.sample,
+        sample="uniform fluorescent slide out of focus; with none, what does not respond to light is not told",
         sequence=like.sequence,
-        exposure=f"{like.exposure}; for warm, cold and dead pixels also flats at half of full scale",
-        duration_s=like.duration_s,
-        steps=like.steps,
+        exposure=f"{like.exposure}; then flats at half of full scale, for warm, cold and dead pixels",
+        duration_s=2 * like.duration_s,
+        steps=("Put the slide on and defocus", *like.steps[1:]),
         every_days=90,
         is_automatic=True,
         parameters=like.parameters,
