@@ -163,12 +163,20 @@ def status(config: Config = None, data: Data = None, as_json: AsJson = False) ->
 
 
 @app.command()
-def snapshot(config: Config = None, as_json: AsJson = False) -> None:
+def snapshot(
+    config: Config = None,
+    wait_s: Annotated[
+        float | None,
+        typer.Option("--wait", min=0, help="Wait so many seconds for hardware that somebody else has."),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
     """Load the hardware, read every property once, and show it; nothing is recorded or sent."""
+    from agent.hardware.owner import waiting
     from agent.settings import load_settings
     from agent.snapshot import read_hardware, snapshot_table
 
-    readings = read_hardware(load_settings(config))
+    readings = read_hardware(waiting(load_settings(config), wait_s))
     if as_json:
         typer.echo(json.dumps(readings))
     else:

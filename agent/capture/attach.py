@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import logging
 import sys
 import threading
 import weakref
@@ -12,15 +13,18 @@ from typing import TYPE_CHECKING, Any
 
 from agent.capture.setup import options_of, stated_by
 from agent.capture.worker import Capture
-from agent.errors import CaptureError
+from agent.errors import CaptureError, HardwareError
+from agent.hardware.lease import Lease
+from agent.hardware.resources import resources_of
 from agent.local import Local
 from agent.outbox import Outbox
 from agent.settings import load_settings
 
 if TYPE_CHECKING:
-    from drivers import Driver
+    from drivers import Driver, Hardware
 
 AT_EXIT_S = 10.0
+_log = logging.getLogger("scopestamp.capture")
 _attaching = threading.Lock()
 _attached: weakref.WeakKeyDictionary[object, Attachment] = weakref.WeakKeyDictionary()
 
@@ -93,8 +97,9 @@ def _attach(
 
     settings = load_settings(Path(config) if config else None)
     local = Local.open(settings, Path(data_dir) if data_dir else None)
+    lease = Lease(f"{Path(sys.argv[0]).name or 'python'}, which called agent.attach")
     capture = Capture(
-        make_driver(core),
+        _leased(make_driver(core), lease),
         local.outbox,
         local.mint,
         local.data_dir,
@@ -103,7 +108,34 @@ def _attach(
     )
     capture.start()
     release_callback_at_exit(core)
-    return Attachment(capture, local.outbox, lambda: _attached.pop(core, None))
+
+    def forget() -> None:
+        lease.release()
+        _attached.pop(core, None)
+
+    return Attachment(capture, local.outbox, forget)
+
+
+def _leased(driver: Driver, lease: Lease) -> Driver:
+    """Have the lease follow what is loaded, so that no agent loads it beside us.
+
+    The program is the user's: when somebody else has its hardware, that is said, and nothing is refused.
+    """
+    describe = driver.describe
+
+    def described() -> Hardware:
+        hardware = describe()
+        try:
+            holder = lease.follow(resources_of(hardware))
+        except HardwareError as error:
+            _log.warning("%s", error)
+        else:
+            if holder is not None:
+                _log.warning("The hardware of this program is in use elsewhere, too: %s.", holder)
+        return hardware
+
+    driver.describe = described  # type: ignore[method-assign]
+    return driver
 
 
 class Attachment:

@@ -15,8 +15,9 @@ from typing import Any, BinaryIO
 from agent.conformance.opening import open_core
 from agent.conformance.probe import REFUSALS, Probe
 from agent.errors import CaptureError, ScopestampError
-from agent.hardware.child import EXIT_NOT_LOADED, Channel, _send_output_to
+from agent.hardware.child import EXIT_NOT_LOADED, Channel, _send_output_to, not_loaded
 from agent.hardware.order import ChildOrder
+from agent.hardware.owner import own_hardware
 from drivers import DriverError
 
 CALLS = ("describe", "read", "try_value", "try_preset", "try_move", "acquire")
@@ -48,13 +49,15 @@ def main() -> int:
     order = ChildOrder.model_validate_json(lines.readline())
     _send_output_to(order.log_file)
     try:
+        lease = own_hardware(order.settings.hardware, order.purpose, order.deadline_s)
         core = open_core(order.settings, order.log_file.with_name("mmcore.log"))
     except (DriverError, ScopestampError) as error:
-        channel.send({"event": "not_loaded", "message": str(error)})
+        channel.send(not_loaded(error))
         return EXIT_NOT_LOADED
     channel.send({"event": "ready"})
     serve(Probe(core, order.data_dir), channel, lines)
     core.unloadAllDevices()
+    lease.release()
     return 0
 
 

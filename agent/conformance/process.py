@@ -27,6 +27,7 @@ class ProbeProcess(HardwareProcess):
 
     def start(self, deadline_s: float) -> dict[str, Any]:
         """Start it and wait until the hardware is loaded. Raises `HardwareError`; the process is gone then."""
+        self._wait_for_hardware()
         self._process = subprocess.Popen(
             [sys.executable, "-m", "agent.conformance.child"],
             stdin=subprocess.PIPE,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import json
+import logging
 import subprocess
 import sys
 import threading
@@ -14,10 +15,12 @@ from concurrent.futures import TimeoutError as FutureTimeout
 from pathlib import Path
 from typing import Any
 
-from agent.errors import HardwareError
+from agent.errors import HardwareError, HardwareInUseError
 from agent.hardware.order import ChildOrder
+from agent.hardware.owner import wait_until_free
 
 _KILL_WAIT_S = 5.0
+_log = logging.getLogger("scopestamp.hardware")
 
 
 class HardwareProcess:
@@ -42,11 +45,16 @@ class HardwareProcess:
     def start(self, deadline_s: float) -> dict[str, Any]:
         """Start it and wait until the hardware is loaded; return what it says of itself.
 
+        Hardware that somebody else has is waited for first, as long as the settings say.
+
         Raises
         ------
+        HardwareInUseError
+            Somebody else has it still.
         HardwareError
             The configuration does not load, or not in time; the process is gone then.
         """
+        self._wait_for_hardware()
         hidden = getattr(subprocess, "CREATE_NO_WINDOW", 0)
         self._process = subprocess.Popen(
             [sys.executable, "-m", "agent.hardware.child"],
@@ -131,6 +139,11 @@ class HardwareProcess:
         """Where it prints."""
         return self._order.log_file
 
+    def _wait_for_hardware(self) -> None:
+        hardware = self._order.settings.hardware
+        if hardware.wait_s:
+            wait_until_free(hardware, hardware.wait_s, _log.warning)
+
     def _write(self, line: bytes) -> None:
         assert self._process.stdin is not None
         try:
@@ -150,7 +163,8 @@ class HardwareProcess:
         if message.get("event") == "ready":
             self._ready.set_result(message)
         elif message.get("event") == "not_loaded":
-            self._ready.set_exception(HardwareError(message["message"]))
+            kind = HardwareInUseError if message.get("is_in_use") else HardwareError
+            self._ready.set_exception(kind(message["message"]))
         elif "id" not in message:
             self._on_event(message)
         else:

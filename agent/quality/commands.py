@@ -149,10 +149,15 @@ def run(
     further: Further = None,
     limits_file: Limits = None,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask whether all is ready.")] = False,
+    wait_s: Annotated[
+        float | None,
+        typer.Option("--wait", min=0, help="Wait so many seconds for hardware that somebody else has."),
+    ] = None,
     every: Every = False,
     as_json: AsJson = False,
 ) -> None:
     """Acquire, measure and publish."""
+    from agent.hardware.owner import waiting
     from agent.quality.assess import routine_named
     from agent.quality.options import facts_of, properties_of
     from agent.quality.run import Request
@@ -166,7 +171,7 @@ def run(
     request = Request(
         routine, options, tuple(channels or ()), properties_of(properties or ()), slide, limits_file
     )
-    settings = load_settings(config)
+    settings = waiting(load_settings(config), wait_s)
     if not yes:
         _ask_ready(routine)
     from agent.quality.watch import run_watched

@@ -11,10 +11,12 @@ from typing import Any, Protocol
 
 from agent.errors import HardwareError
 from agent.hardware.order import ChildOrder
+from agent.hardware.owner import other_owner
 from agent.hardware.process import HardwareProcess
 from agent.records import Severity
 
 PING_S = 2.0
+OWNER_S = 5.0  # between two looks whether somebody else still has the hardware
 STABLE_S = 600.0  # a process that lived this long starts over with the shortest pause
 _log = logging.getLogger("scopestamp.supervisor")
 
@@ -109,6 +111,7 @@ class Supervisor:
     def _run(self) -> None:
         pause_s = self.backoff_s
         while not self._stop.is_set():
+            self._wait_for_hardware()
             began = time.monotonic()
             self._live_once()
             self._up.clear()
@@ -120,6 +123,15 @@ class Supervisor:
             self._stop.wait(pause_s)
             pause_s = min(pause_s * 2, self.backoff_max_s)
             self.n_restarts += 1
+
+    def _wait_for_hardware(self) -> None:
+        """Wait for as long as somebody else has the hardware; say so once of each."""
+        while not self._stop.is_set() and (words := other_owner(self.order.settings.hardware)) is not None:
+            self.is_starting = False
+            if words != self.last_error:
+                self.last_error = words
+                self.report(Severity.WARNING, "hardware_in_use", words)
+            self._stop.wait(OWNER_S)
 
     def _live_once(self) -> None:
         """Start the process and follow it to its end."""

@@ -3,6 +3,7 @@
 from agent.settings._models import (
     DATA_DIR_VARIABLE,
     DEMO_CONFIG,
+    SIMULATED_CONFIG,
     AgentSettings,
     CaptureSettings,
     CollectorSettings,
@@ -24,6 +25,7 @@ from agent.settings._read import load_settings
 __all__ = [
     "DATA_DIR_VARIABLE",
     "DEMO_CONFIG",
+    "SIMULATED_CONFIG",
     "AgentSettings",
     "CaptureSettings",
     "CollectorSettings",

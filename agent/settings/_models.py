@@ -150,6 +150,17 @@ class HardwareSettings(Section):
         description="Pause before a crashed hardware process is started again; doubles each time.",
     )
     restart_backoff_max_s: Positive = Field(default=300.0, description="The longest such pause.")
+    look_for_owners: bool = Field(
+        default=True,
+        description="Before real hardware is loaded, look for a Micro-Manager Studio and other programs that have it. "
+        "Other agents and programs that called agent.attach are always heeded.",
+    )
+    wait_s: float = Field(
+        default=0.0,
+        ge=0,
+        allow_inf_nan=False,
+        description="A command such as 'qc run' waits so long for hardware that somebody else has; 'run' waits for ever.",
+    )
 
     @model_validator(mode="after")
     def _pauses_in_order(self) -> HardwareSettings:
