@@ -62,4 +62,5 @@ def typical_of(frames: Sequence[NDArray[np.generic]]) -> Typical:
 def level_adu(frame: NDArray[np.generic]) -> float:
     """Return the median of about a thousand pixels spread over a frame."""
     step = max(1, int((frame.size / SAMPLE) ** 0.5))
-    return float(np.median(frame[step // 2 :: step, step // 2 :: step]))
+    first_y, first_x = (min(step // 2, (length - 1) // 2) for length in frame.shape)
+    return float(np.median(frame[first_y::step, first_x::step]))

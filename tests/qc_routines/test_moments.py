@@ -10,7 +10,7 @@ import pytest
 
 from qc_routines import InputError
 from qc_routines.camera import pixel_moments
-from qc_routines.camera.moments import TILE, _fold_eight, _fold_one, _fold_tile, _sum_of_differences
+from qc_routines.camera.moments import LEAST_PART, TILE, _finish, _fold_eights, _fold_one, _fold_tile
 
 naive = runpy.run_path(str(Path(__file__).with_name("naive_moments.py")))
 DTYPES = ["uint8", "uint16", "float32", "float64"]
@@ -39,23 +39,38 @@ def test_moments_are_exact_at_high_offsets_and_over_many_tiles() -> None:
     np.testing.assert_allclose(found.frame_means_adu, series.mean(axis=(1, 2), dtype=float), rtol=1e-9)
 
 
-def test_kernels_compute_the_same_without_the_compiler() -> None:
-    series = frames("float64", 8).reshape(8, -1)
+@pytest.mark.parametrize("n", [8, 16])
+def test_kernels_compute_the_same_without_the_compiler(n: int) -> None:
+    series = frames("float64", n).reshape(n, -1)
     first, expected = series[0].copy(), naive["sums"](series.tolist(), series[0].tolist())
-    for fold, group in ((_fold_eight.py_func, tuple(series)), (_fold_one.py_func, (series[3],))):
+    for fold, group in ((_fold_eights.py_func, tuple(series)), (_fold_one.py_func, (series[3],))):
         total, square = np.zeros((2, first.size))
         low, high, own = first.copy(), first.copy(), np.zeros(len(group))
         fold(group, first, total, square, low, high, own)
-        if len(group) == 8:
+        if len(group) == n:
             np.testing.assert_allclose(total, expected["total"])
             np.testing.assert_allclose(square, expected["square"])
             np.testing.assert_allclose(own, expected["frame_totals"], rtol=1e-6)
         else:
             np.testing.assert_allclose(total, series[3] - first)
-    assert _sum_of_differences.py_func(series[1], first) == pytest.approx((series[1] - first).sum(), rel=1e-6)
+            np.testing.assert_allclose(own, (series[3] - first).sum(), rtol=1e-6)
     total, square, low, high = np.zeros((4, first.size))
-    _fold_tile.py_func(tuple(series), first, total, square, low, high)
-    np.testing.assert_allclose(high, series.max(axis=0))
+    _fold_tile.py_func(*series[:8], first, total, square, low, high, np.zeros(8))
+    np.testing.assert_allclose(high, series[:8].max(axis=0))
+    mean, variance = np.zeros((2, first.size))
+    _finish.py_func(first, total, square, 8, mean, variance)
+    np.testing.assert_allclose(mean, series[:8].mean(axis=0))
+    np.testing.assert_allclose(variance, series[:8].var(axis=0, ddof=1))
+
+
+def test_frames_large_enough_for_all_cores_give_the_same() -> None:
+    shape = (3, LEAST_PART)
+    series = np.random.default_rng(1).integers(90, 250, (19, *shape), dtype=np.uint16)
+    found = pixel_moments(series)
+    np.testing.assert_allclose(found.mean_adu, series.mean(axis=0), rtol=1e-6)
+    np.testing.assert_allclose(found.variance_adu2, series.astype(np.float32).var(axis=0, ddof=1), rtol=1e-4)
+    np.testing.assert_array_equal(found.high_adu, series.max(axis=0))
+    np.testing.assert_allclose(found.frame_means_adu, series.mean(axis=(1, 2)), rtol=1e-9)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
