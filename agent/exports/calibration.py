@@ -6,8 +6,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from agent.exports.mapping import load_mapping
-from agent.exports.quality import qc_of_light_paths, qc_that_held, results_that_held, row_of
+from agent.exports.mapping import load_mapping, row_of
+from agent.exports.quality import qc_of_light_paths, qc_that_held, results_that_held
 from agent.exports.view import AcquisitionView, number
 from agent.records import Profile, QcMetric, QcResult
 

@@ -9,7 +9,7 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
-from agent.records import Part, Stand
+from agent.records import Part, QcMetric, Stand
 
 
 @dataclass(frozen=True)
@@ -123,3 +123,12 @@ def load_mapping() -> Mapping:
         terms=raw["terms"],
         units=raw["units"],
     )
+
+
+def row_of(routine: str, metric: QcMetric) -> Table[str, Any] | None:
+    """Return the mapping's row for a figure: by routine and name, without brackets or a unit at its end."""
+    stem = metric.metric.partition("[")[0]
+    unit = metric.measured.unit if metric.measured else None
+    names = {stem, stem.removesuffix(f"_{(unit or '').lower()}")}
+    rows = load_mapping().qc
+    return next((row for row in rows if row["routine"] == routine and row["metric"] in names), None)

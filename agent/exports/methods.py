@@ -18,7 +18,7 @@ from agent.exports.facts import Fact, Facts, channel_facts, facts_in, facts_of, 
 from agent.exports.mapping import load_mapping
 from agent.exports.quality import qc_of_light_paths, qc_that_held
 from agent.exports.view import AcquisitionView, ChannelView
-from agent.records import Filter, QcFigure
+from agent.records import Filter, QcFigure, QcStatus
 
 LANGUAGES = ("en", "de", "fr", "es", "pt", "ja", "zh")
 Messages = Mapping[str, Mapping[str, str]]
@@ -161,11 +161,17 @@ def _qc(view: AcquisitionView, words: Messages) -> Iterable[str]:
         yield words["sentence"]["no_qc"]
     elif without:
         yield words["sentence"]["no_qc_of"].format(channels=separator.join(without))
-    valid = [item for item in held if item.is_valid]
-    for sentence, items in (("qc", valid), ("qc_old", [item for item in held if not item.is_valid])):
-        if items:
+    for sentence, is_valid in (("qc", True), ("qc_old", False)):
+        if items := _judged([item for item in held if item.is_valid is is_valid]):
             figures = separator.join(_figure(item, words) for item in items)
             yield words["sentence"][sentence].format(figures=figures)
+
+
+def _judged(items: list[QcFigure]) -> list[QcFigure]:
+    """Return what a reader wants to know: the figures with a verdict, and all of a routine that judges none."""
+    judged = [item for item in items if item.figure.status is not QcStatus.UNKNOWN]
+    routines = {item.routine for item in judged}
+    return judged + [item for item in items if item.routine not in routines]
 
 
 def _figure(item: QcFigure, words: Messages) -> str:
@@ -175,7 +181,7 @@ def _figure(item: QcFigure, words: Messages) -> str:
     return words["sentence"]["qc_figure"].format(
         routine=item.routine,
         metric=item.figure.metric,
-        value=text_of(measured.value) + unit + _compared(item, words),
+        value=_short(measured.value) + unit + _compared(item, words),
         status=words["status"][item.figure.status.value],
         age=int(item.age_s // 86400),
     )
@@ -184,8 +190,17 @@ def _figure(item: QcFigure, words: Messages) -> str:
 def _compared(item: QcFigure, words: Messages) -> str:
     """Return a figure's value by theory and at time zero of the instrument, in brackets."""
     known = {"theory": item.figure.expected, "baseline": item.figure.baseline}
-    texts = [f"{words['heading'][key]} {text_of(found.value)}" for key, found in known.items() if found]
+    texts = [f"{words['heading'][key]} {_short(found.value)}" for key, found in known.items() if found]
     return f" [{'; '.join(texts)}]" if texts else ""
+
+
+def _short(value: Any) -> str:
+    """Return a figure as a text tells it.
+
+    >>> _short(77.7474208), _short(3)
+    ('77.75', '3')
+    """
+    return f"{value:.4g}" if isinstance(value, float) else text_of(value)
 
 
 def missing(field: str) -> str:

@@ -10,15 +10,19 @@ from collections.abc import Callable, Iterable, Mapping, Set
 from datetime import timedelta
 from typing import Any
 
+from agent.exports.mapping import row_of
 from agent.exports.view import AcquisitionView, ChannelView
-from agent.records import QcFigure, QcOfLightPath, QcResult, QcStamp, QcStatus, sha256_of
+from agent.records import QcFigure, QcMetric, QcOfLightPath, QcResult, QcStamp, QcStatus, sha256_of
 
 VALID_FOR = timedelta(days=90)
 """How long a result holds that does not say when it is due again."""
 
+MOST_FIGURES = 200
+"""So many are carried, those with a verdict first: a record must stay well below `wire.MAX_RECORD_BYTES`."""
+
 NO_VALID_QC = "no valid QC"
 _OBJECTIVE_CHANGERS = ("objective", "nosepiece")
-_WORST_FIRST = (QcStatus.FAIL, QcStatus.WARN, QcStatus.UNKNOWN, QcStatus.PASS)
+_WORST_FIRST = (QcStatus.FAIL, QcStatus.WARN, QcStatus.PASS)
 _JOIN = " + "
 Names = Mapping[str, Set[str]]
 ZeroOf = Callable[[QcResult], QcResult | None]
@@ -40,18 +44,22 @@ def qc_stamp(
     """
     paths = [(light_path(view, channel), _names(view, channel)) for channel in view.channels]
     presets = {path["channel"] for path, _ in paths if "channel" in path}
-    figures = tuple(
+    figures = [
         figure
         for figure in _latest(view, results, zero_of)
         if any(_fits(figure.light_path, names, presets) for _, names in paths)
-    )
+    ]
     return QcStamp(
         light_paths=tuple(
             _judged(path, [figure for figure in figures if _fits(figure.light_path, names, presets)])
             for path, names in paths
         ),
-        figures=figures,
+        figures=tuple(sorted(figures, key=_worth, reverse=True)[:MOST_FIGURES]),
     )
+
+
+def _worth(figure: QcFigure) -> tuple[bool, bool]:
+    return figure.figure.status is not QcStatus.UNKNOWN, figure.is_valid
 
 
 def light_path(view: AcquisitionView, channel: ChannelView) -> dict[str, str]:
@@ -100,27 +108,33 @@ def _fits(measured_on: Mapping[str, str], names: Names, presets: Set[str]) -> bo
 
 
 def _latest(view: AcquisitionView, results: Iterable[QcResult], zero_of: ZeroOf) -> list[QcFigure]:
-    latest: dict[tuple[Any, ...], QcFigure] = {}
+    """Return of every figure those of the newest result; it may be judged by several rules."""
+    latest: dict[tuple[Any, ...], list[QcFigure]] = {}
     for result in sorted(results, key=lambda item: item.captured.wall_at):
-        if result.captured.wall_at <= view.bundle.finished.started.wall_at:
-            for figure in _figures(view, result, zero_of(result)):
-                path = tuple(sorted(figure.light_path.items()))
-                latest[figure.routine, figure.figure.metric, path] = figure
-    return list(latest.values())
+        if result.captured.wall_at > view.bundle.finished.started.wall_at:
+            continue
+        found: dict[tuple[Any, ...], list[QcFigure]] = {}
+        for figure in _figures(view, result, zero_of(result)):
+            path = tuple(sorted(figure.light_path.items()))
+            found.setdefault((figure.routine, figure.figure.metric, path), []).append(figure)
+        latest |= found
+    return [figure for figures in latest.values() for figure in figures]
 
 
 def _figures(view: AcquisitionView, result: QcResult, zero: QcResult | None) -> Iterable[QcFigure]:
+    """Yield the figures of a result that say something: those with a verdict, a comparison, or a place in NBO."""
     began, measured_at = view.bundle.finished.started.wall_at, result.captured.wall_at
     valid_until = result.valid_until or measured_at + VALID_FOR
     at_zero = {metric.metric: metric.measured for metric in zero.metrics} if zero else {}
     sha256 = sha256_of(result)
     for metric in result.metrics:
-        if metric.measured is not None:
+        figure = metric.model_copy(update={"baseline": metric.baseline or at_zero.get(metric.metric)})
+        if figure.measured is not None and _is_telling(result.routine, figure):
             yield QcFigure(
                 routine=result.routine,
                 routine_version=result.routine_version,
                 light_path=result.light_path,
-                figure=metric.model_copy(update={"baseline": metric.baseline or at_zero.get(metric.metric)}),
+                figure=figure,
                 n_used=result.n_used,
                 measured_at=measured_at,
                 age_s=(began - measured_at).total_seconds(),
@@ -130,6 +144,13 @@ def _figures(view: AcquisitionView, result: QcResult, zero: QcResult | None) -> 
                 record_id=result.record_id,
                 record_sha256=sha256,
             )
+
+
+def _is_telling(routine: str, figure: QcMetric) -> bool:
+    """Whether a figure is carried; of some fifty that a routine measures, most only explain the others."""
+    row = row_of(routine, figure) or {}
+    is_compared = figure.expected is not None or figure.baseline is not None
+    return figure.status is not QcStatus.UNKNOWN or is_compared or bool(row.get("nbo") or row.get("feeds"))
 
 
 def _judged(path: Mapping[str, str], figures: list[QcFigure]) -> QcOfLightPath:

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any
 
 from agent.exports.bundle import Bundle
-from agent.exports.mapping import load_mapping
+from agent.exports.mapping import row_of
 from agent.exports.view import AcquisitionView, number
 from agent.records import (
     Camera,
     Part,
     Profile,
     QcFigure,
-    QcMetric,
     QcOfLightPath,
     QcResult,
     Software,
@@ -88,15 +87,6 @@ def _filled(part: Any, figures: Iterable[QcFigure], section: str) -> Any:
         if fed_section == section and value is not None and getattr(part, field) is None:
             update[field] = value
     return part.model_copy(update=update) if update else part
-
-
-def row_of(routine: str, metric: QcMetric) -> Mapping[str, Any] | None:
-    """Return the mapping's row for a figure: by routine and name, without brackets or a unit at its end."""
-    stem = metric.metric.partition("[")[0]
-    unit = metric.measured.unit if metric.measured else None
-    names = {stem, stem.removesuffix(f"_{(unit or '').lower()}")}
-    rows = load_mapping().qc
-    return next((row for row in rows if row["routine"] == routine and row["metric"] in names), None)
 
 
 def _software(bundle: Bundle, profile: Profile) -> tuple[Part, ...]:

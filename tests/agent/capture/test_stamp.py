@@ -217,7 +217,10 @@ def test_stamped_tiff_is_valid_by_the_schema(acquire: Any, tmp_path: Path, seque
     xmlschema = pytest.importorskip("xmlschema", reason="checks OME-XML: pip install xmlschema")
     output = tmp_path / "a.ome.tiff"
     acquire(output, sequence)
-    for file in [output] if output.is_file() else sorted(folder_of(output).glob("*.ome.tiff")):
+    files = [output] if output.is_file() else sorted(folder_of(output).glob("*.ome.tiff"))
+    assert len(files) == (2 if sequence is POSITIONS else 1)
+    for file in files:
+        assert STAMP_NAMESPACE in xml_of(file)
         xmlschema.XMLSchema(str(schema)).validate(xml_of(file))
 
 

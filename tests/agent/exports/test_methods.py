@@ -12,7 +12,7 @@ import pytest
 from agent.exports import Bundle, ExportError, load_mapping, view_of
 from agent.exports.methods import LANGUAGES, acknowledgement, messages, methods_document, methods_paragraph
 from agent.exports.view import AcquisitionView
-from agent.records import Profile, QcResult
+from agent.records import Profile, QcResult, QcStatus
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
@@ -95,6 +95,16 @@ def test_qc_is_told_with_age_and_verdict(
     assert "0.231 µm [theory 0.188; time zero 0.224] (pass, 3 days before)" in methods_paragraph(view)
     old = methods_paragraph(view_of(with_qc(bundle, qc(days=400))))
     assert "No valid quality control" in old and "no longer valid" in old and "400 days" in old
+
+
+def test_methods_name_the_figures_with_a_verdict(
+    bundle: Bundle, qc: Callable[..., QcResult], with_qc: Callable[..., Bundle]
+) -> None:
+    result = qc(metrics={"fwhm_x": 0.23145678, "fwhm_z": 0.8})
+    first, second = result.metrics
+    metrics = (first, second.model_copy(update={"status": QcStatus.UNKNOWN}))
+    text = methods_paragraph(view_of(with_qc(bundle, result.model_copy(update={"metrics": metrics}))))
+    assert "psf fwhm_x 0.2315 [" in text and "fwhm_z" not in text
 
 
 @pytest.mark.parametrize("language", LANGUAGES)

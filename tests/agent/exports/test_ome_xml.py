@@ -12,7 +12,7 @@ import pytest
 from lxml import etree
 from ome_types import model as ome
 
-from agent.exports import Bundle, view_of
+from agent.exports import Bundle, load_mapping, view_of
 from agent.exports.ome_xml import ome_xml
 from agent.exports.view import AcquisitionView
 from agent.profile import read_profile
@@ -197,10 +197,12 @@ def test_names_in_any_script_and_control_characters_are_valid(bundle: Bundle) ->
     assert document.instruments[0].detectors[0].model == "bell\ufffd"
 
 
-def test_every_modality_is_valid(bundle: Bundle) -> None:
-    from agent.exports import load_mapping
-
-    for modality in load_mapping().terms["modality"]:
+def test_every_modality_is_valid_and_told(bundle: Bundle) -> None:
+    mapping = load_mapping()
+    for modality in mapping.terms["modality"]:
         plate = bundle.profile.instrument.model_copy(update={"modality": modality})
-        profile = Profile(instrument=plate)
-        valid(ome_xml(view_of(replace(bundle, profile=profile, frames=None))))
+        document = valid(ome_xml(view_of(replace(bundle, profile=Profile(instrument=plate), frames=None))))
+        channel = document.images[0].pixels.channels[0]
+        assert channel.acquisition_mode is not None and channel.illumination_type is not None
+        assert channel.acquisition_mode.value == mapping.term("modality", modality, "ome_mode")
+        assert channel.illumination_type.value == mapping.term("modality", modality, "ome")

@@ -17,9 +17,10 @@ from agent.exports.calibration import (
     microscopemetrics_class,
     microscopemetrics_yaml,
 )
-from agent.exports.qc_stamp import qc_stamp, qc_texts
+from agent.exports.qc_stamp import MOST_FIGURES, qc_stamp, qc_texts
 from agent.exports.quality import profile_as_measured
 from agent.records import QcResult, QcStamp, QcStatus, sha256_of
+from agent.records.wire import MAX_RECORD_BYTES
 
 Qc = Callable[..., QcResult]
 WithQc = Callable[..., Bundle]
@@ -125,6 +126,35 @@ def test_worst_verdict_of_what_is_valid_is_the_light_paths(bundle: Bundle, qc: Q
 
     results = judged(QcStatus.WARN, 1, "psf"), judged(QcStatus.FAIL, 200, "drift")
     assert stamp_of(bundle, *results).light_paths[0].status is QcStatus.WARN
+
+
+def test_figure_that_is_judged_by_two_rules_is_told_with_both(bundle: Bundle, qc: Qc) -> None:
+    (metric, *_) = qc().metrics
+    other = metric.model_copy(update={"status": QcStatus.UNKNOWN, "rule": "no time zero"})
+    twice = qc(days=2).model_copy(update={"metrics": (metric, other)})
+    older = qc(days=5)
+    stamp = stamp_of(bundle, twice, older)
+    assert [item.figure.rule for item in stamp.figures] == [metric.rule, "no time zero"]
+    assert {item.run_id for item in stamp.figures} == {twice.run_id}
+    assert stamp.light_paths[0].status is QcStatus.PASS
+
+
+def test_figures_that_say_nothing_are_left_to_the_result(bundle: Bundle, qc: Qc) -> None:
+    (metric, *_) = qc().metrics
+    bare = {"status": QcStatus.UNKNOWN, "expected": None, "baseline": None}
+    metrics = tuple(
+        metric.model_copy(update={"metric": name, **bare}) for name in ("corner_ratio", "top_left_ratio")
+    )
+    stamp = stamp_of(bundle, qc(routine="illumination", metrics=None).model_copy(update={"metrics": metrics}))
+    assert [item.figure.metric for item in stamp.figures] == ["corner_ratio"]  # NBO has a field for it
+
+
+def test_stamp_stays_small_however_much_was_measured(bundle: Bundle, qc: Qc) -> None:
+    many = [qc(days=1, metrics={f"fwhm_{i}": 0.2 for i in range(100)}, routine=f"psf{n}") for n in range(10)]
+    stamp = stamp_of(bundle, *many)
+    assert len(stamp.figures) == MOST_FIGURES
+    assert len(stamp.model_dump_json()) < MAX_RECORD_BYTES / 3
+    assert stamp.light_paths[0].statement.startswith("valid QC: 1000 figures")
 
 
 def test_acquisition_without_planned_channels_has_the_channel_that_was_set(bundle: Bundle, qc: Qc) -> None:
