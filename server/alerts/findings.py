@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from packaging.version import InvalidVersion, Version
+
 from agent.records import AgentEvent, Heartbeat, RecordError, decode_tolerant
 from server.alerts import rules as r
 from server.control_chart import Chart, Sample, chart_of
@@ -239,7 +241,7 @@ def _is_beyond(value: float, condition: r.HeartbeatFigure, is_firing: bool) -> b
 
 def _agent_version(rule: r.Rule, condition: r.AgentVersion, scene: Scene) -> Iterator[Finding]:
     version = scene.beat.versions.get("scopestamp") if scene.beat else None
-    if version and scene.beat and _release(version) < _release(condition.older_than):
+    if version and scene.beat and _is_older(version, condition.older_than):
         yield Finding(
             rule.key,
             scene.instrument_id,
@@ -251,17 +253,12 @@ def _agent_version(rule: r.Rule, condition: r.AgentVersion, scene: Scene) -> Ite
         )
 
 
-def _release(version: str) -> tuple[int, ...]:
-    """Return the numbers a version begins with."""
-    numbers = []
-    for part in version.split("."):
-        digits = "".join(c for c in part if c.isdigit())
-        if not digits or not part[0].isdigit():
-            break
-        numbers.append(int(digits))
-        if digits != part:
-            break
-    return tuple(numbers)
+def _is_older(version: str, wanted: str) -> bool:
+    """Return whether a version is older; one that is no version of ours is not judged."""
+    try:
+        return Version(version) < Version(wanted)
+    except InvalidVersion:
+        return False
 
 
 def _agent_error(rule: r.Rule, condition: r.AgentError, scene: Scene) -> Iterator[Finding]:

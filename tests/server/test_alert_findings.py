@@ -1,0 +1,206 @@
+"""Where rules hold, on records that a real agent's sender has delivered."""
+
+from __future__ import annotations
+
+import pytest
+
+from agent.records import QcStatus, Severity, SpoolHealth
+from server.alerts.book import turn
+from server.alerts.findings import Looker
+from server.alerts.rules import (
+    DEFAULT_RULES,
+    AcquisitionTrouble,
+    AgentError,
+    AgentVersion,
+    DriftToLimit,
+    HeartbeatFigure,
+    OutOfControl,
+    QcOverdue,
+    QcVerdict,
+    Rule,
+    Silent,
+    rules_of,
+)
+from server.logbook import Invalidation, write
+
+
+def deliver(sender, records) -> None:
+    """Send records through a spool of their own."""
+    reply = sender.send(records, spool_id=f"spool-{records[0].record_id}")
+    assert reply.json()["flagged"] == [], reply.text
+
+
+@pytest.fixture
+def sender(running):
+    return running.sender()
+
+
+@pytest.fixture
+def scope(tools, sender, running):
+    return tools.Scope(sender, start_at=running.clock())
+
+
+@pytest.fixture
+def look(running):
+    """Return what a condition finds now."""
+    looker = Looker()
+
+    def look(condition, is_firing=lambda key: False, **more):
+        rule = Rule(key="rule", name="Rule", condition=condition, **more)
+        with running.collector.store.reading() as reads:
+            return looker.look(reads, [rule], running.clock(), is_firing)
+
+    return look
+
+
+def test_silence_is_judged_by_the_collectors_clock(running, sender, scope, look):
+    assert look(Silent(minutes=10)) == []  # never heard: enrolled a moment ago
+    deliver(sender, [scope.heartbeat()])
+    running.clock.later(minutes=10)
+    assert look(Silent(minutes=10)) == []
+    running.clock.later(minutes=1)
+    (found,) = look(Silent(minutes=10))
+    assert found.what % found.values == "No sign of life for 11 min"
+
+
+@pytest.mark.parametrize(
+    ("free_gb", "is_firing", "is_found"),
+    [
+        (12, False, False),
+        (7, False, False),
+        (4, False, True),
+        (7, True, True),
+        (12, True, False),
+    ],
+)
+def test_threshold_clears_only_at_its_second_mark(sender, scope, look, free_gb, is_firing, is_found):
+    deliver(sender, [scope.heartbeat(disk_free_bytes=int(free_gb * 1e9))])
+    disk = HeartbeatFigure(figure="disk_free_gb", below=5, clears_at=10)
+    assert bool(look(disk, lambda key: is_firing)) is is_found
+
+
+def test_oldest_record_that_waits_counts_from_the_heartbeat(sender, scope, look):
+    waiting = SpoolHealth(n_waiting=9, bytes_on_disk=900, oldest_waiting_at=scope.wall_at)
+    scope.later(8 * 3600)
+    deliver(sender, [scope.heartbeat(spool=waiting)])
+    (found,) = look(HeartbeatFigure(figure="spool_oldest_h", above=6))
+    assert found.values["value"] == "8"
+
+
+@pytest.mark.parametrize("wrong", [{}, {"above": 1, "below": 2}])
+def test_threshold_needs_one_side(wrong):
+    with pytest.raises(ValueError, match="either above or below"):
+        HeartbeatFigure(figure="restarts", **wrong)
+
+
+@pytest.mark.parametrize(
+    ("version", "is_old"), [("0.1.9", True), ("0.2", False), ("0.10.0rc1", False), ("0.2rc1", True)]
+)
+def test_old_agent_is_found(sender, scope, look, version, is_old):
+    deliver(sender, [scope.heartbeat(versions={"scopestamp": version})])
+    assert bool(look(AgentVersion(older_than="0.2"))) is is_old
+
+
+def test_error_of_the_agent_is_found_for_a_day(running, sender, scope, look):
+    event = scope.event().model_copy(update={"severity": Severity.ERROR})
+    deliver(sender, [scope.event("all is well")])
+    assert look(AgentError()) == []
+    deliver(sender, [event])
+    (found,) = look(AgentError())
+    assert "hardware process crashed" in found.what % found.values
+    running.clock.later(hours=25)
+    assert look(AgentError()) == []
+
+
+def test_failed_run_is_found_until_it_is_declared_invalid(running, sender, scope, look):
+    run = scope.qc(0.31, QcStatus.FAIL)
+    deliver(sender, [run])
+    (found,) = look(QcVerdict())
+    assert found.what % found.values == "psf ended as fail"
+
+    def job(writes):
+        write(
+            writes, Invalidation(reason="wrong slide"), "scope-1", "ada", running.clock(), str(run.record_id)
+        )
+
+    running.collector.writer.do(job)
+    assert look(QcVerdict()) == []
+
+
+def test_warning_is_found_only_when_asked_for(sender, scope, look):
+    deliver(sender, [scope.qc(0.27, QcStatus.WARN)])
+    assert look(QcVerdict()) == []
+    assert len(look(QcVerdict(worst="warn"))) == 1
+
+
+def test_overdue_run_is_found_since_the_day_it_was_due(running, sender, scope, look):
+    run = scope.qc()
+    deliver(sender, [run])
+    running.clock.later(days=36)
+    (found,) = look(QcOverdue(days=35))
+    assert (running.clock() - found.since).days == 1
+    assert look(QcOverdue(days=35, routine="illumination")) == []
+
+
+def _send_trend(running, sender, scope, values):
+    runs = []
+    for value in values:
+        runs.append(scope.qc(round(value, 6)))
+        scope.later(86_400)
+        running.clock.later(days=1)
+    deliver(sender, runs)
+
+
+def test_figure_out_of_control_is_found_though_within_its_limits(running, sender, scope, look):
+    quiet = [0.22, 0.222, 0.221, 0.223, 0.219, 0.221, 0.22, 0.222]
+    _send_trend(running, sender, scope, quiet)
+    assert look(OutOfControl()) == []
+    _send_trend(running, sender, scope, [0.235])
+    (found,) = look(OutOfControl())
+    assert found.values["pattern"] == "1 value beyond 3 σ"
+    assert found.href.endswith("#trends")
+
+
+def test_drift_foretells_the_crossing(running, sender, scope, look):
+    _send_trend(running, sender, scope, [0.220 + 0.002 * n + 0.0002 * (n % 2) for n in range(20)])
+    (found,) = look(DriftToLimit(days=30))  # at 0.258 on the last day, the limit is 0.282: 12 days
+    assert found.values["days"] == "12"
+    assert look(DriftToLimit(days=5)) == []
+
+
+def test_rule_looks_only_where_it_is_told_to(running, sender, scope, look):
+    deliver(sender, [scope.heartbeat()])
+    running.clock.later(hours=1)
+    assert look(Silent(), sites=("Zürich",)) == []
+    assert look(Silent(), instruments=("scope-2",)) == []
+    assert len(look(Silent(), sites=("Basel",), instruments=("scope-1",))) == 1
+
+
+def test_default_rules_find_nothing_on_a_healthy_instrument(running, sender, scope):
+    deliver(sender, [scope.heartbeat(), scope.qc()])
+    with running.collector.store.reading() as reads:
+        found = Looker().look(reads, DEFAULT_RULES, running.clock(), lambda key: False)
+    assert found == []
+    assert turn({}, found, DEFAULT_RULES, running.clock()).book == {}
+
+
+def test_edited_rule_replaces_the_default_and_one_from_the_future_is_left_out(running):
+    edited = next(rule for rule in DEFAULT_RULES if rule.key == "disk").model_copy(update={"is_on": False})
+
+    def job(writes):
+        writes.put_document("alert_rule", "disk", edited.model_dump_json(), running.clock(), "ada")
+        writes.put_document("alert_rule", "mood", '{"condition": {"of": "mood"}}', running.clock(), "ada")
+
+    running.collector.writer.do(job)
+    with running.collector.store.reading() as reads:
+        rules = {rule.key: rule for rule in rules_of(reads)}
+    assert len(rules) == len(DEFAULT_RULES)
+    assert rules["disk"].is_on is False
+
+
+def test_acquisition_with_missing_frames_is_found(sender, scope, look):
+    assert look(AcquisitionTrouble()) == []
+    deliver(sender, list(scope.acquisition(n_frames=6)))
+    (found,) = look(AcquisitionTrouble())
+    assert found.what % found.values == "The last acquisition ended as completed with 1 frames missing"
+    assert found.href.startswith("/acquisitions/")
