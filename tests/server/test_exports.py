@@ -9,8 +9,9 @@ from uuid import uuid4
 
 import pytest
 
-from agent.exports import FORMATS
-from agent.records import AcquisitionPlan, OutputFile, decode
+from agent.exports import FORMATS, Bundle, view_of
+from agent.exports.qc_stamp import qc_stamp
+from agent.records import AcquisitionPlan, OutputFile, QcResult, decode
 
 GOLDEN = Path(__file__).parents[1] / "data" / "golden" / "instrument_profile.v1.0.json"
 
@@ -33,10 +34,12 @@ def profile(scope):
 
 
 def send_acquisition(sender, scope, before=(), **finished):
-    """Send an acquisition after some other records; return its id."""
+    """Send an acquisition after some other records, the QC among them in its record; return its id."""
     scope.later(60)
     records = list(scope.acquisition(n_frames=6))
-    records[-2] = records[-2].model_copy(update=finished)
+    runs = [record for record in before if isinstance(record, QcResult)]
+    qc = qc_stamp(view_of(Bundle(records[-2])), runs)
+    records[-2] = records[-2].model_copy(update={"qc": qc, **finished})
     assert sender.send([*before, *records]).status_code == 200
     return str(records[0].acquisition_id)
 
@@ -140,14 +143,15 @@ def test_profile_that_is_named_but_missing_is_not_replaced_by_another(running, s
     assert other in reply.json()["message"]
 
 
-def test_number_beyond_all_bounds_is_refused_not_failed_at(running, sender, scope):
+def test_number_beyond_all_bounds_costs_that_value_alone(running, sender, scope):
     scope.values["Camera"]["Exposure"] = scope.read(10**400)
     acquisition_id = send_acquisition(sender, scope, plan=AcquisitionPlan(axes={"t": 6}))
 
-    reply = running.get(f"/v1/acquisitions/{acquisition_id}/export/ome-xml")
+    replies = {name: running.get(f"/v1/acquisitions/{acquisition_id}/export/{name}") for name in FORMATS}
 
-    assert (reply.status_code, reply.json()["error"]) == (409, "cannot_export")
-    assert running.get(f"/v1/acquisitions/{acquisition_id}/export/record").status_code == 200
+    refused = {name for name, reply in replies.items() if reply.status_code != 200}
+    assert refused == {"datacite", "datacite-xml", "microscopemetrics"}  # no DOI, no QC
+    assert "Camera.Exposure" in replies["ome-xml"].text
     with running.browser() as browser:
         assert browser.get(f"/acquisitions/{acquisition_id}").status_code == 200
 
