@@ -53,6 +53,13 @@ class LiveToggled:
 
 
 @dataclass(frozen=True, slots=True)
+class ImageSnapped:
+    """A single frame was taken outside a planned acquisition."""
+
+    moment: Moment
+
+
+@dataclass(frozen=True, slots=True)
 class SequenceStarted:
     """A planned acquisition has begun; the callables are for the listener's thread."""
 
@@ -92,6 +99,7 @@ HardwareEvent = (
     | ConfigurationLoaded
     | InstrumentLeft
     | LiveToggled
+    | ImageSnapped
     | SequenceStarted
     | FrameSeen
     | SequenceFinished

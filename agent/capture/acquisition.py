@@ -39,6 +39,8 @@ class OpenAcquisition:
         What went wrong while capturing, in words.
     n_lost : int
         Events of the run that found no room in the queue.
+    exposed_ms : float
+        Sum of the exposures of its frames.
     """
 
     started: AcquisitionStarted
@@ -50,6 +52,7 @@ class OpenAcquisition:
     finished: SequenceFinished | None = None
     n_frames: int = 0
     n_lost: int = 0
+    exposed_ms: float = 0.0
     _values: dict[Key, str] = field(default_factory=dict)
     _states: dict[int, dict[str, dict[str, str]]] = field(default_factory=dict)
     _rows: list[FrameRow] = field(default_factory=list)
@@ -92,6 +95,7 @@ class OpenAcquisition:
         self.journal.add_frame(row)
         self._rows.append(row)
         self.n_frames += 1
+        self.exposed_ms += stamp.exposure_ms or 0.0
 
     def _add_state(self, values: Mapping[Key, str]) -> None:
         known = self._values or {key: str(reading.value) for key, reading in self.before.items()}

@@ -70,6 +70,11 @@ class Runs:
         return bool(self._running)
 
     @property
+    def newest(self) -> OpenAcquisition | None:
+        """The acquisition that began last, of those that are running."""
+        return next(reversed(self._running.values()), None)
+
+    @property
     def n_ending(self) -> int:
         """How many have ended and wait for the state after them."""
         return len(self._ending)

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 from agent.capture.close import Stamping
 from agent.capture.instrument import Stated
+from agent.capture.usage import UsageOptions
 from agent.capture.worker import CaptureOptions
+from agent.people import person_here
+from agent.privacy import Privacy
 from agent.profile import load_profile, nameplate_of, publishable, stated_of
 from agent.records import Quantity, Scalar, Source
 from agent.settings import AgentSettings, InstrumentSettings
@@ -28,7 +32,19 @@ def options_of(settings: AgentSettings, left_alone: frozenset[Key] = frozenset()
             beside=section.write_sidecar, inside=section.stamp_inside, hash_files=section.hash_files
         ),
         left_alone=left_alone,
+        usage=partial(usage_options, settings) if settings.usage.enabled else None,
     )
+
+
+def usage_options(settings: AgentSettings, data_dir: Path) -> UsageOptions:
+    """Return the [usage] and [privacy] sections.
+
+    Raises
+    ------
+    SettingsError
+        The secret for hashed names cannot be used.
+    """
+    return UsageOptions(settings.usage.idle_gap_s, Privacy.of(settings.privacy, data_dir), person_here)
 
 
 def stated_by(settings: InstrumentSettings, now: datetime) -> Stated:

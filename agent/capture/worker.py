@@ -26,6 +26,8 @@ from agent.capture.quality import KeptQuality
 from agent.capture.queue import EventQueue, Lost
 from agent.capture.recover import recover_open_acquisitions
 from agent.capture.runs import Runs
+from agent.capture.usage import UsageOptions, UsageTracker, shutters_of
+from agent.capture.usage_journal import UsageJournal, publish_left
 from agent.chronicle import Chronicle
 from agent.mint import Mint
 from agent.records import Gap, Severity, SnapshotReason
@@ -35,9 +37,11 @@ from drivers import (
     Driver,
     FrameSeen,
     Hardware,
+    ImageSnapped,
     InstrumentLeft,
     Key,
     LiveToggled,
+    Moment,
     PresetSet,
     PropertyMoved,
     SequenceFinished,
@@ -60,6 +64,9 @@ class CaptureOptions:
     after_deadline_s: float = 30.0
     stamping: Stamping = field(default_factory=Stamping)
     left_alone: frozenset[Key] = frozenset()
+    usage: Callable[[Path], UsageOptions] | None = (
+        None  # from the data folder; None: sessions are not recorded
+    )
 
 
 class _Stop:
@@ -117,6 +124,8 @@ class Capture:
         self._watch = InstrumentWatch(
             driver, self.poller, mint, self.publisher, stated, lambda: self._runs.is_any_open
         )
+        self._usage_journal = UsageJournal(data_dir)
+        self._usage = self._usage_tracker(options.usage(data_dir)) if options.usage else None
         self._thread = threading.Thread(target=self._run, name="scopestamp-capture", daemon=True)
         self._settled = threading.Condition()
         self._is_settled = False
@@ -127,6 +136,16 @@ class Capture:
         self.last_capture_at: datetime | None = None
         self.is_live = False
         self.on_moved: Callable[[PropertyMoved], None] = lambda event: None
+
+    def _usage_tracker(self, options: UsageOptions) -> UsageTracker:
+        return UsageTracker(
+            options,
+            self._mint,
+            self.publisher.publish,
+            self._usage_journal,
+            self._watch.state.known,
+            lambda: shutters_of(self._watch.hardware),
+        )
 
     def start(self) -> None:
         """Describe the hardware, take the first snapshot, and follow everything from here on.
@@ -141,7 +160,8 @@ class Capture:
         )
         is_present = self._driver.is_present
         if is_present:
-            shielded(self._watch.describe, "describing the hardware")
+            self._closer.do(lambda: publish_left(self._usage_journal, self.publisher.publish))
+        shielded(self._watch.describe, "describing the hardware")
         self._thread.start()
         self.poller.start()
         self._driver.listen(self.queue.put)
@@ -185,6 +205,7 @@ class Capture:
         is_closed = self._closer.stop(left_s())
         self.publisher.retry()
         self._chronicle.close()
+        self._usage_journal.close()
         if self._runs.is_any_running:
             self._session.keep()
         else:
@@ -233,8 +254,10 @@ class Capture:
                 self._runs.add_frame(message, self._watch.state.known)
             case PropertyMoved():
                 self.on_moved(message)
+                self._note_use(message)
                 self._runs.note_moved(self._watch.moved(message))
             case PresetSet():
+                self._note_use(message)
                 self._runs.note_moved(self._watch.preset_set(message))
             case Readings():
                 self._take_readings(message)
@@ -242,6 +265,8 @@ class Capture:
                 self._watch.publish_changes()
                 before = self._watch.state.with_summary(message.readings())
                 self._runs.start(message, self._watch.hardware, before)
+                if self._usage and (run := self._runs.newest):
+                    self._usage.began(run.acquisition_id, message.moment)
             case SequenceFinished():
                 self._take_end(message)
             case ConfigurationLoaded():
@@ -250,6 +275,9 @@ class Capture:
                 self._watch.left(message.why)
             case LiveToggled():
                 self.is_live = message.is_live
+                self._note_use(message)
+            case ImageSnapped():
+                self._note_use(message)
             case Lost():
                 self._runs.note_lost(message.n_events)
                 self._n_lost_untold += message.n_events
@@ -266,7 +294,14 @@ class Capture:
         else:
             self._watch.read(read)
 
+    def _note_use(self, event: object) -> None:
+        if self._usage is not None:
+            self._usage.take(event)
+
     def _take_end(self, event: SequenceFinished) -> None:
+        run = self._runs.newest
+        if self._usage is not None and run is not None:
+            self._usage.ended(run.acquisition_id, event.moment, run.n_frames, run.exposed_ms)
         if not self._runs.end(event):
             self._watch.tell(
                 Severity.ERROR,
@@ -279,6 +314,8 @@ class Capture:
         now = time.monotonic_ns()
         self._runs.write_journals()
         self._watch.tick(now)
+        if self._usage is not None:
+            (self._usage.stop if is_last else self._usage.tick)(Moment.now())
         if is_last:
             self._watch.publish_changes()
         if is_last or now - self._flushed_ns >= self.options.ledger_flush_s * 1e9:

@@ -26,6 +26,7 @@ from drivers.errors import DEVICE_ERRORS
 from drivers.events import (
     ConfigurationLoaded,
     FrameSeen,
+    ImageSnapped,
     LiveToggled,
     PresetSet,
     PropertyMoved,
@@ -119,6 +120,7 @@ class CoreSignals:
         self._join(core.exposureChanged, self._on_exposure)
         self._join(core.roiSet, self._on_roi)
         self._join(core.systemConfigurationLoaded, self._on_configuration_loaded)
+        self._join(core.imageSnapped, self._on_snapped)
         self._join(core.continuousSequenceAcquisitionStarted, self._on_live_started)
         self._join(core.sequenceAcquisitionStopped, self._on_live_stopped)
 
@@ -217,6 +219,10 @@ class CoreSignals:
         self._n_changes += 1
         self._loading_since_s = None
         self.tell(ConfigurationLoaded(Moment.now()))
+
+    def _on_snapped(self, camera: str) -> None:
+        if not self._is_in_sequence:
+            self.tell(ImageSnapped(Moment.now()))
 
     def _on_live_started(self) -> None:
         self.tell(LiveToggled(Moment.now(), True))
