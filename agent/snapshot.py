@@ -23,9 +23,10 @@ def read_hardware(settings: AgentSettings) -> list[dict[str, Any]]:
         No hardware is configured, it does not load, or it does not answer in time.
     """
     section = settings.hardware
-    if not section.config_file:
+    if not section.is_set:
         raise HardwareError(
-            "No hardware is configured. Set [hardware] config_file to a Micro-Manager .cfg, or to 'demo'."
+            "No hardware is configured. Set [hardware] config_file to a Micro-Manager .cfg, or to 'demo'; or set "
+            "driver = 'mmstudio' to watch a running Micro-Manager Studio."
         )
     with tempfile.TemporaryDirectory(prefix="scopestamp-", ignore_cleanup_errors=True) as folder:
         process = HardwareProcess(ChildOrder(settings=settings, data_dir=Path(folder)))

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
-from drivers.base import OwningDriver
+from drivers.base import Driver, OwningDriver
 from drivers.errors import ConfigurationError
 
 
@@ -14,12 +15,13 @@ def open_driver(
     configuration: str | Path,
     adapter_paths: Sequence[str | Path] = (),
     log_file: Path | None = None,
-) -> OwningDriver:
-    """Load hardware and return its driver.
+    studio: Mapping[str, Any] | None = None,
+) -> Driver:
+    """Load hardware and return its driver, which owns it; or, of Studio, one that watches what Studio has loaded.
 
     Parameters
     ----------
-    name : {"mmcore", "simulated"}
+    name : {"mmcore", "simulated", "mmstudio"}
         Which back end.
     configuration : str or Path
         What the back end loads. Of the simulated microscope "simulated" and "demo" are its own.
@@ -27,6 +29,8 @@ def open_driver(
         Where it finds device adapters.
     log_file : Path, optional
         Where the back end itself logs.
+    studio : mapping, optional
+        How to watch a Studio: the fields of `drivers.mmstudio.StudioOptions`.
 
     Raises
     ------
@@ -37,7 +41,9 @@ def open_driver(
         return _open_mmcore(configuration, adapter_paths, log_file)
     if name == "simulated":
         return _open_simulated(configuration, adapter_paths, log_file)
-    raise ConfigurationError(f"There is no driver '{name}'; there are: mmcore and simulated.")
+    if name == "mmstudio":
+        return _open_mmstudio(studio or {})
+    raise ConfigurationError(f"There is no driver '{name}'; there are: mmcore, simulated and mmstudio.")
 
 
 def _open_mmcore(
@@ -60,3 +66,9 @@ def _open_simulated(
         clock=SystemClock(), configuration=path, adapter_paths=adapter_paths, log_file=log_file
     )
     return SimulatedDriver(core, microscope)
+
+
+def _open_mmstudio(options: Mapping[str, Any]) -> Driver:
+    from drivers.mmstudio import StudioDriver, StudioOptions
+
+    return StudioDriver(StudioOptions(**options))

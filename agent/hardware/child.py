@@ -31,7 +31,7 @@ from agent.logs import start_logging
 from agent.outbox import Outbox
 from agent.records import SnapshotReason
 from agent.supervise import shielded
-from drivers import DriverError, How, Key, OwningDriver, PropertyReading, Status
+from drivers import Driver, DriverError, How, Key, OwningDriver, PropertyReading, Status
 from drivers.registry import open_driver
 
 EXIT_NOT_LOADED = 3
@@ -61,7 +61,7 @@ class Channel:
 class HardwareChild:
     """Answers the daemon's calls."""
 
-    def __init__(self, driver: OwningDriver, capture: Capture, outbox: Outbox, channel: Channel) -> None:
+    def __init__(self, driver: Driver, capture: Capture, outbox: Outbox, channel: Channel) -> None:
         self._touch = TouchWatch(capture.hardware)
         capture.on_moved = self._touch.moved
         self._driver, self._capture, self._outbox, self._channel = driver, capture, outbox, channel
@@ -93,7 +93,7 @@ class HardwareChild:
             if name == "ping":
                 self._channel.send({"id": order["id"], "result": self.status()})
             elif name == "cancel":
-                self._driver.cancel()
+                _cancel(self._driver)
                 self._channel.send({"id": order["id"], "result": None})
             else:
                 threading.Thread(target=self._answer, args=(order,), name=f"call-{name}", daemon=True).start()
@@ -102,6 +102,7 @@ class HardwareChild:
         """Return how capture fares; touches no hardware."""
         at = self._capture.last_capture_at
         return {
+            "is_present": self._driver.is_present,
             "is_acquiring": self._capture.is_acquiring,
             "is_live": self._capture.is_live,
             "n_frames": self._capture.n_frames,
@@ -148,7 +149,13 @@ class HardwareChild:
 
     def _read_all(self) -> list[dict[str, Any]]:
         """Return every reading, from hardware, for a person to look at."""
-        return [_told(self._driver.read(key, How.HARDWARE)) for key in self._driver.keys()]  # noqa: SIM118
+        if not self._driver.is_present:
+            raise DriverError(
+                "Micro-Manager Studio does not answer. Is it running, and its server on (Tools > Options > Run server "
+                "on port), at the port of [hardware.studio]?"
+            )
+        how = How.HARDWARE if self._driver.reads_hardware else How.CACHE
+        return [_told(self._driver.read(key, how)) for key in self._driver.keys()]  # noqa: SIM118
 
     def _read(self, device: str, property: str) -> dict[str, Any]:
         """Return one reading from hardware, failed or not, with the time at which it was there."""
@@ -161,30 +168,39 @@ class HardwareChild:
         last = self._outbox.last_seq()
         return {spool_id: last[lane] for lane, spool_id in self._outbox.spool_ids().items()}
 
+    @property
+    def _owned(self) -> OwningDriver:
+        """The driver, as one that may move things."""
+        if not isinstance(self._driver, OwningDriver):
+            raise DriverError(
+                "Micro-Manager Studio has the hardware: the agent watches it, and moves nothing."
+            )
+        return self._driver
+
     def _set_property(self, device: str, property: str, value: str) -> None:
         with self._touch.ordered(), self._under_way(f"{device}-{property}"):
-            self._driver.set_property(Key(device, property), value)
+            self._owned.set_property(Key(device, property), value)
 
     def _set_preset(self, group: str, preset: str) -> None:
         with self._touch.ordered(), self._under_way(f"{group}/{preset}"):
-            self._driver.set_preset(group, preset)
+            self._owned.set_preset(group, preset)
 
     def _move(self, position_um: dict[str, float], timeout_s: float = _MOVE_S) -> None:
         with self._touch.ordered(), self._under_way("stage"):
-            self._driver.move(position_um, timeout_s)
+            self._owned.move(position_um, timeout_s)
 
     def _focus(self) -> float:
         with self._touch.ordered(), self._under_way("autofocus"):
-            return self._driver.focus()
+            return self._owned.focus()
 
     def _snap(self, exposure_ms: float) -> dict[str, Any]:
         """Take a frame that is written nowhere, and return what it holds."""
         with self._touch.ordered(), self._under_way("camera"):
-            return frame_numbers(self._driver.snap(exposure_ms), self._driver.bit_depth())
+            return frame_numbers(self._owned.snap(exposure_ms), self._owned.bit_depth())
 
     def _look(self) -> dict[str, Any] | None:
         """Return what the newest frame holds, and which it is; waits for no device."""
-        frame, n = self._driver.last_frame(), self._capture.n_frames
+        frame, n = self._owned.last_frame(), self._capture.n_frames
         if frame is None or self._bit_depth is None:
             return None
         return {**watched_numbers(frame, self._bit_depth), "n_frames": n}
@@ -201,10 +217,10 @@ class HardwareChild:
     def _acquire(self, sequence: dict[str, Any], output: str | None = None) -> None:
         self._bit_depth = None
         with suppress(DriverError):  # no camera: `acquire` says so
-            self._bit_depth = self._driver.bit_depth()
+            self._bit_depth = self._owned.bit_depth()
         moved = moved_by(sequence, self._capture.hardware) if output else None
         with self._touch.ordered(moved):
-            self._driver.acquire(sequence, Path(output) if output else None)
+            self._owned.acquire(sequence, Path(output) if output else None)
 
 
 def _told(reading: PropertyReading) -> dict[str, Any]:
@@ -231,14 +247,27 @@ def main() -> int:
     except (DriverError, ScopestampError) as error:
         channel.send(not_loaded(error))
         return EXIT_NOT_LOADED
-    channel.send({"event": "ready", "n_devices": len({key.device for key in driver.keys()})})  # noqa: SIM118
+    channel.send(_ready(driver))
     HardwareChild(driver, capture, local.outbox, channel).serve(lines)
-    driver.cancel()
+    _cancel(driver)
     capture.stop(_CLOSE_S)
     local.outbox.close()
     driver.close()
     lease.release()
     return 0
+
+
+def _ready(driver: Driver) -> dict[str, Any]:
+    n_devices = len({key.device for key in driver.keys()})  # noqa: SIM118
+    words = f"The hardware is loaded: {n_devices} devices."
+    if not driver.is_present:
+        words = "Micro-Manager Studio is not there; capture begins when it is."
+    return {"event": "ready", "n_devices": n_devices, "message": words}
+
+
+def _cancel(driver: Driver) -> None:
+    if isinstance(driver, OwningDriver):
+        driver.cancel()
 
 
 def not_loaded(error: Exception) -> dict[str, Any]:
@@ -247,12 +276,16 @@ def not_loaded(error: Exception) -> dict[str, Any]:
     return {"event": "not_loaded", "message": str(error), "is_in_use": is_in_use}
 
 
-def _open(order: ChildOrder) -> tuple[Local, OwningDriver, Capture]:
+def _open(order: ChildOrder) -> tuple[Local, Driver, Capture]:
     settings = order.settings
     start_logging(settings.log, order.data_dir, "hardware")
     hardware = settings.hardware
     driver = open_driver(
-        hardware.driver, hardware.config_file, hardware.adapter_paths, order.log_file.with_name("mmcore.log")
+        hardware.driver,
+        hardware.config_file,
+        hardware.adapter_paths,
+        order.log_file.with_name("mmcore.log"),
+        hardware.studio.model_dump(),
     )
     local = Local.open(settings, order.data_dir)
     capture = Capture(

@@ -86,7 +86,7 @@ class Daemon:
 
     def _supervisor(self) -> Supervisor | None:
         section = self.settings.hardware
-        if not section.config_file:
+        if not section.is_set:
             return None
         return Supervisor(
             ChildOrder(settings=self.settings, data_dir=self.data_dir),
@@ -210,6 +210,8 @@ class Daemon:
     def _hardware_state(self, status: dict[str, Any]) -> str:
         if self.supervisor is None:
             return "none"
+        if status and not status.get("is_present", True):
+            return "starting"
         if not status:
             return "starting" if self.supervisor.is_starting or not self.supervisor.last_error else "down"
         if status["is_acquiring"]:

@@ -148,9 +148,7 @@ class Supervisor:
         self._up.set()
         with self._changed:
             self._changed.notify_all()
-        self.report(
-            Severity.INFO, "hardware_loaded", f"The hardware is loaded: {ready['n_devices']} devices."
-        )
+        self.report(Severity.INFO, "hardware_loaded", ready["message"])
         why = self._follow(process)
         if why is None:
             process.stop(self.call_deadline_s)

@@ -122,12 +122,36 @@ class InstrumentSettings(Section):
         return {key: text for key, text in texts.items() if text}
 
 
+class StudioSettings(Section):
+    """A running Micro-Manager Studio, watched with driver = "mmstudio"."""
+
+    port: int = Field(
+        default=4827,
+        ge=1,
+        le=65535,
+        description="Port of its server, which must be on: Tools > Options > Run server on port.",
+    )
+    core_polling: bool = Field(
+        default=False,
+        description="Read devices from outside where our listener is not installed in Studio (see docs/studio.md).\n"
+        "WARNING: closing Studio while such a read is under way crashes Studio. With the listener this is not needed.",
+    )
+    interval_s: Positive = Field(default=0.25, description="Studio is looked at this often.")
+    timeout_s: Positive = Field(default=2.0, description="A request to Studio that takes longer is given up.")
+    core_log: FilePath = Field(
+        default="",
+        description="Micro-Manager's CoreLogs folder, or one log file: with debug logging on, it tells what was "
+        "commanded. Empty: not read.",
+    )
+
+
 class HardwareSettings(Section):
     """How the microscope is reached."""
 
-    driver: Literal["mmcore", "simulated"] = Field(
+    driver: Literal["mmcore", "simulated", "mmstudio"] = Field(
         default="mmcore",
-        description="Back end that talks to the hardware: mmcore, or simulated for a microscope of known truth.",
+        description="Back end that talks to the hardware: mmcore; simulated, for a microscope of known truth; or "
+        "mmstudio, which loads nothing and watches a running Micro-Manager Studio.",
     )
     config_file: ConfigurationPath = Field(
         default="",
@@ -161,6 +185,14 @@ class HardwareSettings(Section):
         allow_inf_nan=False,
         description="A command such as 'qc run' waits so long for hardware that somebody else has; 'run' waits for ever.",
     )
+    studio: StudioSettings = Field(
+        default=StudioSettings(), description="A running Micro-Manager Studio, with that driver."
+    )
+
+    @property
+    def is_set(self) -> bool:
+        """Whether any hardware is named."""
+        return bool(self.config_file) or self.driver == "mmstudio"
 
     @model_validator(mode="after")
     def _pauses_in_order(self) -> HardwareSettings:

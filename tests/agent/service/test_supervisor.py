@@ -103,7 +103,7 @@ class HungProcess:
         self.hung = {"key": ["Stage", "Position"], "for_s": 31.0} if not order.left_alone else None
 
     def start(self, deadline_s: float) -> dict[str, Any]:
-        return {"n_devices": 1}
+        return {"n_devices": 1, "message": "The hardware is loaded: 1 devices."}
 
     def call(self, name: str, deadline_s: float) -> dict[str, Any]:
         return {"hung": self.hung}
