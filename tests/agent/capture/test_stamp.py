@@ -224,6 +224,25 @@ def test_stamped_tiff_is_valid_by_the_schema(acquire: Any, tmp_path: Path, seque
         xmlschema.XMLSchema(str(schema)).validate(xml_of(file))
 
 
+def test_power_cut_while_a_tiff_is_stamped_leaves_the_old_comment_or_the_new(
+    written: Any, acquire: Any, tmp_path: Path
+) -> None:
+    record = acquire(tmp_path / "other.ome.zarr")
+    path = tmp_path / "a.ome.tiff"
+    written(path, PLAN)
+    before, comment = path.read_bytes(), xml_of(path)
+    stamped = stamp_dataset(record, path, None, beside=False)
+    assert stamped.is_stamped_inside
+    after, new_comment = path.read_bytes(), xml_of(path)
+    changed = [i for i, (old, new) in enumerate(zip(before, after, strict=False)) if old != new]
+    assert max(changed) - min(changed) < 16  # one entry of the directory, written in one go
+    for length in (len(before) + 1, (len(before) + len(after)) // 2, len(after)):
+        path.write_bytes(before + after[len(before) : length])
+        assert xml_of(path) == comment
+    path.write_bytes(after)
+    assert xml_of(path) == new_comment and STAMP_NAMESPACE in new_comment
+
+
 @pytest.mark.parametrize("name", ["Zellen µm – 細胞 1.ome.zarr", "Zellen µm – 細胞 1.ome.tiff"])
 def test_names_in_any_script_are_stamped(
     acquire: Any, shelf: Any, core: Any, tmp_path: Path, name: str
