@@ -15,7 +15,7 @@ import typer
 from rich.console import Console
 from rich.logging import RichHandler
 
-from server import manage
+from server import care, manage
 from server.errors import CollectorError
 from server.opening import config_in
 from server.running import run as run_collector
@@ -31,7 +31,10 @@ app.add_typer(manage.join_codes, name="join-code")
 app.add_typer(manage.users, name="user")
 app.add_typer(manage.tokens, name="token")
 app.command("sign-in-link")(manage.sign_in_link)
-app.command("backup")(manage.backup)
+app.add_typer(care.stores, name="store")
+for command in (care.backup, care.restore, care.verify, care.migrate):
+    app.command()(command)
+app.command("retention")(care.give_up)
 
 Data = Annotated[Path, typer.Option("--data", help="Folder that holds everything the collector keeps.")]
 Config = Annotated[Path | None, typer.Option("--config", help="Settings as TOML; see print-config.")]

@@ -13,7 +13,6 @@ from typing import Annotated, Any, cast
 import typer
 from platformdirs import user_data_path
 
-from server.backup import write_backup
 from server.clock import utc_now
 from server.enrolment import join_code_row
 from server.errors import SettingsError
@@ -134,16 +133,6 @@ def sign_in_link(
     _do(data, link_job(secret, name, _role(role), utc_now()), f"sign-in-link for {name}")
     link = f"{base.rstrip('/')}/sign-in/{secret}"
     _say(as_json, {"url": link, "name": name}, link)
-
-
-def backup(
-    target: Annotated[Path, typer.Argument(help="New file to write.")],
-    data: Data = DEFAULT_DATA,
-    as_json: AsJson = False,
-) -> None:
-    """Write a checked copy of everything, while the collector runs."""
-    n_bytes = write_backup(data, target)
-    _say(as_json, {"backup": str(target), "n_bytes": n_bytes}, f"Wrote {target}, {n_bytes} bytes, checked.")
 
 
 def _role(role: str) -> Role:

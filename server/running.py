@@ -14,6 +14,8 @@ from types import FrameType
 import uvicorn
 
 from server.app import create_app
+from server.checkpoints import signer_in
+from server.chores import Chores
 from server.collector import Collector
 from server.errors import SettingsError
 from server.opening import open_store
@@ -29,11 +31,14 @@ def run(data: Path, settings: Settings, *, as_json: bool) -> None:
     listening = _listen(settings.listen)
     collector = Collector.on(open_store(data, settings), settings)
     url = _url_of(settings.listen, listening)
+    chores = Chores(collector, signer_in(data, settings.collector.name))
     try:
         server = _Server(_uvicorn_config(collector), url, data, as_json)
         _spare_the_collector_of_garbage()
+        chores.start()
         server.run(sockets=[listening])
     finally:
+        chores.stop()
         collector.close()
         (data / URL_FILE).unlink(missing_ok=True)
 

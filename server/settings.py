@@ -92,6 +92,19 @@ class SessionSettings(_Section):
     hours: float = Field(default=12.0, gt=0, description="Hours until a session ends.")
 
 
+class RetentionSettings(_Section):
+    """What is given up when it is old; 0 is never. QC, acquisitions and everything not named here are kept for ever."""
+
+    thin_heartbeats_after_days: int = Field(default=30, ge=0, description="Then one an hour is kept.")
+    drop_heartbeats_after_days: int = Field(default=730, ge=0, description="Then none is kept.")
+    thin_snapshots_after_days: int = Field(default=90, ge=0, description="Then one an hour is kept.")
+    drop_snapshots_after_days: int = Field(default=0, ge=0, description="Then none is kept.")
+    drop_changes_after_days: int = Field(
+        default=0, ge=0, description="Then entries of the change log go; they explain what QC shows."
+    )
+    drop_events_after_days: int = Field(default=730, ge=0, description="Events of the agents themselves.")
+
+
 class Settings(_Section):
     """All settings of a collector."""
 
@@ -101,6 +114,7 @@ class Settings(_Section):
     limits: LimitSettings = LimitSettings()
     health: HealthSettings = HealthSettings()
     sessions: SessionSettings = SessionSettings()
+    retention: RetentionSettings = RetentionSettings()
 
 
 def load_settings(path: Path | None) -> Settings:

@@ -33,6 +33,7 @@ class _Instant(msgspec.Struct, frozen=True, gc=False):
 class _Producer(msgspec.Struct, frozen=True, gc=False):
     agent_id: str
     version: str
+    software: str = "scopestamp"
 
 
 class _Header(msgspec.Struct, frozen=True, tag_field="kind"):

@@ -17,6 +17,7 @@ from datetime import datetime
 from typing import Any
 
 from server.store import rows
+from server.store.tables import Table
 
 
 class Reads(ABC):
@@ -158,7 +159,20 @@ class Reads(ABC):
         """Figures of a series, by metric and then oldest first: a trend without decoding one record."""
 
     @abstractmethod
-    def checkpoints(self, limit: int | None = None) -> list[rows.Checkpoint]: ...
+    def checkpoints(self, limit: int | None = None) -> list[rows.Checkpoint]:
+        """Signed heads of the tree over all batches, the newest first."""
+
+    @abstractmethod
+    def old_records(
+        self, kind: str, before: datetime, after: int = 0, limit: int = 1000
+    ) -> list[rows.OldRecord]:
+        """Records of a kind received before a time, in order of arrival, those with a `position` beyond `after`."""
+
+    @abstractmethod
+    def dump(
+        self, table: Table, after: Sequence[Any] | None = None, limit: int = 1000
+    ) -> list[tuple[Any, ...]]:
+        """Rows of a table by its key, those beyond the key `after`: times, ids as text, and otherwise plain values."""
 
 
 class Writes(Reads):
@@ -178,6 +192,19 @@ class Writes(Reads):
         RefusedError
             409 ``gap`` or ``fork``, as `server.store.joining.join` decides.
         """
+
+    @abstractmethod
+    def prune(self, records: Sequence[rows.OldRecord]) -> int:
+        """Give records up, and return how many that were.
+
+        What they were filed under goes. In their batches each line is replaced by its hash, and the whole body is given up
+        with its last line, so that chains, signatures and checkpoints can be verified as before. The newest record of
+        each kind stays whatever is asked.
+        """
+
+    @abstractmethod
+    def load(self, table: Table, values: Sequence[Sequence[Any]]) -> None:
+        """Add rows that `Reads.dump` gave out, to a store that has nothing yet."""
 
     @abstractmethod
     def add_checkpoint(self, checkpoint: rows.Checkpoint) -> None: ...
@@ -267,6 +294,10 @@ class Store(ABC):
     @abstractmethod
     def reading(self) -> AbstractContextManager[Reads]:
         """Return something to read with, from any thread; give it back by leaving the ``with``."""
+
+    @abstractmethod
+    def snapshot(self) -> AbstractContextManager[Reads]:
+        """Return something to read with, whose every answer is of one moment; hold it no longer than need be."""
 
     @abstractmethod
     def write(self, jobs: Sequence[Job]) -> list[Outcome]:

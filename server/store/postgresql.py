@@ -8,8 +8,8 @@ Rows go in by COPY, after what is known already was left out.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from importlib.resources import files
 from typing import Any
@@ -23,6 +23,8 @@ from server.store.filed import RECORD_COLUMNS, FiledRecords, Numbered
 from server.store.jobs import run_jobs
 from server.store.postgresql_connection import PostgresConnection
 from server.store.reads import SqlReads
+from server.store.rows import OldRecord
+from server.store.tables import Table, loaded
 from server.store.versions import SCHEMA_VERSION, check_version
 from server.store.writes import SqlWrites
 
@@ -72,6 +74,40 @@ class PostgresWrites(SqlWrites, PostgresReads):
 
     filed_records = PostgresFiledRecords
 
+    def _forget(self, given_up: Sequence[OldRecord]) -> None:
+        super()._forget(given_up)
+        ids = [UUID(one.record_id) for one in given_up]
+        self._connection.do("DELETE FROM record_ids WHERE record_id = ANY(?)", ids)
+
+    def load(self, table: Table, values: Sequence[Sequence[Any]]) -> None:
+        if table.name == "batches":
+            for month in {_month(row[table.columns.index("received_at")]) for row in values}:
+                make_partitions(self._connection, month)
+        if table.name == "records":
+            self._load_records(table, values)
+        else:
+            super().load(table, values)
+        if table.is_numbered:
+            (key,) = table.key
+            sql = f"SELECT setval(pg_get_serial_sequence('{table.name}', '{key}'), greatest(max({key}), 1)) FROM {table.name}"
+            self._connection.fetch(sql)
+
+    def _load_records(self, table: Table, values: Sequence[Sequence[Any]]) -> None:
+        """Records also say when they were received here, because that is where their partition is found by."""
+        of = {name: number for number, name in enumerate(table.columns)}
+        sql = "SELECT batch_id, received_at FROM batches WHERE batch_id = ANY(?)"
+        received = dict(self._connection.fetch(sql, list({row[of["batch_id"]] for row in values})))
+        whole = [
+            (*(loaded(*one) for one in zip(table.columns, row, strict=True)), received[row[of["batch_id"]]])
+            for row in values
+        ]
+        self._connection.add("records", (*table.columns, "received_at"), whole)
+        wanted = ("record_id", "instrument_key", "received_at", "position")
+        ids = [
+            (row[of["record_id"]], row[of["instrument_key"]], row[-1], row[of["position"]]) for row in whole
+        ]
+        self._connection.add("record_ids", wanted, ids)
+
     def append_all(self, batches: Sequence[Any]) -> list[Outcome]:
         for month in {_month(batch.received_at) for batch in batches}:
             make_partitions(self._connection, month)
@@ -110,12 +146,27 @@ class PostgresStore(Store):
 
     @contextmanager
     def reading(self) -> Iterator[Reads]:
+        with self._lent() as connection:
+            yield PostgresReads(connection)
+
+    @contextmanager
+    def snapshot(self) -> Iterator[Reads]:
+        with self._lent() as connection:
+            connection.do("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+            try:
+                yield PostgresReads(connection)
+            finally:
+                if not connection.is_lost:
+                    connection.do("ROLLBACK")
+
+    @contextmanager
+    def _lent(self) -> Iterator[PostgresConnection]:
         try:
             connection = self._free_readers.pop()
         except IndexError:
             connection = self._open(self._reading_dsn, is_reading=True)
         try:
-            yield PostgresReads(connection)
+            yield connection
         except _FAILED as error:
             raise StoreError(f"Cannot read from PostgreSQL: {error}.") from error
         finally:
@@ -170,6 +221,23 @@ def make_partitions(connection: Any, month: datetime) -> None:
             f"CREATE TABLE IF NOT EXISTS {table}_{suffix} PARTITION OF {table} "
             f"FOR VALUES FROM ('{month.isoformat()}') TO ('{after.isoformat()}')"
         )
+
+
+def migrate(dsn: str, steps: Callable[[int], list[str]]) -> tuple[int, int]:
+    """Bring the schema of a database forward in one transaction; return the versions before and after."""
+    try:
+        connection = PostgresConnection(dsn)
+        with closing(connection):
+            connection.do("BEGIN")
+            connection.do(f"SELECT pg_advisory_xact_lock({_SCHEMA_LOCK})")
+            (version,) = connection.fetch("SELECT version FROM schema_version FOR UPDATE")[0]
+            for step in steps(version):
+                connection.do(step)
+            connection.do("UPDATE schema_version SET version = ?", SCHEMA_VERSION)
+            connection.do("COMMIT")
+    except _FAILED as error:
+        raise StoreError(f"Cannot migrate the database: {error}. Nothing was changed.") from error
+    return version, SCHEMA_VERSION
 
 
 def _bring_up_to_date(connection: PostgresConnection) -> None:

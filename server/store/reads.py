@@ -15,6 +15,7 @@ from server.store import rows
 from server.store.chains import chain_within
 from server.store.connection import plain, row_of, to_uuid
 from server.store.desk import DeskReads
+from server.store.tables import Table, loaded
 
 _LAST = 2**62
 _SPOOL = "SELECT agent_id, spool_id, mark, chain, n_skipped, first_received_at, last_received_at FROM spools"
@@ -289,6 +290,28 @@ class SqlReads(DeskReads):
     def checkpoints(self, limit: int | None = None) -> list[rows.Checkpoint]:
         sql = "SELECT n_batches, root, edge, note, made_at FROM checkpoints ORDER BY n_batches DESC LIMIT ?"
         return self._all(rows.Checkpoint, sql, _LAST if limit is None else limit)
+
+    # Looking after the store
+
+    def old_records(
+        self, kind: str, before: datetime, after: int = 0, limit: int = 1000
+    ) -> list[rows.OldRecord]:
+        sql = f"""
+            SELECT r.position, r.record_id, i.instrument_id, r.captured_at, r.batch_id, r.line
+            FROM {self.records_from} JOIN instruments i ON i.instrument_key = r.instrument_key
+            WHERE r.kind_key = (SELECT kind_key FROM kinds WHERE kind = ?) AND r.position > ? AND b.received_at < ?
+            ORDER BY r.position LIMIT ?"""
+        return self._all(rows.OldRecord, sql, kind, after, before, limit)
+
+    def dump(
+        self, table: Table, after: Sequence[Any] | None = None, limit: int = 1000
+    ) -> list[tuple[Any, ...]]:
+        key = ", ".join(table.key)
+        beyond = "TRUE" if after is None else f"({key}) > ({', '.join('?' * len(table.key))})"
+        sql = f"SELECT {', '.join(table.columns)} FROM {table.name} WHERE {beyond} ORDER BY {key} LIMIT ?"
+        values = [] if after is None else [loaded(*one) for one in zip(table.key, after, strict=True)]
+        found = self._connection.fetch(sql, *values, limit)
+        return [tuple(plain(*one) for one in zip(table.columns, row, strict=True)) for row in found]
 
 
 def _batch(found: Sequence[Any]) -> rows.StoredBatch:

@@ -460,3 +460,15 @@ class Checkpoint:
     edge: str
     note: str
     made_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class OldRecord:
+    """A record that retention looks at."""
+
+    position: int
+    record_id: str
+    instrument_id: str
+    captured_at: datetime
+    batch_id: int
+    line: int

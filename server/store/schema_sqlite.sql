@@ -170,6 +170,7 @@ CREATE TABLE changes (
     change         TEXT NOT NULL
 );
 CREATE INDEX changes_by_time ON changes (instrument_key, last_at, position);
+CREATE INDEX changes_by_record ON changes (record_id);
 CREATE INDEX changes_by_device ON changes (instrument_key, device, last_at, position);
 CREATE TABLE acquisitions (
     position           INTEGER PRIMARY KEY,

@@ -113,10 +113,12 @@ class SqliteStore(Store):
         The collector's data folder; made when missing.
     does_checkpoint : bool
         True for the collector itself, False for a command beside it.
+    file_name : str
+        Another name than usual, as a backup has.
     """
 
-    def __init__(self, folder: Path, *, does_checkpoint: bool = True) -> None:
-        self.path = folder / FILE_NAME
+    def __init__(self, folder: Path, *, does_checkpoint: bool = True, file_name: str = FILE_NAME) -> None:
+        self.path = folder / file_name
         self._free_readers: deque[sqlite3.Connection] = deque()
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -129,12 +131,26 @@ class SqliteStore(Store):
 
     @contextmanager
     def reading(self) -> Iterator[Reads]:
+        with self._lent() as connection:
+            yield SqlReads(SqliteConnection(connection))
+
+    @contextmanager
+    def snapshot(self) -> Iterator[Reads]:
+        with self._lent() as connection:
+            connection.execute("BEGIN")
+            try:
+                yield SqlReads(SqliteConnection(connection))
+            finally:
+                connection.execute("ROLLBACK")
+
+    @contextmanager
+    def _lent(self) -> Iterator[sqlite3.Connection]:
         try:
             connection = self._free_readers.pop()
         except IndexError:
             connection = open_reader(self.path)
         try:
-            yield SqlReads(SqliteConnection(connection))
+            yield connection
         except sqlite3.Error as error:
             raise StoreError(f"Cannot read {self.path}: {error}.") from error
         finally:

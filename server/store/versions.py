@@ -5,7 +5,11 @@ from __future__ import annotations
 from server.errors import SettingsError
 
 SCHEMA_VERSION = 2
-"""Version 1 was never released."""
+OLDEST = 2
+"""Version 1 was never released, and cannot be brought forward."""
+
+MIGRATIONS: dict[int, dict[str, str]] = {}
+"""Version to engine to the statements that lead to it from the one before. The schema files always hold the newest."""
 
 
 def check_version(version: int, where: str) -> None:
@@ -26,3 +30,18 @@ def check_version(version: int, where: str) -> None:
             f"{where} has schema {version}, this collector works with {SCHEMA_VERSION}: stop every collector on it, make a "
             "backup, and run `scopestamp-server migrate`."
         )
+
+
+def steps(engine: str, version: int, where: str) -> list[str]:
+    """Return the statements that bring an engine's schema forward from a version, in order.
+
+    Raises
+    ------
+    SettingsError
+        The version is older than any that can be brought forward.
+    """
+    if version < OLDEST:
+        raise SettingsError(
+            f"{where} has schema {version}, from before the first release; start in an empty place."
+        )
+    return [MIGRATIONS[number][engine] for number in range(version + 1, SCHEMA_VERSION + 1)]

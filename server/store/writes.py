@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
+from typing import Any
 
 from server.store import rows
 from server.store.appending import SqlAppends
 from server.store.base import Failed, Writes
 from server.store.desk import DeskWrites
+from server.store.pruning import SqlPruning
+from server.store.tables import Table, loaded
 
 
-class SqlWrites(SqlAppends, DeskWrites, Writes):
+class SqlWrites(SqlAppends, SqlPruning, DeskWrites, Writes):
     """Writes through the one connection that may; every method runs inside the writer's transaction."""
 
     def append(self, batch: rows.Batch) -> rows.Appended:
@@ -19,6 +23,15 @@ class SqlWrites(SqlAppends, DeskWrites, Writes):
             raise outcome.error
         appended: rows.Appended = outcome.value
         return appended
+
+    def load(self, table: Table, values: Sequence[Sequence[Any]]) -> None:
+        bound = self._connection.bound
+        rows_bound = [
+            tuple(bound(loaded(*one)) for one in zip(table.columns, row, strict=True)) for row in values
+        ]
+        if table.name == "counters":
+            self._do("DELETE FROM counters")
+        self._connection.add(table.name, table.columns, rows_bound)
 
     def add_checkpoint(self, checkpoint: rows.Checkpoint) -> None:
         self._do(

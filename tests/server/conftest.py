@@ -25,7 +25,7 @@ from server.people import link_job
 from server.running import _listen
 from server.secrets import hash_of, new_join_code, new_secret
 from server.settings import ListenSettings, Settings
-from server.store import SqliteStore
+from server.store import SqliteStore, Store
 from server.store.rows import Grant
 
 
@@ -143,6 +143,36 @@ def new_database(postgresql_server: str) -> Iterator[Callable[[], str]]:
     desk.close()
 
 
+STORES = ("sqlite", "postgresql")
+
+
+@pytest.fixture(params=STORES)
+def open_store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[[], Store]]:
+    """Give a function that opens the same store, each time anew."""
+    opened: list[Store] = []
+    database = request.getfixturevalue("new_database")() if request.param == "postgresql" else None
+
+    def open_it() -> Store:
+        opened.append(SqliteStore(tmp_path / "store") if database is None else _postgres_store(database))
+        return opened[-1]
+
+    yield open_it
+    for store in opened:
+        store.close()
+
+
+def _postgres_store(address: str) -> Store:
+    from server.store.postgresql import PostgresStore
+
+    return PostgresStore(address)
+
+
+@pytest.fixture
+def postgres_store() -> Callable[[str], Store]:
+    """Give the way to open a database as a store."""
+    return _postgres_store
+
+
 @pytest.fixture
 def clock() -> HandClock:
     return HandClock()
@@ -162,6 +192,20 @@ def make_running(tmp_path: Path, clock: HandClock) -> Iterator[Callable[..., Run
         return made[-1]
 
     yield make
+    for running in made:
+        running.close()
+
+
+@pytest.fixture
+def running_on(clock: HandClock) -> Iterator[Callable[[Store], Running]]:
+    """Give a function that runs a collector on a store, which whoever opened it closes once more."""
+    made: list[Running] = []
+
+    def run(store: Store) -> Running:
+        made.append(Running(Collector.on(store, Settings(), clock), clock))
+        return made[-1]
+
+    yield run
     for running in made:
         running.close()
 

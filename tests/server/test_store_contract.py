@@ -1,4 +1,4 @@
-"""What every store must keep, whatever engine is beneath. A new store is added to `STORES` and to nothing else."""
+"""What every store must keep, whatever engine is beneath. A new store is added to `STORES` in conftest.py and to nothing else."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from agent.records import Cause, FinishReason, How, encode
 from agent.records.wire import CHAIN_START, chain_skip
 from server.errors import RefusedError
 from server.ingest import file_lines
-from server.store import Done, Failed, SqliteStore
+from server.store import Done, Failed
 from server.store.rows import (
     Agent,
     Attachment,
@@ -25,29 +25,7 @@ from server.store.rows import (
     User,
 )
 
-STORES = ("sqlite", "postgresql")
 AT = datetime(2026, 5, 4, 12, 0, tzinfo=UTC)
-
-
-@pytest.fixture(params=STORES)
-def open_store(request, tmp_path):
-    """Return a function that opens the same store, each time anew."""
-    opened = []
-    database = request.getfixturevalue("new_database")() if request.param == "postgresql" else None
-
-    def open_it():
-        opened.append(SqliteStore(tmp_path) if database is None else _postgres(database))
-        return opened[-1]
-
-    yield open_it
-    for store in opened:
-        store.close()
-
-
-def _postgres(database):
-    from server.store.postgresql import PostgresStore
-
-    return PostgresStore(database)
 
 
 @pytest.fixture

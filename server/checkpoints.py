@@ -1,0 +1,147 @@
+"""Signed heads of a tree over every batch, so that what was once shown to somebody can never be changed unnoticed.
+
+The tree is that of RFC 6962 (section 2.1), with one leaf a batch in the order they were taken; a checkpoint is a signed note
+as C2SP writes it (c2sp.org/tlog-checkpoint, c2sp.org/signed-note). Whoever keeps a checkpoint can later have it
+verified against the store or a backup, without this collector's help.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import os
+from datetime import datetime
+from pathlib import Path
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+
+from server.errors import SettingsError
+from server.store import Reads
+from server.store.rows import Checkpoint, StoredBatch
+
+KEY_FILE = "checkpoint.key"
+_ED25519 = b"\x01"
+_AT_ONCE = 500
+
+
+class Tree:
+    """The right edge of a Merkle tree: the roots of its whole subtrees, the largest first."""
+
+    def __init__(self, n_leaves: int = 0, edge: str = "") -> None:
+        self.n_leaves = n_leaves
+        self._edge = [bytes.fromhex(one) for one in edge.split()]
+
+    def add(self, leaf: bytes) -> None:
+        """Add one leaf at the right."""
+        node, n = hashlib.sha256(b"\0" + leaf).digest(), self.n_leaves
+        while n & 1:
+            node = _node(self._edge.pop(), node)
+            n >>= 1
+        self._edge.append(node)
+        self.n_leaves += 1
+
+    @property
+    def root(self) -> bytes:
+        """Hash of the whole tree."""
+        if not self._edge:
+            return hashlib.sha256().digest()
+        *rest, root = self._edge
+        for node in reversed(rest):
+            root = _node(node, root)
+        return root
+
+    @property
+    def edge(self) -> str:
+        """The edge as text, from which a tree can be continued."""
+        return " ".join(node.hex() for node in self._edge)
+
+
+def leaf_of(batch: StoredBatch) -> bytes:
+    """Return what the tree holds of a batch: whose it is, which records are new in it, and the chain over them."""
+    first = batch.first_seq + batch.n_known
+    return f"{batch.agent_id} {batch.spool_id} {first} {batch.last_seq} {batch.prev} {batch.chain}".encode()
+
+
+class Signer:
+    """Signs checkpoints.
+
+    Parameters
+    ----------
+    origin : str
+        Name of the log; must not change once checkpoints were given out.
+    key : Ed25519PrivateKey
+        Of this log alone.
+    """
+
+    def __init__(self, origin: str, key: Ed25519PrivateKey) -> None:
+        self.origin = origin.replace("+", " ").strip()
+        self._key = key
+
+    @property
+    def verifier(self) -> str:
+        """What others verify with: ``name+id+key``, to be handed out with the checkpoints."""
+        public = self._key.public_key().public_bytes_raw()
+        return f"{self.origin}+{_key_id(self.origin, public).hex()}+{base64.b64encode(_ED25519 + public).decode()}"
+
+    def sign(self, tree: Tree) -> str:
+        """Return the signed note of a tree's head."""
+        text = f"{self.origin}\n{tree.n_leaves}\n{base64.b64encode(tree.root).decode()}\n"
+        public = self._key.public_key().public_bytes_raw()
+        signature = _key_id(self.origin, public) + self._key.sign(text.encode())
+        return f"{text}\n— {self.origin} {base64.b64encode(signature).decode()}\n"
+
+
+def is_signed(note: str, verifier: str) -> bool:
+    """Return whether a note carries a good signature of a verifier."""
+    origin, _, rest = verifier.partition("+")
+    public = base64.b64decode(rest.partition("+")[2])[1:]
+    text, _, signatures = note.rpartition("\n\n")
+    for line in signatures.splitlines():
+        name, _, encoded = line.removeprefix("— ").rpartition(" ")
+        raw = base64.b64decode(encoded)
+        if name != origin or raw[:4] != _key_id(origin, public):
+            continue
+        try:
+            Ed25519PublicKey.from_public_bytes(public).verify(raw[4:], f"{text}\n".encode())
+        except InvalidSignature:
+            return False
+        return True
+    return False
+
+
+def signer_in(data: Path, origin: str) -> Signer:
+    """Return the signer whose key is in a data folder; the key is made when there is none."""
+    path = data / KEY_FILE
+    try:
+        if not path.exists():
+            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            with os.fdopen(descriptor, "w", encoding="ascii") as file:
+                file.write(Ed25519PrivateKey.generate().private_bytes_raw().hex())
+        seed = bytes.fromhex(path.read_text(encoding="ascii"))
+        return Signer(origin, Ed25519PrivateKey.from_private_bytes(seed))
+    except (OSError, ValueError) as error:
+        raise SettingsError(
+            f"Cannot use {path}: {error}. Restore it from the backup of the data folder."
+        ) from error
+
+
+def next_checkpoint(reads: Reads, signer: Signer, now: datetime) -> Checkpoint | None:
+    """Return the checkpoint over all batches there are, None when none came since the last."""
+    last = next(iter(reads.checkpoints(limit=1)), None)
+    tree = Tree(last.n_batches, last.edge) if last else Tree()
+    began_with = tree.n_leaves
+    while batches := reads.batches(tree.n_leaves, _AT_ONCE):
+        for batch in batches:
+            tree.add(leaf_of(batch))
+    if tree.n_leaves == began_with:
+        return None
+    return Checkpoint(tree.n_leaves, tree.root.hex(), tree.edge, signer.sign(tree), now)
+
+
+def _node(left: bytes, right: bytes) -> bytes:
+    return hashlib.sha256(b"\1" + left + right).digest()
+
+
+def _key_id(name: str, public: bytes) -> bytes:
+    return hashlib.sha256(name.encode() + b"\n" + _ED25519 + public).digest()[:4]

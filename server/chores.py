@@ -1,0 +1,81 @@
+"""What a running collector does beside answering: a checkpoint every hour, retention once a day."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from datetime import datetime, timedelta
+
+from server import retention
+from server.checkpoints import Signer, next_checkpoint
+from server.collector import Collector
+from server.errors import CollectorError
+from server.store.rows import AuditEntry
+
+CHECKPOINT_EVERY = timedelta(hours=1)
+RETENTION_EVERY = timedelta(days=1)
+_LOOK_S = 60.0
+_log = logging.getLogger(__name__)
+
+
+class Chores:
+    """Does them on a thread of its own.
+
+    Parameters
+    ----------
+    collector : Collector
+        Whose store is looked after; its clock decides what is due.
+    signer : Signer
+        Signs the checkpoints.
+    """
+
+    def __init__(self, collector: Collector, signer: Signer) -> None:
+        self._collector = collector
+        self._signer = signer
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="collector-chores")
+        self._checkpoint_due: datetime | None = None
+        self._retention_due: datetime | None = None
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End after what is being done."""
+        self._stop.set()
+        if self._thread.is_alive():
+            self._thread.join()
+
+    def do_what_is_due(self) -> None:
+        """Do everything whose time has come."""
+        now = self._collector.now()
+        if self._checkpoint_due is None or now >= self._checkpoint_due:
+            self.checkpoint()
+            self._checkpoint_due = now + CHECKPOINT_EVERY
+        if self._retention_due is None or now >= self._retention_due:
+            self.retention()
+            self._retention_due = now + RETENTION_EVERY
+
+    def checkpoint(self) -> None:
+        """Sign a checkpoint over what has come since the last."""
+        with self._collector.store.reading() as reads:
+            checkpoint = next_checkpoint(reads, self._signer, self._collector.now())
+        if checkpoint is not None:
+            self._collector.writer.do(lambda writes: writes.add_checkpoint(checkpoint))
+
+    def retention(self) -> None:
+        """Give up what the settings say, and put it into the audit log."""
+        collector, now = self._collector, self._collector.now()
+        counts = retention.apply(collector.store, collector.settings.retention, now, collector.writer.do)
+        told = ", ".join(f"{rule}: {n}" for rule, n in counts.items() if n)
+        if told:
+            entry = AuditEntry(now, "retention", "give up", "done", told)
+            collector.writer.do(lambda writes: writes.add_audit(entry))
+
+    def _run(self) -> None:
+        while not self._stop.wait(_LOOK_S):
+            try:
+                self.do_what_is_due()
+            except CollectorError as error:
+                _log.warning("A chore failed and will be tried again: %s", error)

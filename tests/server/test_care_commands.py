@@ -1,0 +1,157 @@
+"""The commands that look after a store, each as its user types it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sqlite3
+from contextlib import closing
+
+import pytest
+from typer.testing import CliRunner
+
+from server.cli import app
+from server.errors import SettingsError
+from server.store import SqliteStore
+from server.store.sqlite import FILE_NAME
+from server.store.versions import SCHEMA_VERSION
+
+
+@pytest.fixture
+def data(running, tools, tmp_path):
+    """A data folder with an instrument, an acquisition and an error that was sent, its collector still running."""
+    sender = running.sender()
+    sender.send([*tools.Scope(sender).acquisition(), b"not json"])
+    return tmp_path / "data0"
+
+
+def run(*words, code=0):
+    done = CliRunner().invoke(app, [*map(str, words), "--json"], catch_exceptions=True)
+    if isinstance(done.exception, Exception) and not isinstance(done.exception, SystemExit):
+        raise done.exception
+    assert done.exit_code == code, done.output
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def test_backup_is_verified_and_restored(data, tmp_path, running):
+    run("backup", tmp_path / "monday.sqlite", "--data", data)
+    assert run("verify", tmp_path / "monday.sqlite", "--data", tmp_path / "nowhere")[0]["problems"] == []
+
+    run("restore", tmp_path / "monday.sqlite", "--data", tmp_path / "new")
+
+    assert run("verify", "--data", tmp_path / "new")[0]["n_records"] == 7
+    with closing(SqliteStore(tmp_path / "new")) as store, store.reading() as reads:
+        assert [row.record_id for row in reads.records()] == [
+            entry["record_id"] for entry in running.get("/v1/records").json()["records"]
+        ]
+
+
+def test_restore_never_overwrites(data, tmp_path):
+    run("backup", tmp_path / "b.sqlite", "--data", data)
+    with pytest.raises(SettingsError, match="holds a store already"):
+        run("restore", tmp_path / "b.sqlite", "--data", data)
+
+
+def test_damaged_backup_is_told(data, tmp_path):
+    target = tmp_path / "b.sqlite"
+    run("backup", target, "--data", data)
+    with closing(sqlite3.connect(target)) as connection:
+        connection.execute("UPDATE batches SET body = zeroblob(length(body))")
+        connection.commit()
+
+    said = run("verify", target, "--data", tmp_path, code=1)[0]
+
+    assert any("signature" in problem for problem in said["problems"])
+
+
+def test_verify_takes_the_key_of_the_checkpoints(data, tmp_path, running):
+    from server.checkpoints import signer_in
+    from server.chores import Chores
+
+    signer = signer_in(data, running.collector.settings.collector.name)
+    Chores(running.collector, signer).do_what_is_due()
+
+    assert run("verify", "--data", data)[0] | {"problems": []} == {
+        "n_batches": 1, "n_records": 7, "n_given_up": 0, "n_checkpoints": 1, "problems": [],
+    }  # fmt: skip
+    other = signer_in(tmp_path, "another")
+    assert "not signed" in run("verify", "--data", data, "--key", other.verifier, code=1)[0]["problems"][0]
+
+
+def test_store_copy_tells_each_table(data, tmp_path):
+    copied = {line["table"]: line["n_rows"] for line in run("store", "copy", data, tmp_path / "copy")}
+
+    assert (copied["batches"], copied["records"], copied["quarantine"]) == (1, 6, 1)
+    assert run("verify", "--data", tmp_path / "copy")[0]["problems"] == []
+
+
+def test_retention_counts_before_it_acts(data):
+    (data / "server.toml").write_text("[retention]\ndrop_changes_after_days = 1\n", encoding="utf-8")
+
+    said = run("retention", "--dry-run", "--data", data)[0]
+
+    assert said["given_up"]["drop state_change"] in (0, 1)  # by the real clock, the test's is in May 2026
+    assert said["is_dry_run"] is True
+
+
+def test_migrate_has_nothing_to_do_and_refuses_what_it_does_not_know(data, tmp_path):
+    assert run("migrate", "--data", data) == [{"before": SCHEMA_VERSION, "after": SCHEMA_VERSION}]
+    for version, words in ((SCHEMA_VERSION + 1, "newer collector"), (1, "before the first release")):
+        folder = tmp_path / f"v{version}"
+        run("store", "copy", data, folder)
+        with closing(sqlite3.connect(folder / FILE_NAME)) as connection:
+            connection.execute(f"PRAGMA user_version = {version}")
+        with pytest.raises(SettingsError, match=words):
+            run("migrate", "--data", folder)
+
+
+def test_migrations_run_in_order_in_one_transaction(data, tmp_path, monkeypatch):
+    from server import migrating
+    from server.errors import StoreError
+    from server.store import versions
+
+    steps = {
+        SCHEMA_VERSION + 1: {
+            "sqlite": "ALTER TABLE users ADD COLUMN mail TEXT; CREATE TABLE more (x INTEGER)"
+        },
+        SCHEMA_VERSION + 2: {"sqlite": "INSERT INTO more VALUES (7)"},
+    }
+    monkeypatch.setattr(versions, "MIGRATIONS", steps)
+    for module in (versions, migrating):
+        monkeypatch.setattr(module, "SCHEMA_VERSION", SCHEMA_VERSION + 2)
+    shutil.copytree(data, tmp_path / "broken")
+
+    assert run("migrate", "--data", data) == [{"before": SCHEMA_VERSION, "after": SCHEMA_VERSION + 2}]
+    with closing(sqlite3.connect(data / FILE_NAME)) as connection:
+        assert connection.execute("SELECT x FROM more").fetchall() == [(7,)]
+
+    steps[SCHEMA_VERSION + 2]["sqlite"] = "INSERT INTO nothing VALUES (7)"
+    with pytest.raises(StoreError, match="Nothing was changed"):
+        run("migrate", "--data", tmp_path / "broken")
+    with closing(sqlite3.connect(tmp_path / "broken" / FILE_NAME)) as connection:
+        assert connection.execute("PRAGMA user_version").fetchone() == (SCHEMA_VERSION,)
+        assert connection.execute("SELECT count(*) FROM sqlite_master WHERE name = 'more'").fetchone() == (0,)
+
+
+def test_postgresql_is_migrated_in_the_same_way(new_database, postgres_store, tmp_path, monkeypatch):
+    from server import migrating
+    from server.store import postgresql, versions
+
+    address = new_database()
+    postgres_store(address).close()
+    (tmp_path / "server.toml").write_text(f"[store]\npostgresql = {json.dumps(address)}\n", encoding="utf-8")
+    step = {
+        SCHEMA_VERSION + 1: {
+            "postgresql": "ALTER TABLE users ADD COLUMN mail text; CREATE TABLE more (x int)"
+        }
+    }
+    monkeypatch.setattr(versions, "MIGRATIONS", step)
+    for module in (versions, migrating, postgresql):
+        monkeypatch.setattr(module, "SCHEMA_VERSION", SCHEMA_VERSION + 1)
+
+    assert run("migrate", "--data", tmp_path) == [{"before": SCHEMA_VERSION, "after": SCHEMA_VERSION + 1}]
+    with closing(postgres_store(address)) as store, store.reading() as reads:
+        assert reads._connection.fetch("SELECT mail FROM users") == []
+    monkeypatch.undo()
+    with pytest.raises(SettingsError, match="newer collector"):
+        postgres_store(address)
