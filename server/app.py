@@ -11,7 +11,7 @@ from fastapi.responses import JSONResponse
 from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
 
-from server.api import agents, query, reference
+from server.api import agents, query, reference, schedules
 from server.collector import Collector
 from server.errors import NotSignedInError, RefusedError, StoreError
 from server.headers import HEADERS, SecurityHeaders
@@ -31,7 +31,7 @@ def create_app(collector: Collector) -> FastAPI:
     )
     app.state.collector = collector
     app.add_middleware(SecurityHeaders)
-    for router in (agents.router, query.router, reference.router, *pages.routers):
+    for router in (agents.router, query.router, schedules.router, reference.router, *pages.routers):
         app.include_router(router)
     app.mount("/static", StaticFiles(packages=[("server.web", "static")]), name="static")
     app.add_api_route("/healthz", _healthz, include_in_schema=False)

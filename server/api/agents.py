@@ -64,7 +64,7 @@ def cursor(
     request: Request, collector: TheCollector, spool: Annotated[str, Query(pattern=f"^{SPOOL_ID.pattern}$")]
 ) -> CursorReply:
     """Say where a spool of the signing agent stands."""
-    agent = _authenticated(collector, request, b"")
+    agent = authenticated(collector, request, b"")
     with collector.store.reading() as reads:
         known = reads.spool(agent.agent_id, spool)
     return CursorReply(
@@ -108,7 +108,7 @@ def _signed_path(request: Request) -> str:
     return f"{path}?{query}" if query else path
 
 
-def _authenticated(collector: Collector, request: Request, body: bytes) -> Agent:
+def authenticated(collector: Collector, request: Request, body: bytes) -> Agent:
     with collector.store.reading() as reads:
         agent = reads.agent(request.headers.get(AGENT_HEADER, ""))
     if agent is None:
@@ -120,7 +120,7 @@ def _authenticated(collector: Collector, request: Request, body: bytes) -> Agent
 
 
 def _open_batch(collector: Collector, request: Request, body: bytes) -> Batch:
-    agent = _authenticated(collector, request, body)
+    agent = authenticated(collector, request, body)
     headers = parse_headers(request.headers)
     limit_bytes = collector.settings.limits.max_expanded_bytes
     expanded = expand(body, request.headers.get("content-encoding", "identity"), limit_bytes)

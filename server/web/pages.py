@@ -1,6 +1,6 @@
 """All pages."""
 
-from server.web import acquisitions, admin, instruments, logbook, quality, records, sessions
+from server.web import acquisitions, admin, instruments, logbook, quality, records, schedules, sessions
 
 routers = (
     sessions.router,
@@ -8,6 +8,7 @@ routers = (
     acquisitions.router,
     quality.router,
     logbook.router,
+    schedules.router,
     records.router,
     admin.router,
 )
