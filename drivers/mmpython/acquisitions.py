@@ -153,6 +153,8 @@ class RunWatch:
             self._state_told = news
 
     def _tell_end(self) -> None:
+        if self.is_over:
+            return  # the engine tells it twice
         self.is_over = True
         if not self._engine.is_abort_requested():
             reason = "completed"

@@ -28,7 +28,9 @@ class PlainCore:
         self._core = core
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self._core, name)
+        call = getattr(self._core, name)
+        setattr(self, name, call)  # found at once the next time: some are called 120 times an image
+        return call
 
     def getDeviceType(self, label: str) -> Any:
         from pymmcore_plus import DeviceType

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import logging
 import sys
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from pycromanager.acquisition.python_backend_acquisitions import PythonBackendAc
 
 import agent
 from agent.errors import CaptureError
+from agent.outbox.inspect import lines
 
 EVENTS: dict[str, Any] = {
     "num_time_points": 2,
@@ -64,11 +66,18 @@ def with_hooks_and_processor(folder: Path) -> dict[str, Any]:
         acquisition.acquire(multi_d_acquisition_events(z_start=0, z_end=1, z_step=1))
     is_settled = watched.settle() and is_settled
     is_detached = watched.detach()
+    told = [
+        line["record"].get("event") or line["record"]["kind"]
+        for segment in sorted((folder / "agent" / "spool").rglob("*.seg"))
+        for line in lines(segment)
+        if "record" in line
+    ]
     with Acquisition(str(folder), "unwatched") as acquisition:
         acquisition.acquire(multi_d_acquisition_events(num_time_points=2))
     stop_headless()
     return {
         "is_settled": is_settled,
+        "records": Counter(told),
         "is_detached": is_detached,
         "n_hook": seen.count("hook"),
         "n_processor": seen.count("processor"),

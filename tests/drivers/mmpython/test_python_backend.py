@@ -54,6 +54,13 @@ def test_users_hooks_and_processor_run_as_ever(captured):
     assert told["is_log_level_kept"]
 
 
+def test_every_acquisition_begins_and_ends_once(captured):
+    _, told = captured
+    records = told["records"]
+    assert (records["acquisition_started"], records["acquisition_finished"]) == (3, 3)
+    assert "acquisition_did_not_start" not in records
+
+
 def test_record_beside_the_data_tells_frames_state_and_hash(captured):
     folder, _ = captured
     record = record_of(folder / "stack_1")
