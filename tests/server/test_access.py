@@ -23,8 +23,9 @@ PUBLIC = {
     "POST /v1/ingest",
     "POST /v1/enrol",
     "GET /v1/cursor",
+    "GET /v1/schedules",
 }
-"""Everything that answers without a session; the last three are guarded by signature or join code, the one before by
+"""Everything that answers without a session; the last four are guarded by signature or join code, the one before by
 its one-time secret."""
 
 PASSWORD = "correct horse battery"
