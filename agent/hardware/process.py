@@ -40,6 +40,7 @@ class HardwareProcess:
         self._numbers = itertools.count(1)
         self._waiting: dict[int, Future[Any]] = {}
         self._lock = threading.Lock()
+        self._is_over = False
         self._ready: Future[dict[str, Any]] = Future()
 
     def start(self, deadline_s: float) -> dict[str, Any]:
@@ -90,6 +91,8 @@ class HardwareProcess:
         number = next(self._numbers)
         answer: Future[Any] = Future()
         with self._lock:
+            if self._is_over:  # its pipe may still take a line that nobody will read
+                raise HardwareError(self._last_words())
             self._waiting[number] = answer
         try:
             self._write(json.dumps({"id": number, "call": name, "args": args}).encode())
@@ -118,6 +121,14 @@ class HardwareProcess:
         self._process.kill()
         self._process.wait(_KILL_WAIT_S)
         self._tidy()
+
+    def ends_within(self, timeout_s: float) -> bool:
+        """Return whether it has ended, or does so in time."""
+        try:
+            self._process.wait(timeout_s)
+        except subprocess.TimeoutExpired:
+            return False
+        return True
 
     @property
     def is_alive(self) -> bool:
@@ -178,12 +189,16 @@ class HardwareProcess:
                 answer.set_result(message["result"])
 
     def _give_up_waiting(self) -> None:
-        gone = HardwareError(f"The hardware process ended; its last words are in {self._order.log_file}.")
+        gone = HardwareError(self._last_words())
         with self._lock:
+            self._is_over = True
             waiting = list(self._waiting.values())
         for answer in (self._ready, *waiting):
             if not answer.done():
                 answer.set_exception(gone)
+
+    def _last_words(self) -> str:
+        return f"The hardware process ended; its last words are in {self._order.log_file}."
 
     def _tidy(self) -> None:
         assert self._process.stdin is not None and self._process.stdout is not None

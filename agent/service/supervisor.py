@@ -17,6 +17,7 @@ from agent.records import Severity
 
 PING_S = 2.0
 OWNER_S = 5.0  # between two looks whether somebody else still has the hardware
+ENDING_S = 2.0  # a process that crashed is gone for the system only once its memory is
 STABLE_S = 600.0  # a process that lived this long starts over with the shortest pause
 _log = logging.getLogger("scopestamp.supervisor")
 
@@ -169,7 +170,7 @@ class Supervisor:
                 return None
 
     def _cause_of_death(self, process: HardwareProcess) -> tuple[str, str]:
-        if process.is_alive:
+        if not process.ends_within(ENDING_S):
             return (
                 "hardware_process_hung",
                 f"The hardware process did not answer within {self.call_deadline_s:g} s and was ended.",
