@@ -1,4 +1,4 @@
-"""What a running collector does beside answering: a checkpoint every hour, retention once a day."""
+"""What a running collector does beside answering: alerts all the time, a checkpoint every hour, retention once a day."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import threading
 from datetime import datetime, timedelta
 
 from server import retention
+from server.alerts.round import AlertRound
+from server.alerts.telling import Teller
 from server.checkpoints import Signer, next_checkpoint
 from server.collector import Collector
 from server.errors import CollectorError
@@ -14,7 +16,7 @@ from server.store.rows import AuditEntry
 
 CHECKPOINT_EVERY = timedelta(hours=1)
 RETENTION_EVERY = timedelta(days=1)
-_LOOK_S = 60.0
+_LOOK_S = 20.0
 _log = logging.getLogger(__name__)
 
 
@@ -34,6 +36,8 @@ class Chores:
         self._signer = signer
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="collector-chores")
+        settings = collector.settings
+        self._alerts = AlertRound(collector, Teller(settings.smtp, settings.outgoing))
         self._checkpoint_due: datetime | None = None
         self._retention_due: datetime | None = None
 
@@ -50,6 +54,7 @@ class Chores:
     def do_what_is_due(self) -> None:
         """Do everything whose time has come."""
         now = self._collector.now()
+        self._alerts.go()
         if self._checkpoint_due is None or now >= self._checkpoint_due:
             self.checkpoint()
             self._checkpoint_due = now + CHECKPOINT_EVERY

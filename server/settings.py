@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import tomllib
 from pathlib import Path
+from typing import Literal
 
 import tomlkit
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -44,6 +45,10 @@ class CollectorSettings(_Section):
 
     name: str = Field(
         default="Scopestamp collector", min_length=1, description="Shown to agents and on every page."
+    )
+    url: str = Field(
+        default="",
+        description="Where people open it, such as https://scopes.example.org; for links in messages.",
     )
 
 
@@ -105,6 +110,35 @@ class RetentionSettings(_Section):
     drop_events_after_days: int = Field(default=730, ge=0, description="Events of the agents themselves.")
 
 
+class SmtpSettings(_Section):
+    """The mail server that alerts go through."""
+
+    host: str = Field(default="", description="Its name; empty for no mail.")
+    port: int = Field(default=587, ge=1, le=65535, description="Its port.")
+    security: Literal["starttls", "tls", "none"] = Field(
+        default="starttls", description="starttls, tls, or none for a relay on this computer."
+    )
+    ca_file: str = Field(
+        default="",
+        description="PEM file of the authority that signed its certificate; empty for the usual ones.",
+    )
+    user: str = Field(default="", description="Name to sign in with; empty for none.")
+    password_file: str = Field(
+        default="", description="File that holds the password, readable by the collector only."
+    )
+    sender: str = Field(default="scopestamp@localhost", description="Address that mails come from.")
+
+
+class OutgoingSettings(_Section):
+    """Where the collector itself may send requests: webhooks, chats, other collectors."""
+
+    allowed: tuple[str, ...] = Field(
+        default=(),
+        description="Host names and networks (10.0.0.0/8) it may reach though they are not public. By default it "
+        "reaches public addresses only.",
+    )
+
+
 class Settings(_Section):
     """All settings of a collector."""
 
@@ -115,6 +149,8 @@ class Settings(_Section):
     health: HealthSettings = HealthSettings()
     sessions: SessionSettings = SessionSettings()
     retention: RetentionSettings = RetentionSettings()
+    smtp: SmtpSettings = SmtpSettings()
+    outgoing: OutgoingSettings = OutgoingSettings()
 
 
 def load_settings(path: Path | None) -> Settings:

@@ -1,0 +1,84 @@
+"""One round: look, turn the book, let routes gather, tell who is to be told."""
+
+from __future__ import annotations
+
+import logging
+
+from server.alerts import book, routes
+from server.alerts.findings import Looker
+from server.alerts.rules import rules_of, rules_on
+from server.alerts.telling import Teller, compose
+from server.collector import Collector
+from server.outgoing import OutgoingError
+from server.store.base import Writes
+from server.store.rows import AuditEntry
+
+_log = logging.getLogger(__name__)
+
+WHO = "alerts"
+
+
+class AlertRound:
+    """Goes round by round on one thread of the collector.
+
+    Parameters
+    ----------
+    collector : Collector
+        Whose instruments are looked at.
+    teller : Teller
+        Sends the messages.
+    """
+
+    def __init__(self, collector: Collector, teller: Teller) -> None:
+        self._collector = collector
+        self._teller = teller
+        self._looker = Looker()
+
+    def go(self) -> None:
+        """Go one round. What is to be told is stored before anybody is told, and stays stored until it was told."""
+        now = self._collector.now()
+        with self._collector.store.reading() as reads:
+            rules = rules_of(reads)
+            before = book.book_of(reads)
+            is_firing = {key for key, alert in before.items() if alert.state == "firing"}.__contains__
+            findings = self._looker.look(reads, rules_on(rules), now, is_firing)
+            sites = {one.instrument_id: one.site for one in reads.instruments()}
+            all_routes = routes.routes_of(reads)
+            silences = routes.silences_of(reads)
+            waiting = routes.waiting_on(reads, all_routes)
+        turned = book.turn(before, findings, rules, now)
+        after = {
+            route.key: routes.gather(route, waiting[route.key], turned, silences, sites, now)
+            for route in all_routes
+        }
+
+        def keep(writes: Writes) -> None:
+            book.keep(writes, before, turned, now)
+            for key, one in after.items():
+                if one != waiting[key]:
+                    writes.put_document(routes.WAITING, key, one.model_dump_json(), now, WHO)
+
+        self._collector.writer.do(keep)
+        for route in all_routes:
+            if routes.is_ready(route, after[route.key], now):
+                self._tell(route, after[route.key], turned.book)
+
+    def _tell(self, route: routes.Route, waiting: routes.Waiting, alerts: dict[str, book.Alert]) -> None:
+        collector, now = self._collector, self._collector.now()
+        with collector.store.reading() as reads:
+            names = {one.instrument_id: one.name for one in reads.instruments()}
+        began = [alerts[key] for key in waiting.began if key in alerts]
+        message = compose(began, waiting.ended, names, collector.settings.collector.url, now)
+        try:
+            self._teller.send(route, message)
+        except OutgoingError as error:
+            left, outcome, detail = routes.failed(waiting, str(error), now), "refused", str(error)
+            _log.warning("Route %s could not be told: %s", route.key, error)
+        else:
+            left, outcome, detail = routes.told(waiting, now), "done", message.subject
+
+        def note(writes: Writes) -> None:
+            writes.put_document(routes.WAITING, route.key, left.model_dump_json(), now, WHO)
+            writes.add_audit(AuditEntry(now, WHO, f"alert route {route.key}", outcome, detail[:400]))
+
+        collector.writer.do(note)

@@ -1,0 +1,119 @@
+"""Requests that the collector itself makes: only to where they may go, and to nowhere else on the way.
+
+An address that people enter (a webhook) must not become a way into the network that the collector stands in. So the host is
+resolved once, every address it has must be public or be allowed in the settings, the connection goes to exactly the address
+that was checked (a name that changes its answer afterwards changes nothing), and redirects are not followed. (ASVS 5.0 13.2.4,
+13.2.5.)
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+from collections.abc import Callable, Sequence
+
+import httpx
+
+from server.errors import CollectorError
+
+TIMEOUT_S = 10.0
+MAX_ANSWER_BYTES = 64 << 10
+
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+Resolve = Callable[[str], Sequence[str]]
+
+
+class OutgoingError(CollectorError):
+    """A request could not be made, or must not be."""
+
+
+def addresses_of(host: str) -> list[str]:
+    """Return all addresses of a host, as the machine's resolver gives them."""
+    try:
+        return sorted({str(info[4][0]) for info in socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)})
+    except OSError as error:
+        raise OutgoingError(f"The host {host} cannot be found: {error.strerror or error}.") from error
+
+
+def checked_address(host: str, allowed: Sequence[str], resolve: Resolve = addresses_of) -> str:
+    """Return an address of the host that may be connected to.
+
+    Parameters
+    ----------
+    host : str
+        Name or address.
+    allowed : sequence of str
+        Host names and networks (``10.0.0.0/8``) that are allowed though they are not public.
+    resolve : callable
+        Host to its addresses.
+
+    Raises
+    ------
+    OutgoingError
+        When any of its addresses is neither public nor allowed.
+    """
+    addresses = resolve(host)
+    if not addresses:
+        raise OutgoingError(f"The host {host} has no address.")
+    if host not in allowed:
+        networks = [ipaddress.ip_network(one) for one in allowed if _is_network(one)]
+        for told in addresses:
+            if not _may_be_reached(told, networks):
+                raise OutgoingError(
+                    f"{host} is at {told}, which is no public address. If it is meant, add it to "
+                    "`allowed` under [outgoing] in the collector's settings."
+                )
+    return addresses[0]
+
+
+def post(
+    url: str,
+    content: bytes,
+    headers: dict[str, str],
+    allowed: Sequence[str] = (),
+    resolve: Resolve = addresses_of,
+    verify: bool | str = True,
+) -> None:
+    """Send a POST and expect a 2xx answer.
+
+    Raises
+    ------
+    OutgoingError
+        It must not be sent, could not be sent, or was answered otherwise; says which.
+    """
+    target = httpx.URL(url)
+    address = checked_address(target.host, allowed, resolve)
+    told = {**headers, "Host": target.netloc.decode("ascii")}
+    try:
+        with (
+            httpx.Client(timeout=TIMEOUT_S, follow_redirects=False, trust_env=False, verify=verify) as client,
+            client.stream(
+                "POST",
+                target.copy_with(host=address),
+                content=content,
+                headers=told,
+                extensions={"sni_hostname": target.host},
+            ) as reply,
+        ):
+            if not reply.is_success:
+                raise OutgoingError(f"{target.host} answered {reply.status_code}; expected 2xx.")
+    except httpx.HTTPError as error:
+        raise OutgoingError(f"{target.host} could not be reached: {error}.") from error
+
+
+def _may_be_reached(told: str, networks: Sequence[ipaddress.IPv4Network | ipaddress.IPv6Network]) -> bool:
+    address: Address = ipaddress.ip_address(told.partition("%")[0])
+    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
+        address = address.ipv4_mapped
+    is_ordinary = address.is_global and not address.is_multicast
+    return is_ordinary or any(
+        address in network for network in networks if network.version == address.version
+    )
+
+
+def _is_network(text: str) -> bool:
+    try:
+        ipaddress.ip_network(text)
+    except ValueError:
+        return False
+    return True
