@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import psutil
 import pytest
 
 from agent.errors import HardwareError
+from agent.hardware.process import HardwareProcess
 
 CALL_S = 60.0
 
@@ -67,3 +69,16 @@ def test_autofocus_of_the_core_is_asked(process):
     process.call("set_property", CALL_S, device="Core", property="AutoFocus", value="")
     with pytest.raises(HardwareError, match=r"has no autofocus \(Core, AutoFocus\)"):
         process.call("focus", CALL_S)
+
+
+def test_call_of_a_process_that_was_killed_fails_at_once(order):
+    process = HardwareProcess(order())
+    process.start(CALL_S)
+    psutil.Process(process.pid).kill()
+    with pytest.raises(HardwareError, match=r"process (ended|is gone)"):
+        process.call("read_all", CALL_S)
+    process._reader.join(CALL_S)  # it has told all who wait
+    process._write = lambda line: None  # type: ignore[method-assign]  # as a pipe that still takes a line
+    with pytest.raises(HardwareError, match="process ended"):
+        process.call("read_all", 3600.0)
+    process.kill()
