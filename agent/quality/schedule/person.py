@@ -13,6 +13,7 @@ from agent.idle import Idle
 STOP_FILE = "stop"
 """Put into the scheduler's folder by ``scopestamp schedule stop``."""
 _LOOK_S = 0.5
+_LOOK_FOR_OTHERS_S = 5.0
 _INPUT_MARGIN_S = 1.0
 _MOST_UNKNOWN = 10
 
@@ -58,7 +59,7 @@ class PersonWatch:
         self._stop_file, self._ends, self._others = folder / STOP_FILE, ends, others
         self._ignores_unknown = ignores_unknown
         self._began_s = monotonic_s()
-        self._looked_s = self._began_s
+        self._looked_s = self._looked_for_others_s = self._began_s
         self._n_unknown = 0
         self._touched_before: Mapping[str, int] | None = None
         self.by_hand: frozenset[str] = frozenset()
@@ -87,7 +88,9 @@ class PersonWatch:
         if now_s - self._looked_s < _LOOK_S:
             return None
         self._looked_s = now_s
-        told = self._told_by_input(now_s) or self._others()
+        told = self._told_by_input(now_s)
+        if not told and now_s - self._looked_for_others_s >= _LOOK_FOR_OTHERS_S:
+            self._looked_for_others_s, told = now_s, self._others()
         return PersonAtMicroscopeError(told) if told else None
 
     def _told_by(self, status: Mapping[str, Any]) -> str:

@@ -8,6 +8,8 @@ from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 
+from agent.hardware.others import studio_process
+from agent.hardware.resources import resources_of_settings
 from agent.idle import Idle, input_idle
 from agent.local import Local
 from agent.profile import load_profile
@@ -29,7 +31,7 @@ from agent.quality.schedule.guards import (
 from agent.quality.schedule.person import PersonWatch
 from agent.quality.schedule.scheduler import FOLDER, Parts, Report, Scheduler
 from agent.records import Objective
-from agent.settings import AgentSettings, ScheduleSettings
+from agent.settings import AgentSettings, HardwareSettings, ScheduleSettings
 
 
 def scheduler_of(
@@ -41,7 +43,7 @@ def scheduler_of(
     hardware: Hardware | None,
     status: Callable[[], Status],
     ask: Ask | None,
-    others: Callable[[], str] = lambda: "",
+    others: Callable[[], str] | None = None,
     idle: Callable[[], Idle] = input_idle,
     monotonic_s: Callable[[], float] = time.monotonic,
 ) -> Scheduler:
@@ -63,8 +65,8 @@ def scheduler_of(
         The hardware process' last answer to a ping.
     ask : Ask or None
         Asks the collector for schedules.
-    others : callable
-        Says which other program has the microscope.
+    others : callable, optional
+        Says which other program has the microscope; default: a running Studio.
     idle, monotonic_s : callable
         Input of people, and a clock that does not jump.
 
@@ -77,6 +79,7 @@ def scheduler_of(
     """
     section = settings.schedule
     folder = local.data_dir / FOLDER
+    others = others or studio_of(settings.hardware)
     ignores_unknown = section.unknown_input == "ignore"
     guards: list[Guard] = [
         HardwareGuard(status, is_owned=hardware is not None),
@@ -112,6 +115,21 @@ def scheduler_of(
             objectives=objectives,
         )
     )
+
+
+def studio_of(hardware: HardwareSettings) -> Callable[[], str]:
+    """Return what says which Micro-Manager Studio runs beside real hardware of ours; empty: none.
+
+    Whoever asks for a lease finds ours; Studio asks for none.
+    """
+    if not hardware.look_for_owners or not resources_of_settings(hardware):
+        return lambda: ""
+
+    def look() -> str:
+        holder = studio_process()
+        return f"{holder} wants the microscope." if holder else ""
+
+    return look
 
 
 def _booking_guard(section: ScheduleSettings, folder: Path) -> BookingGuard:
