@@ -8,7 +8,11 @@ after conversion, as these cameras do, and keeps one offset.
 
 from __future__ import annotations
 
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -21,6 +25,10 @@ from drivers.simulated.truth import ReadoutMode, Sensor
 DEAD_RESPONSE = 0.02
 DARK_SPREAD = 0.3
 """Log-normal spread of the pixels' dark currents."""
+
+LEAST_SHARED = 500_000
+"""Pixels of a frame below which other threads cost more than they save."""
+N_PARTS = 4
 
 Map = NDArray[np.float32]
 
@@ -132,24 +140,42 @@ def read_out(
         np.ascontiguousarray(part[rows, columns])
         for part in (maps.response, maps.offset_adu, maps.read_noise, maps.dark_e_per_s, maps.blinking_e)
     ]
-    _read_out(
-        light,
-        *cut,
-        dose,
-        exposure_ms,
-        mode.gain_e_per_adu,
-        mode.full_well_e,
-        mode.read_noise_e,
-        sensor.offset_adu,
-        float(mode.max_adu),
-        region.y,
-        region.x,
-        sensor.width_px,
-        binning,
-        seed,
-        frame,
-        out,
-    )
+
+    def read(first: int, last: int) -> None:
+        rows = slice(first * binning, last * binning)
+        _read_out(
+            light[rows],
+            *(part[rows] for part in cut),
+            dose,
+            exposure_ms,
+            mode.gain_e_per_adu,
+            mode.full_well_e,
+            mode.read_noise_e,
+            sensor.offset_adu,
+            float(mode.max_adu),
+            region.y + first * binning,
+            region.x,
+            sensor.width_px,
+            binning,
+            seed,
+            frame,
+            out[first:last],
+        )
+
+    _by_rows(read, len(out), out.size)
+
+
+def _by_rows(read: Callable[[int, int], None], n_rows: int, n_pixels: int) -> None:
+    """Read all rows, those of a large frame on several cores: each pixel's noise is its own, whoever reads it."""
+    if n_pixels < LEAST_SHARED:
+        read(0, n_rows)
+        return
+    edges = [n_rows * part // N_PARTS for part in range(N_PARTS + 1)]
+    with ThreadPoolExecutor(
+        min(N_PARTS, os.cpu_count() or 1), thread_name_prefix="simulated-camera"
+    ) as threads:
+        for done in [threads.submit(read, *span) for span in pairwise(edges)]:
+            done.result()
 
 
 @kernel

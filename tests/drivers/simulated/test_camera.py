@@ -7,6 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from drivers.simulated.camera import LEAST_SHARED
+
 CLEAN = {"offset_spread_adu": 0.0, "read_noise_spread": 0.0, "response_spread": 0.0}
 
 
@@ -131,6 +133,17 @@ def test_region_is_a_cutting_of_the_full_frame(make_microscope) -> None:
     full, cut = whole.expose(), part.expose()
     assert cut.shape == (20, 51)
     assert np.array_equal(cut, full[12:32, 33:84])
+
+
+def test_large_frame_read_on_several_cores_is_the_one_read_piece_by_piece(make_microscope) -> None:
+    shape = (730, 810)
+    large, small = make_microscope(shape), make_microscope(shape)
+    assert shape[0] * shape[1] > LEAST_SHARED
+    whole = large.expose()
+    for x, y, width, height in ((0, 0, 810, 200), (37, 180, 600, 390), (5, 600, 700, 130)):
+        small.set_roi(x, y, width, height)
+        small.n_frames = 0
+        assert np.array_equal(small.expose(), whole[y : y + height, x : x + width])
 
 
 def test_binning_adds_pixels_and_keeps_one_offset(make_microscope) -> None:
