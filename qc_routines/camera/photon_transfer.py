@@ -66,26 +66,26 @@ def measure_photon_transfer(
             reason = str(error).split(";")[0]
             refused[reason] = refused.get(reason, 0) + 1
     points.sort(key=lambda point: point.signal_adu)
-    return _measurement(points, moments, refused, full_scale_adu)
+    return _measurement(points, moments, trusted, refused, full_scale_adu)
 
 
 def _measurement(
     points: Sequence[PhotonTransferPoint],
     dark: PixelMoments,
+    trusted: NDArray[np.bool_],
     refused: dict[str, int],
     full_scale_adu: float | None,
 ) -> Measurement:
     peak = saturation_index(points)
     is_linear = _linear_levels(points, peak)
     gain, uncertainty, is_used, r2 = _slope(points, is_linear)
-    trusted = is_trusted(dark)
     dark_adu2 = float(np.mean(dark.variance_adu2[trusted], dtype=np.float64)) - common_variance_adu2(dark)
     n_off = sum(is_linear) - sum(is_used)
     rejected = refused | {"beyond the linear range": len(points) - sum(is_linear), "off the line": n_off}
-    well = points[peak].signal_adu / gain if peak is not None else None
+    well = None if peak is None else (points[peak].signal_adu + points[peak + 1].signal_adu) / 2 / gain
     return Measurement(
         routine=ROUTINE.name,
-        version="1",
+        version="2",
         figures=(
             Figure("gain", gain, "ADU/e-", uncertainty, sum(is_used)),
             Figure("conversion", 1 / gain, "e-/ADU", uncertainty / gain**2, sum(is_used)),
@@ -109,7 +109,11 @@ def _measurement(
 def _range_figures(
     points: Sequence[PhotonTransferPoint], peak: int | None, well: float | None, gain: float, dark_adu2: float
 ) -> list[Figure]:
-    """Return full well, best signal-to-noise ratio and dynamic range; EMVA 1288 release 4.0, sections 6.6 and 6.7."""
+    """Return full well, best signal-to-noise ratio and dynamic range; EMVA 1288 release 4.0, sections 6.6 and 6.7.
+
+    The standard takes the last level before the variance falls, which is low by up to a step; the well is full
+    somewhere between that level and the next, so their middle is given, with the spread of an even distribution.
+    """
     least_e = sqrt(max(dark_adu2 - 1 / 12, 0.24) / gain**2 + 0.25) + 0.5
     step = None if peak is None else (points[peak + 1].signal_adu - points[peak].signal_adu) / gain / sqrt(12)
     return [
