@@ -36,17 +36,19 @@ class Port:
 
     Parameters
     ----------
+    context : zmq.Context
+        Of the client.
     number : int
         Port on this computer: the server binds no other address.
     timeout_s : float
         A request that takes longer is given up.
     """
 
-    def __init__(self, number: int, timeout_s: float = TIMEOUT_S) -> None:
+    def __init__(self, context: zmq.Context[Any], number: int, timeout_s: float = TIMEOUT_S) -> None:
         self.number = number
         self._timeout_s = timeout_s
         self._lock = threading.Lock()
-        self._socket = zmq.Context.instance().socket(zmq.REQ)
+        self._socket = context.socket(zmq.REQ)
         for option, value in (
             (zmq.LINGER, 0),
             (zmq.REQ_RELAXED, 1),
@@ -203,7 +205,8 @@ class Bridge:
     ) -> None:
         self.reach = reach
         self._timeout_s = timeout_s
-        self._main = Port(port, timeout_s)
+        self._context: zmq.Context[Any] = zmq.Context()
+        self._main = Port(self._context, port, timeout_s)
         self._own: list[Port] = []
 
     def connect(self) -> str:
@@ -249,12 +252,13 @@ class Bridge:
         """Close all sockets."""
         for port in (self._main, *self._own):
             port.close()
+        self._context.term()
 
     def _on_own_port(self, message: dict[str, Any], classpath: str = "") -> JavaObject:
         handle = self._main.ask({**message, "new-port": True})
         if not isinstance(handle, Handle):
             raise BridgeError(f"Micro-Manager Studio gave no {message['classpath']} but {handle!r}.")
-        port = Port(handle.port, self._timeout_s)
+        port = Port(self._context, handle.port, self._timeout_s)
         self._own.append(port)
         return JavaObject(handle, port, classpath)
 

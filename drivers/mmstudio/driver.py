@@ -42,7 +42,7 @@ class StudioDriver(Driver):
         if session is None:
             return Hardware(devices={})
         self._hardware = session.view.describe()
-        self.watch.know(self._hardware, session.view.state(self._hardware))
+        self.watch.know(self._hardware, session.view.cached_state(self._hardware))
         self._keys = (
             tuple(keys_of(self._hardware)) if session.view.reads_hardware else self._told_keys(session)
         )
@@ -102,10 +102,10 @@ class StudioDriver(Driver):
     def _fresh_state(self, session: Session, moment: Moment) -> State:
         state = self._state
         if state is None or moment.monotonic_ns - state.moment.monotonic_ns > _STATE_AGE_NS:
-            state = self._state = session.view.state(self._hardware)
+            state = self._state = session.view.cached_state(self._hardware)
         return state
 
     def _told_keys(self, session: Session) -> tuple[Key, ...]:
         return tuple(
-            key for key in session.view.state(self._hardware).values if is_there(self._hardware, key)
+            key for key in session.view.cached_state(self._hardware).values if is_there(self._hardware, key)
         )

@@ -51,7 +51,7 @@ class View(ABC):
         """Return one value from the hardware; waits for the device, so only while idle."""
 
     @abstractmethod
-    def state(self, hardware: Hardware) -> State:
+    def cached_state(self, hardware: Hardware) -> State:
         """Return everything from the cache, in one round trip; never waits for an exposure."""
 
     def release(self) -> None:  # noqa: B027 - nothing is held
@@ -97,7 +97,7 @@ class ListenerView(View):
             raise JavaError(java_class, words)
         return answer.get("value")
 
-    def state(self, hardware: Hardware) -> State:
+    def cached_state(self, hardware: Hardware) -> State:
         moment = Moment.now()
         told = self._answer("state")
         _refuse_closing(told)
@@ -191,7 +191,7 @@ class CoreView(View):
         }
         return self._ask(calls[name], label) if name in calls else self._ask("getProperty", label, name)
 
-    def state(self, hardware: Hardware) -> State:
+    def cached_state(self, hardware: Hardware) -> State:
         moment = Moment.now()
         with self._core.asked("getSystemStateCache", reach=Reach.CORE_CACHE) as configuration:
             text = configuration.call("getVerbose", reach=Reach.CORE_CACHE)
@@ -302,6 +302,6 @@ class StudioView(View):
             "Devices are not read: neither is our listener installed, nor core_polling switched on."
         )
 
-    def state(self, hardware: Hardware) -> State:
+    def cached_state(self, hardware: Hardware) -> State:
         moment = Moment.now()
         return State(moment, self._face.cached())

@@ -414,7 +414,7 @@ class StudioWatch:
     def _state(self, session: Session) -> State | None:
         """Return the cached state; None while Studio closes."""
         try:
-            return session.view.state(self.known.hardware)
+            return session.view.cached_state(self.known.hardware)
         except StudioAwayError:
             raise
         except BridgeError as error:

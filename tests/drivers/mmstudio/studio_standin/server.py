@@ -135,7 +135,8 @@ class Server:
 
     def _serve(self, port: Port) -> None:
         while not self._ended.is_set():
-            if self.faults.is_silent or not port.socket.poll(20):
+            is_asked = port.socket.poll(20)
+            if self.faults.is_silent or not is_asked:
                 self._ended.wait(0.005 if self.faults.is_silent else 0)
                 continue
             frames = port.socket.recv_multipart()
