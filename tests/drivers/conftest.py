@@ -194,7 +194,23 @@ class Rig(NamedTuple):
     is_told_who: bool = True
 
 
-RIGS = ("mmcore", "studio with listener", "studio with core polling")
+RIGS = ("mmcore", "simulated", "studio with listener", "studio with core polling")
+
+
+def own_core(make_core: Callable[..., Any], probe: Any) -> OwningDriver:
+    return OwningMMCoreDriver(make_core(Probe=probe))
+
+
+def own_simulated_core(make_core: Callable[..., Any], probe: Any) -> OwningDriver:
+    """Return the simulated microscope's driver over the demo hardware: its core must do all that the plain one does."""
+    from drivers.simulated import SimulatedMicroscope
+    from drivers.simulated.core import SimulatedCore
+    from drivers.simulated.opening import SimulatedDriver
+
+    return SimulatedDriver(make_core(SimulatedCore, Probe=probe), SimulatedMicroscope())
+
+
+OWNERS = {"mmcore": own_core, "simulated": own_simulated_core}
 
 
 @pytest.fixture(params=RIGS)
@@ -202,12 +218,12 @@ def rig(
     request: pytest.FixtureRequest, make_core: Any, faulty_probe: Any, make_stand_in: Any
 ) -> Iterator[Rig]:
     """Each driver over hardware with a camera, an XY stage, a focus, a channel group, and a property that fails."""
-    core = make_core(Probe=faulty_probe)
-    if request.param == "mmcore":
-        opened: Any = OwningMMCoreDriver(core)
+    if request.param in OWNERS:
+        opened: Any = OWNERS[request.param](make_core, faulty_probe)
         yield Rig(opened, opened)
         opened.stop_listening()
         return
+    core = make_core(Probe=faulty_probe)
     has_listener = request.param == "studio with listener"
     stand_in = make_stand_in(core, has_listener=has_listener)
     # looks when the user has done something, and by itself only at the beginning
@@ -234,9 +250,11 @@ def told_of_frames(rig: Rig) -> None:
         pytest.skip("Studio announces frames to our listener alone")
 
 
-@pytest.fixture
-def owner(make_core: Callable[..., Any], faulty_probe: Any) -> Iterator[OwningDriver]:
+@pytest.fixture(params=OWNERS)
+def owner(
+    request: pytest.FixtureRequest, make_core: Callable[..., Any], faulty_probe: Any
+) -> Iterator[OwningDriver]:
     """Each driver that owns its hardware."""
-    opened = OwningMMCoreDriver(make_core(Probe=faulty_probe))
+    opened = OWNERS[request.param](make_core, faulty_probe)
     yield opened
     opened.stop_listening()
