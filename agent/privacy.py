@@ -9,6 +9,7 @@ import hashlib
 import hmac
 import logging
 import os
+import re
 import secrets
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,7 @@ from agent.settings import PrivacySettings
 
 SECRET_BYTES = 32
 HASH_DIGITS = 32
+_NAMED_USER = re.compile(r"\buser ([^,()]+)(?=[,)])")
 _log = logging.getLogger("scopestamp.privacy")
 Given = Literal["plain", "hashed", "omitted", "unknown"]
 
@@ -74,6 +76,14 @@ class Privacy:
             return Published(name, "plain")
         digest = hmac.new(self._secret, name.casefold().encode("utf-8", "surrogatepass"), hashlib.sha256)
         return Published(digest.hexdigest()[:HASH_DIGITS], "hashed")
+
+    def in_words(self, message: str) -> str:
+        """Return a message for publication: the user that it names (see `agent.hardware.holder`) as may be published.
+
+        >>> Privacy("omitted").in_words("Studio (pid 7, user LAB\\\\ada, since 8:00) has it (user bob)")
+        'Studio (pid 7, user not named, since 8:00) has it (user not named)'
+        """
+        return _NAMED_USER.sub(lambda found: f"user {self.publish(found[1]).text or 'not named'}", message)
 
 
 def _secret(file: str, data_dir: Path) -> bytes:

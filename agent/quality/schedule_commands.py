@@ -8,6 +8,7 @@ from __future__ import annotations
 import getpass
 import json
 import sqlite3
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -21,6 +22,7 @@ from rich.console import Console
 from rich.table import Table
 
 from agent.errors import ScopestampError
+from agent.privacy import Privacy
 
 Config = Annotated[Path | None, typer.Option("--config", help="Settings file (TOML).")]
 Data = Annotated[Path | None, typer.Option("--data", help="Data folder; overrides the settings.")]
@@ -67,6 +69,7 @@ class _Place:
 
     settings: Any
     folder: Path
+    privacy: Callable[[], Privacy]
 
     @classmethod
     def of(cls, config: Path | None, data: Path | None) -> _Place:
@@ -74,7 +77,8 @@ class _Place:
         from agent.settings import load_settings
 
         settings = load_settings(config)
-        return cls(settings.schedule, (data or settings.data_path) / FOLDER)
+        data_dir = data or settings.data_path
+        return cls(settings.schedule, data_dir / FOLDER, lambda: Privacy.of(settings.privacy, data_dir))
 
     def book(self) -> Any:
         from agent.quality.schedule.book import read_book
@@ -303,7 +307,8 @@ def _confirm(place: _Place, tasks: list[dict[str, Any]], wanted: str) -> None:
             f"There {'are several tasks' if tasks else 'is no task'} whose id begins with {wanted!r}; "
             "'scopestamp operator' shows all."
         )
-    confirm(place.folder, UUID(tasks[0]["run_id"]), getpass.getuser())
+    by = place.privacy().publish(getpass.getuser()).text or "a person at the PC"
+    confirm(place.folder, UUID(tasks[0]["run_id"]), by)
     typer.echo("Confirmed; it runs when its time has come and nobody is there.")
 
 

@@ -16,6 +16,7 @@ from agent.errors import CollectorError, SettingsError, SpoolError
 from agent.hardware.order import ChildOrder
 from agent.local import Local
 from agent.outbox import Sender, enrolment
+from agent.privacy import Privacy
 from agent.records import AgentEvent, Heartbeat, Severity, SpoolHealth
 from agent.service.health import Usage, free_bytes, versions
 from agent.service.supervisor import Supervisor
@@ -57,6 +58,7 @@ class Daemon:
         self.data_dir = data_dir or settings.data_path
         self._lock = _only_one(self.data_dir)
         self.local = Local.open(settings, self.data_dir)
+        self._privacy = Privacy.of(settings.privacy, self.data_dir)
         self.sender = self._sender()
         self.supervisor = self._supervisor()
         self.folders = self._folders()
@@ -170,7 +172,11 @@ class Daemon:
         """Say something of ourselves, in the log and as a record."""
         _log.log(_LEVELS[severity], "%s: %s", event, message)
         record = self.local.mint.make(
-            AgentEvent, severity=severity, event=event, message=message, details=details
+            AgentEvent,
+            severity=severity,
+            event=event,
+            message=self._privacy.in_words(message),
+            details=details,
         )
         try:
             self.local.outbox.put(record)

@@ -350,3 +350,16 @@ def test_journal_is_the_record_itself(desk: Any, tmp_path: Path) -> None:
         "interrupted",
         told["session_id"],
     )
+
+
+def test_message_that_names_a_holder_of_the_hardware_is_published_without_the_name() -> None:
+    from agent.hardware.holder import Holder
+
+    holder = Holder("Studio", "has the camera", pid=7, user="LAB\\ada", since=ADA.since)
+    message = f"The hardware is in use: {holder}."
+    assert "LAB\\ada" in message
+    assert "ada" not in Privacy("omitted").in_words(message)
+    assert Privacy("hashed", b"k" * 32).publish("LAB\\ada").text in Privacy("hashed", b"k" * 32).in_words(
+        message
+    )
+    assert Privacy("plain").in_words(message) == message
