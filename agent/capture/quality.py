@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from pathlib import Path
 
 from agent.exports import Bundle, view_of
-from agent.exports.qc_stamp import qc_stamp
+from agent.exports.qc_stamp import newest, qc_stamp
 from agent.quality.history import History, HistoryError
 from agent.records import AcquisitionFinished, Profile, QcResult
 
@@ -23,17 +24,27 @@ class KeptQuality:
 
     def __init__(self, data_dir: Path, profile: Profile | None = None) -> None:
         self._history, self._profile = History(data_dir), profile or Profile()
+        self._paths: tuple[Path, ...] = ()
+        self._results: list[QcResult] = []
+        self._problems: list[str] = []
 
     def stamped(self, record: AcquisitionFinished) -> AcquisitionFinished:
         """Return an acquisition with the QC that held; what could not be read is among its problems."""
         try:
-            results, problems = self._history.before(record.started.wall_at)
+            self._read_again(record.started.wall_at)
         except (HistoryError, OSError) as error:
             return _with_problems(record, [f"Quality control could not be looked up: {error}"])
         view = view_of(Bundle(record, profile=self._profile))
-        return _with_problems(record, problems).model_copy(
-            update={"qc": qc_stamp(view, results, self._zero_of)}
+        return _with_problems(record, self._problems).model_copy(
+            update={"qc": qc_stamp(view, self._results, self._zero_of)}
         )
+
+    def _read_again(self, moment: datetime) -> None:
+        """Read the runs where there are others than the last time: acquisitions may follow within a second."""
+        paths = self._history.paths_before(moment)
+        if paths != self._paths:
+            results, self._problems = self._history.read(paths)
+            self._paths, self._results = paths, newest(results)
 
     def _zero_of(self, result: QcResult) -> QcResult | None:
         try:

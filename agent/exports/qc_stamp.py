@@ -62,6 +62,17 @@ def _worth(figure: QcFigure) -> tuple[bool, bool]:
     return figure.figure.status is not QcStatus.UNKNOWN, figure.is_valid
 
 
+def newest(results: Iterable[QcResult]) -> list[QcResult]:
+    """Return the results that are not in every figure replaced by newer ones of their light path."""
+    latest: dict[tuple[Any, ...], QcResult] = {}
+    for result in sorted(results, key=lambda item: item.captured.wall_at):
+        path = tuple(sorted(result.light_path.items()))
+        latest |= {
+            (result.routine, metric.metric, path): result for metric in result.metrics if metric.measured
+        }
+    return list({id(result): result for result in latest.values()}.values())
+
+
 def light_path(view: AcquisitionView, channel: ChannelView) -> dict[str, str]:
     """Return objective, camera, channel and stage of a channel, by the labels of the hardware; unknown ones left out."""
     group = str(view.reading("Core", "ChannelGroup") or "")

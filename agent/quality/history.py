@@ -9,16 +9,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from agent.errors import ScopestampError
 from agent.exports.files import replace_file
 from agent.quality.arrays import ARRAYS, keep_arrays, kept_measurement
 from agent.records import QcResult, RecordError, decode, encode
-from qc_routines.results import Measurement
+
+if TYPE_CHECKING:  # it brings numba, which a capture has no use for
+    from qc_routines.results import Measurement
 
 TOLD_FOR = timedelta(days=400)
 """How far back results are looked for; beyond the longest interval at which a routine is due, a year."""
@@ -103,23 +105,28 @@ class History:
 
         A file that cannot be read costs its run, never the others.
         """
-        runs, problems = [], []
+        return self.read(self.paths_before(moment))
+
+    def paths_before(self, moment: datetime) -> tuple[Path, ...]:
+        """Return the files of the runs that `before` tells, without reading them."""
+        bounds = (moment - TOLD_FOR).strftime(_STAMP), moment.strftime(_STAMP)
         invalid = self.invalid()
-        for path in self._paths_between(moment - TOLD_FOR, moment):
+        return tuple(
+            path
+            for path in sorted(self._folder.glob("runs/*/*.json"))
+            for when, _, run_id in (path.stem.partition("-"),)
+            if bounds[0] <= when <= bounds[1] and run_id not in invalid
+        )
+
+    def read(self, paths: Iterable[Path]) -> tuple[list[QcResult], list[str]]:
+        """Return the runs in files, and what could not be read."""
+        runs, problems = [], []
+        for path in paths:
             try:
-                run = _read(path)
+                runs.append(_read(path))
             except HistoryError as error:
                 problems.append(str(error))
-                continue
-            if str(run.run_id) not in invalid:
-                runs.append(run)
         return runs, problems
-
-    def _paths_between(self, first: datetime, last: datetime) -> Iterator[Path]:
-        bounds = first.strftime(_STAMP), last.strftime(_STAMP)
-        for path in sorted(self._folder.glob("runs/*/*.json")):
-            if bounds[0] <= path.stem.split("-", 1)[0] <= bounds[1]:
-                yield path
 
     def invalidate(self, result: QcResult, reason: str, at: datetime) -> None:
         """Declare a run invalid: it is kept, and no acquisition from now on is said to have held it."""

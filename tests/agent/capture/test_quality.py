@@ -114,6 +114,36 @@ def test_list_of_invalid_runs_that_cannot_be_read_is_told(acquire: Any, history:
     assert any("Quality control could not be looked up" in problem for problem in record.problems)
 
 
+def test_runs_are_read_again_only_when_there_are_others(
+    core: Any, make_capture: Any, shelf: Any, history: History, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    n_read: list[int] = []
+    read = History.read
+    monkeypatch.setattr(
+        History, "read", lambda self, paths: (n_read.append(len(paths)), read(self, paths))[1]
+    )
+    first, second = result(5), result(1)
+    history.keep(first)
+    capture = make_capture(core)
+    for run, n_paths in ((first, [1]), (first, [1]), (second, [1, 2]), (first, [1, 2, 1])):
+        if run is second:
+            history.keep(second)
+        elif second in history.runs("psf"):
+            history.invalidate(second, "wrong slide", datetime.now(UTC))
+        shelf.clear()
+        core.mda.run(PLAN)
+        assert capture.settle(30)
+        (figure,) = shelf.one(AcquisitionFinished).qc.figures
+        assert (figure.run_id, n_read) == (run.run_id, n_paths)
+
+
+def test_capture_does_not_load_what_only_measuring_needs(run_python: Callable[..., Any]) -> None:
+    done = run_python(
+        "import sys, agent.capture; print({'numba', 'scipy', 'h5py', 'ome_types'} & set(sys.modules))"
+    )
+    assert done.stdout.strip() == "set()", done.stderr
+
+
 @pytest.mark.parametrize("suffix", ["zarr", "tiff"])
 def test_data_carries_it_too(acquire: Any, history: History, tmp_path: Path, suffix: str) -> None:
     history.keep(result(1))
