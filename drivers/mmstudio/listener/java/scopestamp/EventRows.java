@@ -109,15 +109,22 @@ final class EventRows {
     }
 
     private static void put(Map<String, Object> row, String key, Object value) throws Exception {
+        if (value == null || isNotFinite(value)) {
+            return; // not given
+        }
         if (value instanceof Iterable) {
             List<Object> copy = new ArrayList<>();
             ((Iterable<?>) value).forEach(copy::add);
             row.put(key, copy);
         } else if (key.equals("coords") || key.equals("dimensions")) {
-            row.put(key, value == null ? null : indices(value));
-        } else if (value != null) {
+            row.put(key, indices(value));
+        } else {
             row.put(key, value instanceof Number || value instanceof Boolean ? value : String.valueOf(value));
         }
+    }
+
+    private static boolean isNotFinite(Object value) {
+        return value instanceof Double && (((Double) value).isNaN() || ((Double) value).isInfinite());
     }
 
     private static Map<String, Object> indices(Object coords) throws Exception {

@@ -3,8 +3,8 @@ package scopestamp;
 import com.google.common.eventbus.AllowConcurrentEvents;
 import com.google.common.eventbus.Subscribe;
 import java.util.ArrayDeque;
-import java.util.Collections;
 import java.util.Deque;
+import java.util.LinkedHashMap;
 import java.util.Map;
 import java.util.concurrent.atomic.AtomicLong;
 import java.util.function.LongSupplier;
@@ -110,8 +110,8 @@ public final class StudioTap {
 
     private void started(Object event) throws Exception {
         Map<String, Object> row = EventRows.row(event);
-        row.put("settings", orError(() -> EventRows.settings(event)));
-        row.put("summary", orError(() -> EventRows.summary(event)));
+        add(row, "settings", () -> EventRows.settings(event));
+        add(row, "summary", () -> EventRows.summary(event));
         Object datastore = Reflected.call(event, "getDatastore");
         DatastoreTap tap = datastore == null ? null : follow(datastore);
         put(row, tap, true);
@@ -138,8 +138,8 @@ public final class StudioTap {
 
     private void frozen(DatastoreTap tap, Object event) throws Exception {
         Map<String, Object> row = EventRows.row(event);
-        row.put("path", orError(() -> tap.get("getSavePath")));
-        row.put("n_images", orError(() -> tap.get("getNumImages")));
+        add(row, "path", () -> tap.get("getSavePath"));
+        add(row, "n_images", () -> tap.get("getNumImages"));
         put(row, tap, true);
         tap.unregister();
     }
@@ -180,13 +180,20 @@ public final class StudioTap {
         Object get() throws Exception;
     }
 
-    private static Object orError(Reading reading) {
+    /** Puts a value into a row; what its getter throws goes under "errors", and what Studio does not have, nowhere. */
+    private static void add(Map<String, Object> row, String key, Reading reading) {
         try {
-            return reading.get();
+            Object value = reading.get();
+            if (value != null) {
+                row.put(key, value);
+            }
         } catch (Reflected.Missing otherVersion) {
-            return null;
+            return;
         } catch (Exception error) {
-            return Collections.singletonMap("error", String.valueOf(error));
+            @SuppressWarnings("unchecked")
+            Map<String, Object> errors =
+                    (Map<String, Object>) row.computeIfAbsent("errors", unused -> new LinkedHashMap<>());
+            errors.put(key, String.valueOf(error));
         }
     }
 
