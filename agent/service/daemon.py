@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock, Timeout
 
-from agent.errors import CollectorError, SettingsError, SpoolError
+from agent.errors import CollectorError, ScopestampError, SettingsError, SpoolError
 from agent.hardware.order import ChildOrder
 from agent.local import Local
 from agent.outbox import Sender, enrolment
@@ -113,15 +113,19 @@ class Daemon:
             return None
         from agent.quality.schedule import scheduler_of  # takes time, and an agent that only sends needs none
 
-        return scheduler_of(
-            self.settings,
-            self.local,
-            self.report,
-            self._stop_qc,
-            hardware=self.supervisor,
-            status=lambda: self.supervisor.status if self.supervisor else None,
-            ask=self.sender.collector.schedules if self.sender else None,
-        )
+        try:
+            return scheduler_of(
+                self.settings,
+                self.local,
+                self.report,
+                self._stop_qc,
+                hardware=self.supervisor,
+                status=lambda: self.supervisor.status if self.supervisor else None,
+                ask=self.sender.collector.schedules if self.sender else None,
+            )
+        except ScopestampError as error:  # capture goes on without it
+            self.report(Severity.ERROR, "schedules_not_run", f"Nothing is run by itself: {error}")
+            return None
 
     def start(self) -> None:
         """Start everything; returns at once."""

@@ -101,3 +101,23 @@ def test_daemon_reports_a_dataset_in_a_watched_folder_and_its_heartbeat_tells_of
     (found,) = [record for record in spooled() if record.kind == "dataset_found"]
     assert found.path == str(folder / "a.tif")
     assert (folder / "a.tif.scopestamp.json").is_file()
+
+
+def test_daemon_runs_what_is_scheduled_and_goes_on_without_a_scheduler_that_cannot(tmp_path, spooled):
+    (tmp_path / "schedules.toml").write_text(
+        '[[schedule]]\nschedule_id = "noise"\nroutine = "dark_noise"\ncron = "0 3 * * *"\nzone = "UTC"\n'
+    )
+    daemon = Daemon(
+        AgentSettings.model_validate({"schedule": {"file": str(tmp_path / "schedules.toml")}}),
+        tmp_path / "data",
+    )
+    daemon.scheduler.look()
+    daemon.start()
+    assert daemon.stop()
+    (plan,) = [record for record in spooled() if record.kind == "schedule_plan"]
+    assert [one.schedule_id for one in plan.schedules] == ["noise"]
+    wrong = {"calendar": "a.ics", "zone": "Europe/Atlantis"}
+    daemon = Daemon(AgentSettings.model_validate({"schedule": wrong}), tmp_path / "data")
+    assert daemon.scheduler is None
+    assert daemon.stop()
+    assert "schedules_not_run" in [record.event for record in spooled() if record.kind == "agent_event"]
