@@ -1,6 +1,17 @@
 """All pages."""
 
-from server.web import acquisitions, admin, instruments, logbook, quality, records, schedules, sessions
+from server.web import (
+    acquisitions,
+    admin,
+    alert_settings,
+    alerts,
+    instruments,
+    logbook,
+    quality,
+    records,
+    schedules,
+    sessions,
+)
 
 routers = (
     sessions.router,
@@ -10,5 +21,7 @@ routers = (
     logbook.router,
     schedules.router,
     records.router,
+    alerts.router,
+    alert_settings.router,
     admin.router,
 )

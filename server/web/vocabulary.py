@@ -49,3 +49,27 @@ WORK = (
     _("observation"),
 )
 STANDING = (_("signed off"), _("invalid"), _("baseline"))
+ALERTS = (_("critical"), _("silenced"), _("looked after"))
+RULES = (
+    _("No sign of life"),
+    _("Out of limits"),
+    _("Quality control overdue"),
+    _("Out of control"),
+    _("Drifts to a limit"),
+    _("The agent reports an error"),
+    _("Acquisition in trouble"),
+    _("Records wait"),
+    _("Disk nearly full"),
+    _("Clock is off"),
+    _("Hardware keeps crashing"),
+)
+RULE_NUMBERS = (
+    _("minutes"),
+    _("days"),
+    _("hours"),
+    _("worst"),
+    _("above"),
+    _("below"),
+    _("clears at"),
+    _("older than"),
+)

@@ -1,0 +1,164 @@
+"""Alerts on their pages: what fires, who looks after it, what is silenced, who is told."""
+
+from __future__ import annotations
+
+import re
+from html import unescape
+from xml.etree import ElementTree
+
+import pytest
+
+from server.alerts.round import AlertRound
+from server.alerts.routes import routes_of
+from server.alerts.rules import rules_of
+from server.alerts.telling import Teller
+from server.settings import OutgoingSettings, SmtpSettings
+
+
+@pytest.fixture
+def firing(running, tools):
+    """A collector on which one instrument is silent."""
+    sender = running.sender()
+    sender.send([tools.Scope(sender, start_at=running.clock()).heartbeat()])
+    running.clock.later(minutes=11)
+    AlertRound(running.collector, Teller(SmtpSettings(), OutgoingSettings())).go()
+    return running
+
+
+def text_of(page: str) -> str:
+    return " ".join(unescape(re.sub(r"<[^>]+>", " ", page)).split())
+
+
+def token_on(page: str) -> str:
+    return re.search(r'name="form_token" value="([^"]+)"', page)[1]
+
+
+def post(browser, path: str, page: str = "/alerts", **said):
+    return browser.post(path, data={"form_token": token_on(browser.get(page).text), **said})
+
+
+def asked(running, question):
+    with running.collector.store.reading() as reads:
+        return question(reads)
+
+
+def test_quiet_collector_says_so(running):
+    with running.browser() as browser:
+        assert "All quiet" in text_of(browser.get("/alerts").text)
+
+
+def test_alert_says_what_since_when_and_what_to_do(firing):
+    with firing.browser("eve", "viewer") as browser:
+        page = browser.get("/alerts").text
+    told = text_of(page)
+    assert (
+        "■ critical No sign of life for 11 min Spinning disk 2 Basel · since 2026-05-04 12:00:00 UTC" in told
+    )
+    assert "Is the microscope PC switched on" in told
+    assert "I look after it" not in told
+
+
+def test_who_looks_after_it_stands_beside_it(firing):
+    with firing.browser("ben", "operator") as browser:
+        key = unescape(re.search(r'name="key" value="([^"]+)"', browser.get("/alerts").text)[1])
+        page = post(browser, "/alerts/acknowledge", key=key, comment="driving there").text
+        assert post(browser, "/alerts/acknowledge", key="no such alert").status_code == 404
+    assert "◆ looked after ben, 2026-05-04 12:11:00 UTC : driving there" in text_of(page)
+
+
+def test_silence_is_seen_and_ended(firing):
+    with firing.browser("ada", "staff") as browser:
+        page = post(browser, "/alerts/silences", reason="we move", hours="2", site="Basel").text
+        assert "○ silenced we move ( ada, until 2026-05-04 14:11:00 UTC )" in text_of(page).replace(
+            "(ada", "( ada"
+        )
+        path = re.search(r'action="(/alerts/silences/\w+/end)"', page)[1]
+        assert "Everybody is told of everything." in text_of(post(browser, path).text)
+        assert post(browser, "/alerts/silences", reason=" ", hours="2").status_code == 400
+
+
+@pytest.mark.parametrize(
+    ("role", "path", "said"),
+    [
+        ("viewer", "/alerts/acknowledge", {"key": "k"}),
+        ("operator", "/alerts/silences", {"reason": "r", "hours": "1"}),
+        ("staff", "/admin/alerts/routes", {"name": "n", "by": "email", "to": "a@example.org"}),
+        ("staff", "/admin/alerts/rules/disk", {}),
+    ],
+)
+def test_who_may_not(running, role, path, said):
+    with running.browser("eve", role) as browser:
+        assert browser.post(path, data={"form_token": "x", **said}).status_code == 403
+
+
+def test_feed_is_rss_for_a_token_and_nothing_without(firing):
+    token = firing.token()["Authorization"].removeprefix("Bearer ")
+    reply = firing.client.get(f"/alerts.rss?token={token}")
+    assert reply.headers["content-type"].startswith("application/rss+xml")
+    (item,) = ElementTree.fromstring(reply.content).findall("channel/item")
+    assert item.findtext("title") == "Spinning disk 2: No sign of life for 11 min"
+    assert item.findtext("link").endswith("/instruments/scope-1")
+    assert firing.client.get("/alerts.rss", follow_redirects=False).status_code == 303
+    vendor = firing.token("vendor")["Authorization"].removeprefix("Bearer ")
+    assert firing.client.get(f"/alerts.rss?token={vendor}").status_code == 403
+
+
+def test_route_is_added_tested_and_removed(running):
+    with running.browser() as browser:
+        page = post(
+            browser,
+            "/admin/alerts/routes",
+            "/admin/alerts",
+            name="Staff, Basel!",
+            by="email",
+            to="ada@example.org; ben@example.org",
+            sites="Basel, Zürich",
+            after_min="30",
+        ).text
+        (route,) = asked(running, routes_of)
+        assert (route.channel.to, route.sites) == (
+            ("ada@example.org", "ben@example.org"),
+            ("Basel", "Zürich"),
+        )
+        assert "unacknowledged for 30 min" in text_of(page)
+        tested = text_of(post(browser, f"/admin/alerts/routes/{route.key}/test", "/admin/alerts").text)
+        assert "The test did not go through Staff, Basel!: No mail server is set" in tested
+        post(browser, f"/admin/alerts/routes/{route.key}/remove", "/admin/alerts")
+    assert asked(running, routes_of) == []
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"by": "email", "to": "nobody"},
+        {"by": "webhook", "to": "file:///etc/passwd"},
+        {"by": "pigeon", "to": "roof"},
+    ],
+)
+def test_route_that_leads_nowhere_is_refused(running, wrong):
+    with running.browser() as browser:
+        assert (
+            post(browser, "/admin/alerts/routes", "/admin/alerts", name="Staff", **wrong).status_code == 400
+        )
+    assert asked(running, routes_of) == []
+
+
+def test_rule_is_changed_and_a_wrong_threshold_refused(running):
+    with running.browser() as browser:
+        said = {
+            "condition.below": "20",
+            "condition.clears_at": "30",
+            "severity": "info",
+            "holds_for_min": "1",
+        }
+        post(browser, "/admin/alerts/rules/disk", "/admin/alerts", **said)
+        wrong = post(browser, "/admin/alerts/rules/disk", "/admin/alerts", **{"condition.below": "plenty"})
+    assert wrong.status_code == 400
+    rule = next(rule for rule in asked(running, rules_of) if rule.key == "disk")
+    assert (rule.condition.below, rule.condition.clears_at, rule.severity, rule.is_on) == (
+        20,
+        30,
+        "info",
+        False,
+    )
+    assert rule.condition.figure == "disk_free_gb"
