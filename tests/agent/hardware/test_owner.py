@@ -13,9 +13,11 @@ from pathlib import Path
 
 import psutil
 import pytest
+import tomlkit
 
 from agent.errors import HardwareInUseError
 from agent.hardware import owner
+from agent.hardware import process as process_module
 from agent.hardware.lease import Lease, lease_folder
 from agent.hardware.order import ChildOrder
 from agent.hardware.others import (
@@ -25,7 +27,7 @@ from agent.hardware.others import (
     process_with_adapters,
     studio_process,
 )
-from agent.hardware.owner import other_owner, own_hardware, wait_until_free
+from agent.hardware.owner import other_owner, own_hardware, wait_until_free, waiting
 from agent.hardware.process import HardwareProcess
 from agent.hardware.resources import resources_of_configuration, resources_of_settings
 from agent.records import Severity
@@ -331,6 +333,41 @@ def test_waiting_is_given_up_in_time(scope, nobody_else) -> None:
         wait_until_free(settings.hardware, 30, sleep=sleep, clock=lambda: now[0])
     assert 30 <= now[0] < 40
     other.release()
+
+
+def test_command_waits_as_long_as_it_was_told_to(
+    scope, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings, other = scope_without_looking(scope()), Lease("a user's program")
+    other.take([LIBRARY])
+    told: list[str] = []
+
+    def tell(words: str) -> None:
+        told.append(words)
+        other.release()
+
+    monkeypatch.setattr(owner, "LOOK_S", 0.01)
+    monkeypatch.setattr(process_module._log, "warning", tell)
+    process = HardwareProcess(ChildOrder(settings=waiting(settings, 3600.0), data_dir=tmp_path / "data"))
+    process.start(START_S)
+    assert process.stop(START_S) == 0
+    assert len(told) == 1 and "a user's program" in told[0]
+
+
+def test_command_line_names_who_has_the_hardware(python, scope, tmp_path: Path) -> None:
+    folder, configuration = adapters_of(scope())
+    file = tmp_path / "agent.toml"
+    hardware = {"config_file": configuration, "adapter_paths": [folder], "look_for_owners": False}
+    file.write_text(tomlkit.dumps({"hardware": hardware}))
+    other = python(HOLDS, LIBRARY)
+    command = [sys.executable, "-c", "from agent.cli import main; main()", "snapshot", "--wait", "0"]
+    refused = subprocess.run([*command, "--config", file], capture_output=True, text=True, timeout=120)
+    assert refused.returncode == 1
+    assert f"the other one (pid {other.pid}, " in refused.stderr and "--wait" in refused.stderr
+    other.communicate("")
+    done = subprocess.run([*command, "--config", file, "--json"], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0
+    assert "Camera" in {reading["device"] for reading in json.loads(done.stdout)}
 
 
 def test_daemon_says_once_who_has_the_hardware_and_loads_it_afterwards(
