@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from datetime import datetime
@@ -10,6 +9,7 @@ from typing import Any
 
 from server.store import rows
 from server.store.connection import Connection, from_us
+from server.store.filed_qc import Run, add_runs
 
 Taken = tuple[int, rows.Batch, rows.Line]
 """A line with the number of its batch."""
@@ -23,14 +23,6 @@ RECORD_COLUMNS = (
     "acquisition_id",
 )  # fmt: skip
 _CHANGE_COLUMNS = ("record_id", "instrument_key", "acquisition_id", "device", "last_at", "change")
-_RUN_COLUMNS = (
-    "position", "record_id", "instrument_key", "run_id", "series_key", "routine", "status", "captured_at",
-    "acquisition_id",
-)  # fmt: skip
-_FIGURE_COLUMNS = (
-    "instrument_key", "series_key", "metric", "captured_at", "position", "record_id", "status", "unit", "value",
-    "uncertainty", "expected", "baseline", "lower_limit", "upper_limit",
-)  # fmt: skip
 
 
 class FiledRecords(ABC):
@@ -46,13 +38,19 @@ class FiledRecords(ABC):
         new = self.add_records(list(enumerate(taken, start=position + 1)))
         self._keep_latest([one for _, one in new])
         self._log_changes([one for _, one in new])
-        for place, (_, _, line) in new:
+        for _, (_, _, line) in new:
             assert line.filed is not None
             if line.filed.facts is not None:
                 self._update_acquisition(line.filed, line.filed.facts)
-            if line.filed.qc is not None:
-                self._add_run(place, line.filed, line.filed.qc)
+        add_runs(self._connection, self._runs(new))
         return len(taken)
+
+    def _runs(self, new: Sequence[Numbered]) -> list[Run]:
+        return [
+            (place, self._instrument_key(line.filed.instrument_id), line.filed, line.filed.qc)
+            for place, (_, _, line) in new
+            if line.filed is not None and line.filed.qc is not None
+        ]
 
     # Once each
 
@@ -187,54 +185,6 @@ class FiledRecords(ABC):
                 filed.record_id,
                 facts.n_frames,
             )
-
-    # Quality control
-
-    def _add_run(self, position: int, filed: rows.Filed, qc: rows.QcFacts) -> None:
-        connection, instrument_key = self._connection, self._instrument_key(filed.instrument_id)
-        bound, record_id, captured_at = (
-            connection.bound,
-            connection.bound(filed.record_id),
-            connection.bound(filed.captured_at),
-        )
-        run = (
-            position,
-            record_id,
-            instrument_key,
-            bound(qc.run_id),
-            qc.series_key,
-            bound(qc.routine),
-            qc.status,
-            captured_at,
-        )
-        connection.add("qc_runs", _RUN_COLUMNS, [(*run, bound(filed.acquisition_id))])
-        where = (instrument_key, qc.series_key)
-        figures = [
-            (*where, bound(f.metric), captured_at, position, record_id, f.status, bound(f.unit), f.value, f.uncertainty,
-             f.expected, f.baseline, f.lower_limit, f.upper_limit)
-            for f in qc.figures
-        ]  # fmt: skip
-        connection.add("qc_figures", _FIGURE_COLUMNS, figures)
-        self._keep_series(where, filed, qc)
-
-    def _keep_series(self, where: tuple[int, str], filed: rows.Filed, qc: rows.QcFacts) -> None:
-        newest = (filed.record_id, filed.captured_at, qc.status)
-        self._connection.do(
-            "INSERT INTO qc_series (instrument_key, series_key, routine, light_path, n_runs, record_id, captured_at, status) "
-            "VALUES (?, ?, ?, ?, 0, ?, ?, ?) ON CONFLICT (instrument_key, series_key) DO NOTHING",
-            *where,
-            qc.routine,
-            json.dumps(qc.light_path),
-            *newest,
-        )
-        at = "UPDATE qc_series SET {} WHERE instrument_key = ? AND series_key = ?"
-        self._connection.do(at.format("n_runs = n_runs + 1"), *where)
-        self._connection.do(
-            at.format("record_id = ?, captured_at = ?, status = ?") + " AND captured_at <= ?",
-            *newest,
-            *where,
-            filed.captured_at,
-        )
 
 
 def is_newer(one: Rank, other: Rank) -> bool:

@@ -28,6 +28,7 @@ def main() -> None:
     """Measure and print."""
     asked = argparse.ArgumentParser()
     asked.add_argument("--batches", type=int, default=100, help="of each of 64 agents, under full load")
+    asked.add_argument("--only", choices=("load", "rate"), help="one of the two measurements")
     asked.add_argument("--seconds", type=int, default=20, help="of the set rate")
     asked.add_argument("--postgresql", help="address of an empty database")
     said = asked.parse_args()
@@ -35,6 +36,9 @@ def main() -> None:
         "full load, 64 agents, 100 records a batch": lambda c: _full_load(c, 64, said.batches),
         "900 agents, 9000 records/s": lambda c: _set_rate(c, 900, said.seconds),
     }
+    for what, name in zip(("load", "rate"), list(results), strict=True):
+        if said.only not in (None, what):
+            del results[name]
     print(json.dumps({name: _in_collector(run, said.postgresql) for name, run in results.items()}, indent=2))
 
 

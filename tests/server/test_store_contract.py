@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from agent.records import Cause, FinishReason, How, encode
+from agent.records import Cause, FinishReason, How, QcStatus, encode
 from agent.records.wire import CHAIN_START, chain_skip
 from server.errors import RefusedError
 from server.ingest import file_lines
@@ -444,3 +445,110 @@ def test_attachment_is_kept_once(store):
 
     assert ask(store, lambda r: r.attachment(picture.sha256)) == picture
     assert ask(store, lambda r: r.attachment("cd" * 32)) is None
+
+
+# Quality control and the fleet
+
+
+def test_qc_series_stand_where_their_last_run_stands(store, sender, scope):
+    runs = []
+    for i, status in enumerate((QcStatus.PASS, QcStatus.PASS, QcStatus.FAIL)):
+        runs.append(scope.qc(fwhm_um=0.2 + 0.1 * i, status=status))
+        scope.later(3600)
+    other = scope.qc(objective="Plan Fluor 10x")
+    append(store, batch_of(sender, [runs[2], other, runs[0], runs[1]]))
+
+    series = ask(store, lambda r: r.qc_series(sender.instrument_id))
+
+    assert [(one.light_path["objective"], one.n_runs, one.status) for one in series] == [
+        ("Plan Fluor 10x", 1, "pass"),
+        ("Plan Apo 60x Oil", 3, "fail"),
+    ]
+    assert series[1].record_id == str(runs[2].record_id)
+    points = ask(store, lambda r: r.qc_points(sender.instrument_id, series[1].series_key, "fwhm_x_um"))
+    assert [(point.value, point.status, point.unit) for point in points] == [
+        (run.metrics[0].measured.value, run.status.value, "um") for run in runs
+    ]
+    assert (points[0].expected, points[0].baseline, points[0].upper_limit) == (0.188, 0.224, 0.282)
+    since = points[2].captured_at
+    late = ask(store, lambda r: r.qc_points(sender.instrument_id, series[1].series_key, since=since))
+    assert [(point.metric, point.value) for point in late] == [
+        ("fwhm_x_um", points[2].value),
+        ("fwhm_z_um", None),
+    ]
+
+
+def test_qc_runs_are_found_by_series_run_and_acquisition(store, sender, scope):
+    measured = list(scope.acquisition())
+    runs = [scope.qc(), scope.qc(acquisition_id=measured[0].acquisition_id)]
+    for _ in range(3):
+        scope.later(60)
+        runs.append(scope.qc())
+    append(store, batch_of(sender, [*measured, *runs]))
+
+    pages, before = [], None
+    while page := ask(store, lambda r, b=before: r.qc_runs(sender.instrument_id, before=b, limit=2)):
+        pages += [row.record_id for row in page]
+        before = Place(page[-1].captured_at, page[-1].position)
+    assert pages == [str(run.record_id) for run in reversed(runs)]
+    assert ask(store, lambda r: r.qc_run(str(runs[3].run_id))).record_id == str(runs[3].record_id)
+    on = ask(store, lambda r: r.qc_runs_on(str(measured[0].acquisition_id)))
+    assert [row.record_id for row in on] == [str(runs[1].record_id)]
+
+
+def test_fleet_is_seen_at_a_glance(store, tools, sender, scope):
+    do(store, lambda w: w.put_instrument(Instrument("silent", "A silent one", "Basel", AT)))
+    first, last = list(scope.acquisition()), list(scope.acquisition())
+    beat = scope.heartbeat()
+    append(store, batch_of(sender, [*last, *first, beat]))
+
+    silent, ours = ask(store, lambda r: r.fleet())
+
+    assert (silent.instrument.instrument_id, silent.heard_at, silent.heartbeat, silent.last_acquisition) == (
+        "silent",
+        None,
+        None,
+        None,
+    )
+    assert (ours.heard_at, ours.heartbeat.record_id) == (AT, str(beat.record_id))
+    assert ours.last_acquisition == ask(store, lambda r: r.acquisitions(sender.instrument_id, limit=1))[0]
+    assert ours.last_acquisition.acquisition_id == str(last[0].acquisition_id)
+
+
+def test_batch_that_cannot_be_stored_harms_no_neighbour(store, sender, scope):
+    """Batches that wait together are appended together; one no engine takes is refused alone."""
+    good = [batch_of(sender, [scope.heartbeat()], spool_id=name) for name in ("a", "b")]
+    poison = batch_of(sender, [scope.heartbeat()], spool_id="poison")
+    unstorable = poison.lines[0]._replace(filed=poison.lines[0].filed._replace(schema_version=object()))
+    broken = replace(poison, lines=(unstorable,))
+
+    outcomes = store.write([good[0], broken, good[1]])
+
+    assert [isinstance(outcome, Done) for outcome in outcomes] == [True, False, True]
+    assert len(ask(store, lambda r: r.records())) == 2
+    assert ask(store, lambda r: r.spool(sender.agent_id, "poison")) is None
+
+
+def test_batches_of_one_spool_that_wait_together_follow_each_other(store, tools, sender, scope):
+    beats = [scope.heartbeat() for _ in range(9)]
+    at = tools.chain_over
+    batches = [
+        batch_of(sender, beats[:3]),
+        batch_of(sender, beats[:3]),
+        batch_of(sender, beats[6:], 7, at(beats[:6])),
+        batch_of(sender, beats[2:6], 3, at(beats[:2])),
+        batch_of(sender, beats[6:], 7, at(beats[:6])),
+    ]
+
+    outcomes = store.write(batches)
+
+    assert [o.value.n_added if isinstance(o, Done) else o.error.refusal.error for o in outcomes] == [
+        3,
+        0,
+        "gap",
+        3,
+        3,
+    ]
+    assert [row.record_id for row in ask(store, lambda r: r.records())] == [
+        str(beat.record_id) for beat in beats
+    ]
