@@ -20,6 +20,7 @@ from agent.watch.errors import ChangedError, WatchError
 from agent.watch.extent import extent_of
 from agent.watch.opening import is_held_by_writer
 from agent.watch.scan import Scanner
+from agent.watch.shares import is_on_share
 
 _ALL = 1 << 62
 
@@ -63,7 +64,9 @@ def look(
             try:
                 extent = extent_of(candidate)
                 told |= {"size_bytes": extent.size_bytes, "n_files": extent.n_files}
-                is_held = not candidate.is_folder and is_held_by_writer(candidate.path)
+                is_held = not candidate.is_folder and is_held_by_writer(
+                    candidate.path, is_on_share=is_on_share(candidate.path)
+                )
                 if is_held or now_s - extent.last_ns / 1e9 < settle_s:
                     yield told | {
                         "completeness": "changing",

@@ -2,7 +2,7 @@
 
 On Windows a file is opened so that its writer may go on, rename or delete it, and asking whether a writer holds it never
 locks that writer out for longer than the call. Linux tells of a writer by refusing a read lease (fcntl(2), F_SETLEASE).
-Where the system cannot tell, as on macOS and on network shares, only time tells.
+Where the system cannot tell, as on macOS and on shares that Linux mounts, only time tells.
 """
 
 from __future__ import annotations
@@ -13,11 +13,14 @@ from pathlib import Path
 from typing import BinaryIO
 
 
-def is_held_by_writer(path: Path) -> bool | None:
-    """Return whether some process has the file open for writing; None when the system cannot tell."""
+def is_held_by_writer(path: Path, *, is_on_share: bool = False) -> bool | None:
+    """Return whether some process has the file open for writing; None when the system cannot tell.
+
+    Linux refuses every lease on a share for which the server gave it no delegation (NFS) or oplock (SMB).
+    """
     if sys.platform == "win32":
         return _is_held_on_windows(path)
-    if sys.platform == "linux":
+    if sys.platform == "linux" and not is_on_share:
         return _is_held_on_linux(path)
     return None
 

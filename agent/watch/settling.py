@@ -13,13 +13,13 @@ from agent.watch.candidates import Candidate
 from agent.watch.complete import judge
 from agent.watch.errors import ChangedError
 from agent.watch.extent import Extent, extent_of
-from agent.watch.opening import is_held_by_writer
 from agent.watch.register import Entry, Register
 from agent.watch.verdict import Verdict
 
 _MOST_FILES_ASKED = 64
 _REST_FACTOR = 20  # measuring a dataset may take this share of the time: one in twenty
 _LONGEST_PAUSE_S = 60.0
+_MOST_LOOKS = 500  # at a time: whoever has 100 000 files reported still gets a heartbeat, and can stop
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,15 +56,15 @@ class Settling:
     ----------
     settle_s, incomplete_after_s : float
         How long one must be unchanged to be taken for written, and for given up as it is.
-    is_held : callable, optional
-        Says of a file whether a writer holds it; tests pass their own.
+    is_held : callable
+        Says of a file whether a writer holds it; None is not known.
     """
 
     def __init__(
         self,
         settle_s: float,
         incomplete_after_s: float,
-        is_held: Callable[[Path], bool | None] = is_held_by_writer,
+        is_held: Callable[[Path], bool | None],
     ) -> None:
         self._settle_s, self._incomplete_after_s = settle_s, incomplete_after_s
         self._is_held = is_held
@@ -82,11 +82,13 @@ class Settling:
         self, register: Register, entries: list[Entry], now_s: float, now: datetime
     ) -> Iterator[Settled]:
         """Look at what is due, and yield what has settled; what is gone is forgotten."""
+        n_looks = 0
         for entry in entries:
             key = entry.candidate.key
             waiting = self._waiting.setdefault(key, _Waiting(now_s, now_s, now))
-            if waiting.next_s > now_s:
+            if waiting.next_s > now_s or n_looks >= _MOST_LOOKS:
                 continue
+            n_looks += 1
             try:
                 settled = self._look(entry, waiting, now_s, now)
             except ChangedError:

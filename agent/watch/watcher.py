@@ -21,6 +21,7 @@ from agent.watch.candidates import Candidate, Listing
 from agent.watch.extent import glance
 from agent.watch.hashing import Throttle
 from agent.watch.observers import Hints, Kind
+from agent.watch.opening import is_held_by_writer
 from agent.watch.report import Reporter, Reporting
 from agent.watch.scan import Scanner
 from agent.watch.settling import Settled, Settling
@@ -81,9 +82,9 @@ class Watcher:
         self._is_share = is_share
         self.roots = tuple(Path(folder) for folder in settings.folders)
         self._scanner = Scanner(self.roots, settings.exclude)
-        self._settling = Settling(settings.settle_s, settings.incomplete_after_s)
+        self._settling = Settling(settings.settle_s, settings.incomplete_after_s, self._is_held)
         self._reporter = Reporter(reporting, Throttle(settings.hash_mb_per_s * 1e6), self._give_back)
-        self._kinds: dict[Path, Kind] = {}
+        self._shares: dict[Path, bool] = {}
         self._were_away: set[Path] = set()
         self._new_roots = {root for root in self.roots if not self._register.is_known(root)}
         self._empty_roots: set[Path] = set()
@@ -222,11 +223,19 @@ class Watcher:
             self._restarted(self._hints.found_unannounced(folder))
 
     def _kind(self, root: Path) -> Kind:
-        if root not in self._kinds:
-            forced = self.settings.observer
-            auto: Kind = "polling" if self._is_share(root) else "native"
-            self._kinds[root] = "native" if forced == "native" else "polling" if forced == "polling" else auto
-        return self._kinds[root]
+        forced = self.settings.observer
+        if forced == "native" or forced == "polling":
+            return forced
+        return "polling" if self._is_on_share(root) else "native"
+
+    def _is_on_share(self, root: Path) -> bool:
+        if root not in self._shares:
+            self._shares[root] = self._is_share(root)
+        return self._shares[root]
+
+    def _is_held(self, path: Path) -> bool | None:
+        root = self._scanner.root_of(path)
+        return is_held_by_writer(path, is_on_share=root is not None and self._is_on_share(root))
 
     def _tend(self) -> None:
         for what in self._hints.tend():

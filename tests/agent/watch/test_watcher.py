@@ -286,3 +286,96 @@ def test_copied_dataset_keeps_the_acquisition_whose_record_came_with_it(
     (record,) = found(bench)
     assert (record.joined_by, record.acquisition_id) == ("stamp", finished.acquisition_id)
     assert beside.read_bytes() == encode(finished)
+
+
+ZARR = """
+import os, sys, useq
+from pathlib import Path
+from pymmcore_plus import CMMCorePlus
+core = CMMCorePlus()
+core.loadSystemConfiguration()
+if len(sys.argv) > 2:
+    import agent
+    attachment = agent.attach(core, data_dir=sys.argv[2])
+core.run_mda(useq.MDASequence(time_plan={"interval": 0, "loops": 4}), output=sys.argv[1]).join()
+if len(sys.argv) > 2:
+    assert attachment.detach(60)
+os._exit(0)
+"""
+
+
+def test_real_zarr_is_stamped_inside_once_and_only_its_changed_file_is_hashed_again(
+    bench: Any, run_writer: Any
+) -> None:
+    from agent.capture.stamp import describe_output
+
+    pytest.importorskip("mm_test_adapters", reason="needs Micro-Manager's demo adapters")
+    bench.open()
+    bench.pass_time(2)
+    path = bench.folder / "a.ome.zarr"
+    run_writer(ZARR, path)
+    before = describe_output(path)
+    bench.pass_time(150)
+    (record,), (stamp,) = found(bench), bench.shelf.of(DatasetStamp)
+    assert (record.completeness, record.n_frames) == ("complete", 4)
+    assert (record.sha256, record.size_bytes, record.n_files) == (
+        before.sha256,
+        before.size_bytes,
+        before.n_files,
+    )
+    after = describe_output(path)
+    assert stamp.files[0].is_stamped_inside
+    assert (stamp.files[0].sha256, stamp.files[0].size_bytes) == (after.sha256, after.size_bytes)
+    assert after.sha256 != before.sha256
+    bench.pass_time(200)
+    assert len(found(bench)) == 1
+
+
+def test_real_acquisition_that_the_capture_stamps_itself_is_not_reported_by_the_watcher(
+    bench: Any, run_writer: Any
+) -> None:
+    pytest.importorskip("mm_test_adapters", reason="needs Micro-Manager's demo adapters")
+    bench.open()
+    bench.pass_time(2)
+    path = bench.folder / "a.ome.zarr"
+    run_writer(ZARR, path, bench.data_dir)
+    assert Path(str(path) + ".scopestamp.json").is_file()
+    bench.pass_time(200)
+    assert bench.shelf.records == []
+    assert bench.watcher.health().n_pending == 0
+
+
+def test_hashing_keeps_to_its_rate() -> None:
+    from agent.watch.hashing import Throttle
+
+    throttle, n_read = Throttle(1000.0), 0
+    for tenth in range(101):
+        allowed = throttle.allow(tenth / 10, is_paused=30 <= tenth < 60)
+        throttle.spend(allowed)
+        n_read += allowed
+    assert n_read == pytest.approx(7000, abs=100)  # ten seconds, three of them paused
+    assert Throttle(0).allow(0.0, is_paused=False) > 1 << 40
+
+
+def test_writer_on_a_share_is_judged_by_time_alone(bench: Any, write_tiff: Any, monkeypatch: Any) -> None:
+    """Linux refuses leases on NFS and SMB whoever holds a file; that must not hold a dataset back for ever."""
+    import agent.watch.watcher as module
+
+    asked: list[bool] = []
+    monkeypatch.setattr(
+        module, "is_held_by_writer", lambda path, *, is_on_share: asked.append(is_on_share) or None
+    )
+    bench.open(is_share=lambda _: True)
+    bench.pass_time(2)
+    write_tiff(bench.folder / "a.tif")
+    bench.pass_time(100)
+    assert asked == [True]
+    assert names(bench) == ["a.tif"]
+
+
+def test_more_datasets_than_fit_into_one_look_are_all_reported(bench: Any) -> None:
+    bench.open(hash_files=False, beside=False, inside=False)
+    for number in range(1100):
+        (bench.folder / f"{number:04}.ims").write_bytes(b"x")
+    bench.pass_time(100)
+    assert len(names(bench)) == len(set(names(bench))) == 1100
