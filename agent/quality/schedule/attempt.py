@@ -92,7 +92,7 @@ def _measured(schedule: Schedule, held: HeldHardware, local: Local, say: Say) ->
         schedule.slide,
     )
     try:
-        outcome = run_routine(held, local, request, Watcher(say=say))
+        outcome = run_routine(held, local, request, Watcher(say=say), held.sleep)
     except RoutineError as error:
         return End(ScheduleState.FAILED, f"It was acquired, and could not be measured: {error}")
     result = outcome.result

@@ -7,17 +7,19 @@ started the run, with the hardware itself.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from threading import Lock
 from typing import Any
 
 from agent.errors import HardwareError, LimitError, RunStoppedError
-from agent.quality.restore import Hardware
+from agent.quality.restore import CALL_S, Hardware
 from agent.quality.scene import Scene
 from agent.quality.schedule.limits import Limits
 
 _AT_ONCE_S = 2.0
+_LOOK_S = 0.25
 WhyStop = Callable[[Mapping[str, Any] | None], RunStoppedError | None]
 
 
@@ -32,6 +34,8 @@ class HeldHardware:
         What may be ordered.
     why_stop : callable
         Asked before every order and about every answer to a ping.
+    wait, monotonic_s : callable
+        How time passes, and how much of it.
 
     Attributes
     ----------
@@ -39,8 +43,16 @@ class HeldHardware:
         Why nothing more is passed on.
     """
 
-    def __init__(self, hardware: Hardware, limits: Limits, why_stop: WhyStop) -> None:
+    def __init__(
+        self,
+        hardware: Hardware,
+        limits: Limits,
+        why_stop: WhyStop,
+        wait: Callable[[float], None] = time.sleep,
+        monotonic_s: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._hardware, self._limits, self._why_stop = hardware, limits, why_stop
+        self._wait, self._monotonic_s = wait, monotonic_s
         self._lock = Lock()
         self.stopped: RunStoppedError | None = None
 
@@ -64,6 +76,13 @@ class HeldHardware:
         elif name == "read_all":
             self._limits.learn(Scene.of(answer))
         return answer
+
+    def sleep(self, duration_s: float) -> None:
+        """Let time pass between the steps of a run, and go on looking for reasons to stop."""
+        until_s = self._monotonic_s() + duration_s
+        while (left_s := until_s - self._monotonic_s()) > 0:
+            self.call("ping", CALL_S)
+            self._wait(min(left_s, _LOOK_S))
 
     def _check(self, name: str, args: Mapping[str, Any]) -> None:
         try:

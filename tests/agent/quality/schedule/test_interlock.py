@@ -310,6 +310,22 @@ def test_nothing_more_is_passed_on_once_stopped(tmp_path):
     assert orders.given == ["set_preset", "cancel", "set_property", "cancel"]  # camera ended, shutter closed
 
 
+def test_wait_between_two_steps_is_watched(tmp_path):
+    orders, hand = Orders(), Hand()
+
+    def wait(for_s: float) -> None:
+        hand.s += for_s
+        if hand.s > 1003.0:
+            orders.status["is_live"] = True
+
+    leash = HeldHardware(orders, Limits(Bounds(), Scene(HOME)), watch(tmp_path).why_stop, wait, hand)
+    leash.sleep(2.0)
+    assert hand.s == pytest.approx(1002.0)
+    with pytest.raises(PersonAtMicroscopeError):
+        leash.sleep(600.0)
+    assert hand.s < 1004.0
+
+
 def test_order_beyond_the_limits_stops_the_run(tmp_path):
     orders = Orders()
     leash = held(orders, watch(tmp_path))
