@@ -35,7 +35,7 @@ from agent.records import (
 )
 
 KEPT_DAYS = 30
-_BUSY_S = 5.0
+_BUSY_S = 1.0
 _PRESET = "@preset "
 _PIXEL_SIZE = "@pixel_size"
 _TABLES = """
@@ -87,6 +87,9 @@ class Chronicle:
         wanted = [record for record in records if type(record) in _NOTES]
         if wanted:
             self._do(lambda db: [_NOTES[type(record)](db, record) for record in wanted])
+        for snapshot in records:
+            if isinstance(snapshot, StateSnapshot):  # one an hour
+                self.forget_old(snapshot.captured.wall_at)
 
     def acquisitions(self, since: datetime, until: datetime) -> list[KnownAcquisition]:
         """Return the acquisitions that began before `until` and were not over at `since`, oldest first."""
