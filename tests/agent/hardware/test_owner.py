@@ -157,6 +157,17 @@ def test_killed_holder_leaves_nothing_but_its_fence(python) -> None:
     lease.release()
 
 
+def test_number_given_out_again_is_not_the_holder(leases) -> None:
+    lease = Lease("we")
+    lease.take(["NikonTi2"])
+    (path,) = leases.glob("NikonTi2-*.json")
+    entry = json.loads(path.read_text())
+    assert Lease("they").look(["NikonTi2"]) is not None
+    path.write_text(json.dumps(entry | {"started": "2001-01-01T00:00:00+00:00"}))
+    assert Lease("they").look(["NikonTi2"]) is None
+    lease.release()
+
+
 def test_lease_that_was_taken_from_us_is_noticed(leases) -> None:
     ours = Lease("we")
     ours.take(["NikonTi2"])
