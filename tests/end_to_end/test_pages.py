@@ -15,7 +15,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import httpx
 import pytest
@@ -25,7 +25,9 @@ from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.ui import WebDriverWait
 
-from agent.records import QcStatus
+from agent.clock import Clock
+from agent.mint import Mint
+from agent.records import OperatorTask, PlannedSchedule, QcStatus, SchedulePlan, ScheduleRun
 
 ROOT = Path(__file__).parents[2]
 SCREENSHOTS = ROOT / "artefacts" / "screenshots"
@@ -105,11 +107,34 @@ def _seed(data: Path, client: httpx.Client) -> dict[str, str]:
         lines.append(
             scope.heartbeat(hardware=hardware, clock_offset_s=-0.3, cpu_percent=2.1, memory_bytes=61_000_000)
         )
+        lines += _scheduled(sender, instrument_id)
         runs = _quality(tools, scope, acquisition_id)
         lines += runs
         lines += [b"not json", b'{"record_id":"x","kind":"weather","schema_version":"1.0"}']
         sender.send(lines).raise_for_status()
+    token = {
+        "Authorization": f"Bearer {_command(data, 'token', 'new', '--name', 'seed', '--role', 'staff')['token']}"
+    }
+    schedule = {"schedule_id": "noise", "routine": "dark_noise", "cron": "0 3 * * *", "zone": "Europe/Zurich"}
+    body = {"schedule": schedule, "instruments": ["sd-2"]}
+    client.put("/v1/qc/schedules/noise", json=body, headers=token).raise_for_status()
     return {"acquisition_id": acquisition_id, "record_id": record_id, "run_id": str(runs[-1].record_id)}
+
+
+def _scheduled(sender: Any, instrument_id: str) -> list[Any]:
+    """Return a plan, a run that was missed, and a task for a person."""
+    mint, now = Mint(instrument_id, sender.agent_id, Clock()), datetime.now(UTC)
+    of = {"schedule_id": "noise", "source": "collector", "routine": "dark_noise", "zone": "Europe/Zurich"}
+    task = OperatorTask(slide=NASTY, slot=3, n_slots=4, steps=("Put it in.",), until=now + timedelta(hours=9))
+    planned = PlannedSchedule(**of, rule="0 3 * * *", next_at=(now + timedelta(hours=7),))
+    missed, asked = now - timedelta(hours=17), now + timedelta(hours=7)
+    return [
+        mint.make(SchedulePlan, schedules=(planned, planned.model_copy(update={"refused": NASTY}))),
+        mint.make(
+            ScheduleRun, **of, run_id=uuid4(), planned_at=missed, state="missed", reason="The agent was off."
+        ),
+        mint.make(ScheduleRun, **of, run_id=uuid4(), planned_at=asked, state="waiting_for_person", task=task),
+    ]
 
 
 def _quality(tools: ModuleType, scope: Any, acquisition_id: str) -> list[Any]:
@@ -183,6 +208,9 @@ PAGES = {
     "quality": "/instruments/sd-2/qc",
     "qc-run": "/qc/{run_id}",
     "record": "/records/{record_id}",
+    "schedules": "/schedules",
+    "schedule": "/schedules/noise",
+    "tasks": "/tasks",
     "quarantine": "/quarantine",
     "admin": "/admin",
     "reference": "/docs",
