@@ -55,7 +55,8 @@ class _Group:
     """What a group of batches will add."""
 
     batch_id: int
-    standings: dict[tuple[str, str], _Standing] = field(default_factory=dict)
+    standings: dict[tuple[str, str], _Standing]
+    instrument_keys: dict[str, int]
     batches: list[tuple[Any, ...]] = field(default_factory=list)
     skips: list[tuple[Any, ...]] = field(default_factory=list)
     filed: list[tuple[int, rows.Batch, rows.Line]] = field(default_factory=list)
@@ -71,7 +72,12 @@ class SqlAppends(SqlReads):
     def append_all(self, batches: Sequence[rows.Batch]) -> list[Outcome]:
         """Append batches in order; each outcome is an `rows.Appended` or the refusal."""
         batch_id, position = self._numbers()
-        group = _Group(batch_id)
+        names = list({(batch.agent_id, batch.spool_id) for batch in batches})
+        group = _Group(
+            batch_id,
+            {name: _Standing(*found) for name, found in self.standings(names).items()},
+            self.instrument_keys(list({batch.agent_id for batch in batches})),
+        )
         outcomes = [self._decided(batch, group) for batch in batches]
         n_filed = self._add(group, position)
         self._connection.do(
@@ -104,10 +110,20 @@ class SqlAppends(SqlReads):
     def _standing(self, batch: rows.Batch, group: _Group) -> _Standing:
         name = (batch.agent_id, batch.spool_id)
         if name not in group.standings:
-            sql = "SELECT spool_key, mark, chain, n_skipped FROM spools WHERE agent_id = ? AND spool_id = ?"
-            found = self._connection.one(sql, *name)
-            group.standings[name] = _Standing(*(found or (0, 0, CHAIN_START, 0)))
+            group.standings[name] = _Standing(0, 0, CHAIN_START, 0)
         return group.standings[name]
+
+    def standings(self, names: Sequence[tuple[str, str]]) -> dict[tuple[str, str], tuple[Any, ...]]:
+        """Return key, mark, chain and skipped numbers of the spools there are, by agent and spool."""
+        sql = "SELECT spool_key, mark, chain, n_skipped FROM spools WHERE agent_id = ? AND spool_id = ?"
+        found = {name: self._connection.one(sql, *name) for name in names}
+        return {name: one for name, one in found.items() if one is not None}
+
+    def instrument_keys(self, agent_ids: Sequence[str]) -> dict[str, int]:
+        """Return the key of each agent's instrument."""
+        sql = "SELECT instrument_key FROM instruments JOIN agents USING (instrument_id) WHERE agent_id = ?"
+        found = {agent_id: self._connection.one(sql, agent_id) for agent_id in agent_ids}
+        return {agent_id: one[0] for agent_id, one in found.items() if one is not None}
 
     def _chain(self, batch: rows.Batch, spool: _Standing, seq: int) -> str | None:
         return spool.chain_at(seq) or self.chain_at(batch.agent_id, batch.spool_id, seq)
@@ -122,7 +138,9 @@ class SqlAppends(SqlReads):
             spool.skips[last] = batch.prev
         last_line = batch.lines[-1]
         batch_id = group.batch_id + len(group.batches) + 1
-        group.batches.append(self._batch_values(batch_id, batch, joined, spool))
+        group.batches.append(
+            self._batch_values(batch_id, batch, joined, spool, group.instrument_keys[batch.agent_id])
+        )
         for line in batch.lines[joined.n_known :]:
             if line.filed is not None:
                 group.filed.append((batch_id, batch, line))
@@ -138,12 +156,12 @@ class SqlAppends(SqlReads):
         return int(self._connection.fetch(sql, batch.agent_id, batch.spool_id, CHAIN_START, at, at)[0][0])
 
     def _batch_values(
-        self, batch_id: int, batch: rows.Batch, joined: Join, spool: _Standing
+        self, batch_id: int, batch: rows.Batch, joined: Join, spool: _Standing, instrument_key: int
     ) -> tuple[Any, ...]:
         return (
             batch_id,
             spool.spool_key,
-            self._instrument_key(batch),
+            instrument_key,
             batch.first_seq,
             batch.last_seq,
             joined.n_known,
@@ -160,11 +178,6 @@ class SqlAppends(SqlReads):
         number, bound = line.seq - batch.first_seq, self._connection.bound
         told = (line.flag.reason, bound(line.flag.message), bound(line.kind), bound(line.record_id))
         return batch_id, number, line.seq, *told, bound(batch.received_at)
-
-    def _instrument_key(self, batch: rows.Batch) -> int:
-        sql = "SELECT instrument_key FROM instruments JOIN agents USING (instrument_id) WHERE agent_id = ?"
-        found = self._connection.one(sql, batch.agent_id)
-        return found[0] if found else 0
 
     # Writing
 

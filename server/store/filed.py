@@ -100,17 +100,24 @@ class FiledRecords(ABC):
             held = newest.get(key)
             if held is None or is_newer(rank, held[1]):
                 newest[key] = (one, rank)
-        sql = "SELECT counts_at, boot_id, monotonic_ns FROM latest WHERE instrument_key = ? AND kind = ?"
-        for (instrument_id, kind), (one, rank) in newest.items():
-            there = self._connection.one(sql, self._instrument_key(instrument_id), kind)
-            if there is None or is_newer(rank, (_time(there[0]), *there[1:])):
-                self._put_latest(one, rank)
+        by_key = {(self._instrument_key(of), kind): one for (of, kind), one in newest.items()}
+        held_now = self.held(list(by_key))
+        self._put_latest(
+            [
+                (*key, *one)
+                for key, one in by_key.items()
+                if key not in held_now or is_newer(one[1], held_now[key])
+            ]
+        )
 
-    def _put_latest(self, one: Taken, rank: Rank) -> None:
-        _, batch, line = one
-        filed = line.filed
-        assert filed is not None
-        self._connection.do(
+    def held(self, keys: Sequence[tuple[int, str]]) -> dict[tuple[int, str], Rank]:
+        """Return the rank of the newest records there are, by instrument and kind."""
+        sql = "SELECT counts_at, boot_id, monotonic_ns FROM latest WHERE instrument_key = ? AND kind = ?"
+        found = {key: self._connection.one(sql, *key) for key in keys}
+        return {key: (_time(one[0]), one[1], one[2]) for key, one in found.items() if one is not None}
+
+    def _put_latest(self, newer: Sequence[tuple[int, str, Taken, Rank]]) -> None:
+        self._connection.do_each(
             """
             INSERT INTO latest (instrument_key, kind, record_id, captured_at, counts_at, boot_id, monotonic_ns,
                                 received_at, raw)
@@ -119,13 +126,11 @@ class FiledRecords(ABC):
                 record_id = excluded.record_id, captured_at = excluded.captured_at, counts_at = excluded.counts_at,
                 boot_id = excluded.boot_id, monotonic_ns = excluded.monotonic_ns,
                 received_at = excluded.received_at, raw = excluded.raw""",
-            self._instrument_key(filed.instrument_id),
-            filed.kind,
-            filed.record_id,
-            filed.captured_at,
-            *rank,
-            batch.received_at,
-            line.raw,
+            [
+                (key, kind, filed.record_id, filed.captured_at, *rank, batch.received_at, line.raw)
+                for key, kind, (_, batch, line), rank in newer
+                if (filed := line.filed) is not None
+            ],
         )
 
     # The change log

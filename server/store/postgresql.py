@@ -19,7 +19,7 @@ import asyncpg
 
 from server.errors import StoreError
 from server.store.base import Job, Outcome, Reads, Store
-from server.store.filed import RECORD_COLUMNS, FiledRecords, Numbered
+from server.store.filed import RECORD_COLUMNS, FiledRecords, Numbered, Rank
 from server.store.jobs import run_jobs
 from server.store.postgresql_connection import PostgresConnection
 from server.store.reads import SqlReads
@@ -61,6 +61,12 @@ class PostgresFiledRecords(FiledRecords):
         ids = [(row[1], row[4], row[-1], row[0]) for row in values]
         self._connection.add("record_ids", ("record_id", "instrument_key", "received_at", "position"), ids)
         return new
+
+    def held(self, keys: Sequence[tuple[int, str]]) -> dict[tuple[int, str], Rank]:
+        sql = """SELECT l.instrument_key, l.kind, l.counts_at, l.boot_id, l.monotonic_ns FROM latest l
+            JOIN unnest(?::bigint[], ?::text[]) AS w (key, kind) ON l.instrument_key = w.key AND l.kind = w.kind"""
+        found = self._connection.fetch(sql, [key for key, _ in keys], [kind for _, kind in keys])
+        return {(row[0], row[1]): (row[2], row[3], row[4]) for row in found}
 
     def _known(self, record_ids: list[UUID]) -> set[UUID]:
         found = self._connection.fetch(
@@ -107,6 +113,18 @@ class PostgresWrites(SqlWrites, PostgresReads):
             (row[of["record_id"]], row[of["instrument_key"]], row[-1], row[of["position"]]) for row in whole
         ]
         self._connection.add("record_ids", wanted, ids)
+
+    # One question for a whole group: each would be a journey to the server and back.
+
+    def standings(self, names: Sequence[tuple[str, str]]) -> dict[tuple[str, str], tuple[Any, ...]]:
+        sql = """SELECT agent_id, spool_id, spool_key, mark, chain, n_skipped FROM spools
+            JOIN unnest(?::text[], ?::text[]) AS w (agent, spool) ON agent_id = w.agent AND spool_id = w.spool"""
+        found = self._connection.fetch(sql, [agent for agent, _ in names], [spool for _, spool in names])
+        return {(row[0], row[1]): row[2:] for row in found}
+
+    def instrument_keys(self, agent_ids: Sequence[str]) -> dict[str, int]:
+        sql = "SELECT agent_id, instrument_key FROM instruments JOIN agents USING (instrument_id) WHERE agent_id = ANY(?)"
+        return dict(self._connection.fetch(sql, list(agent_ids)))
 
     def append_all(self, batches: Sequence[Any]) -> list[Outcome]:
         for month in {_month(batch.received_at) for batch in batches}:
