@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import struct
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -211,6 +212,35 @@ def test_vendor_file_that_nobody_can_read_is_registered_all_the_same(tmp_path: P
     assert verdict.completeness == "settled"
     assert verdict.n_frames is None
     assert bool(verdict.problems) == (suffix not in ("oir", "ims"))
+
+
+LIF = """<LMSDataContainerHeader Version="2"><Element Name="project" Visibility="1">
+<Data><Experiment Path="x"/></Data><Memory Size="0" MemoryBlockID="MemBlock_9"/><Children><Element Name="cells"><Data><Image>
+<ImageDescription><Channels><ChannelDescription DataType="0" ChannelTag="0" Resolution="16" NameOfMeasuredQuantity=""
+Min="0" Max="65535" Unit="" LUTName="Gray" IsLUTInverted="0" BytesInc="0" BitInc="0"/></Channels><Dimensions>
+<DimensionDescription DimID="1" NumberOfElements="8" Origin="0" Length="1" Unit="m" BitInc="0" BytesInc="2"/>
+<DimensionDescription DimID="2" NumberOfElements="6" Origin="0" Length="1" Unit="m" BitInc="0" BytesInc="16"/>
+<DimensionDescription DimID="3" NumberOfElements="3" Origin="0" Length="1" Unit="m" BitInc="0" BytesInc="96"/>
+</Dimensions></ImageDescription></Image></Data><Memory Size="288" MemoryBlockID="MemBlock_0"/></Element></Children>
+</Element></LMSDataContainerHeader>"""
+
+
+def test_vendor_file_tells_what_its_reader_says(tmp_path: Path) -> None:
+    """A LIF by the letter of its layout: a block with the XML, and one of pixels behind its name."""
+    pytest.importorskip("liffile", reason='needs a vendor reader: pip install ".[vendor]"')
+
+    def text(content: str) -> bytes:
+        return struct.pack("<BI", 0x2A, len(content)) + content.encode("utf-16-le")
+
+    def block(content: bytes) -> bytes:
+        return struct.pack("<II", 0x70, len(content)) + content
+
+    pixels = struct.pack("<BQ", 0x2A, 288) + text("MemBlock_0")
+    (tmp_path / "a.lif").write_bytes(block(text(LIF)) + block(pixels) + bytes(288))
+    (verdict,) = verdicts(tmp_path, "lif")
+    assert (verdict.completeness, verdict.n_frames, verdict.problems) == ("settled", 3, ())
+    assert verdict.facts == {"size_x": 8, "size_y": 6, "size_z": 3, "n_images": 1}
+    assert verdict.reader.startswith("liffile ")
 
 
 def test_other_zarr_settles_with_its_shape(tmp_path: Path) -> None:
