@@ -195,8 +195,9 @@ class InstrumentWatch:
         self._loaded_ns = moment.monotonic_ns
         self._open_shutters.clear()
         self.state.forget()
-        shielded(self.describe, "describing the hardware")
-        self._poller.ask(Snapshot(SnapshotReason.CONFIGURATION_LOADED))
+        if self._driver.is_present:  # it may have gone again
+            shielded(self.describe, "describing the hardware")
+            self._poller.ask(Snapshot(SnapshotReason.CONFIGURATION_LOADED))
 
     def left(self, why: str) -> None:
         """Take in that the instrument cannot be reached any more: until `reload`, nothing of it is known."""

@@ -158,10 +158,10 @@ class Capture:
                 self._data_dir, self._mint, self.publisher, self.options.stamping, self._quality
             )
         )
+        self._closer.do(lambda: publish_left(self._usage_journal, self.publisher.publish))
         is_present = self._driver.is_present
         if is_present:
-            self._closer.do(lambda: publish_left(self._usage_journal, self.publisher.publish))
-        shielded(self._watch.describe, "describing the hardware")
+            shielded(self._watch.describe, "describing the hardware")
         self._thread.start()
         self.poller.start()
         self._driver.listen(self.queue.put)

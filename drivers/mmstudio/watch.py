@@ -49,6 +49,7 @@ class Run:
     n_seen: int = 0
     ended_ns: int | None = None
     provider: JavaObject | None = None
+    moves: frozenset[Key] = frozenset()  # what its channels move from frame to frame
 
 
 @dataclass
@@ -237,11 +238,14 @@ class StudioWatch:
         events = drained.get("events", ())
         kinds = {event.get("event") for event in events}
         state = self._state(session) if kinds & {"acq_started", "image"} else None
-        for event in events:
+        newest = max((n for n, event in enumerate(events) if event.get("event") == "image"), default=-1)
+        for n, event in enumerate(events):
             age_ns = int(drained.get("nano", 0)) - int(event.get("nano", drained.get("nano", 0)))
             at = Moment(moment.wall_ns - age_ns, moment.monotonic_ns - age_ns)
-            self._translate(session, event, at, state)
-            state = state if event.get("event") != "image" else self._unsent(state)
+            is_older = (
+                event.get("event") == "image" and n != newest
+            )  # the state was read after the newest image
+            self._translate(session, event, at, None if is_older else state)
 
     def _translate(self, session: Session, event: Mapping[str, Any], at: Moment, state: State | None) -> None:
         match event.get("event"):
@@ -279,14 +283,16 @@ class StudioWatch:
             self._told_state = values
 
     def _news(self, state: State | None) -> Mapping[Key, str] | None:
-        """Return the values to send with a frame: all of them when any changed since they were sent last."""
-        if state is None:
-            return None
-        values = {key: str(value) for key, value in state.values.items() if key in self.known.followed}
-        return values if values != self._told_state else None
+        """Return the values to send with a frame: all of them when any changed since they were sent last.
 
-    def _unsent(self, state: State | None) -> State | None:
-        return None if self._news(state) is None else state
+        What the run's own channels move is left out: by the time the state is read, another frame may have moved it on. Of
+        that, each frame's channel tells.
+        """
+        if state is None or self._run is None:
+            return None
+        kept = self.known.followed
+        values = {k: str(v) for k, v in state.values.items() if k in kept and k not in self._run.moves}
+        return values if values != self._told_state else None
 
     def _freeze(self, at: Moment, n_images: int | None) -> None:
         if self._run is not None:
@@ -356,7 +362,8 @@ class StudioWatch:
         if self._run is not None:
             self._finish(at, "interrupted", self._run.n_seen)
         self._n_runs += 1
-        self._run = run = Run(self._n_runs, plan_of(settings, summary))
+        plan = plan_of(settings, summary)
+        self._run = run = Run(self._n_runs, plan, moves=self._moved_by(plan))
         self._told_state = None
         values = state.values if state else {}
         camera = values.get(Key("Core", "Camera"))
@@ -371,6 +378,16 @@ class StudioWatch:
                 outputs=lambda: outputs,
             )
         )
+
+    def _moved_by(self, plan: SequencePlan) -> frozenset[Key]:
+        """Return what moves from frame to frame: the settings of the channels, and the exposure."""
+        hardware = self.known.hardware
+        presets = [hardware.preset(channel.group, channel.preset) for channel in plan.channels]
+        cameras = (
+            label for label, device in hardware.devices.items() if device.device_type == "CameraDevice"
+        )
+        moved = {key for preset in presets if preset for key in preset.settings}
+        return frozenset(moved | {Key(label, "Exposure") for label in cameras})
 
     def _readings(
         self, session: Session, state: State | None, summary: Mapping[str, Any]

@@ -18,7 +18,13 @@ import zmq
 HASH = re.compile(rb'"hash-code":\s*"([^"]+)"')
 SILENCE_MS = 100
 
-OF_THE_PEER = {"getVersionInfo", "getCircularBufferMemoryFootprint", "debugLogEnabled", "getPrimaryLogFile"}
+OF_THE_PEER = {
+    "getShutterOpen",
+    "getVersionInfo",
+    "getCircularBufferMemoryFootprint",
+    "debugLogEnabled",
+    "getPrimaryLogFile",
+}
 MOVING = {"getXPosition", "getYPosition", "get-field x", "get-field y"}
 RECORDINGS = {
     "h01_connect": set(),

@@ -126,6 +126,7 @@ def test_restarted_studio_with_another_configuration_is_described_anew(
     smaller.write_text(
         "Device,Camera,DemoCamera,DCam\nProperty,Core,Initialize,1\nProperty,Core,Camera,Camera\n"
     )
+    core.unloadAllDevices()
     core.loadSystemConfiguration(str(smaller))
     make_stand_in(core, first.port, has_listener=True)
     driver.watch._options = StudioOptions(first.port, timeout_s=20)
