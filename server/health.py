@@ -36,7 +36,7 @@ def health_of(reads: Reads, instrument: Instrument, now: datetime, silent_after:
 
     Presence is judged by the collector's own clock alone: when anything signed by one of its agents last came in.
     """
-    agents = [a for a in reads.agents() if a.instrument_id == instrument.instrument_id]
+    agents = reads.agents(instrument.instrument_id)
     heard_at = max((a.heard_at for a in agents if a.heard_at is not None), default=None)
     beat = _heartbeat(reads, instrument.instrument_id)
     acquisitions = reads.acquisitions(instrument.instrument_id, limit=1)

@@ -6,10 +6,9 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from operator import attrgetter
-from uuid import UUID
 
 from agent.records import QcMetric, QcResult, QcStatus
-from server.ingest.evidence import raw_line, record_of
+from server.ingest.evidence import record_of
 from server.quality_series import series_key
 from server.store.base import Reads
 from server.store.rows import RecordRow
@@ -72,9 +71,9 @@ def recent_runs(reads: Reads, instrument_id: str) -> list[Run]:
 
 
 def runs_on(reads: Reads, instrument_id: str, acquisition_id: str) -> list[Run]:
-    """Return those of the last runs that measured an acquisition, last to arrive first."""
-    rows = reads.recent(instrument_id, KIND, MOST_RUNS)
-    return runs_in(reads, [row for row in rows if row.acquisition_id == acquisition_id])
+    """Return the runs of an instrument that measured an acquisition, last measured first."""
+    found = [run for run in reads.qc_runs_on(acquisition_id) if run.instrument_id == instrument_id]
+    return [run for one in found if (run := run_of(reads, reads.record(one.record_id))) is not None]
 
 
 def runs_in(reads: Reads, rows: Iterable[RecordRow]) -> list[Run]:
@@ -96,16 +95,8 @@ def key_of(result: QcResult) -> str:
 
 
 def find_run(reads: Reads, wanted: str) -> Run | None:
-    """Return the run with that record id or run id; run ids are looked for among each instrument's last runs."""
-    try:
-        wanted = str(UUID(wanted))
-    except ValueError:
-        return None
+    """Return the run with that record id or run id."""
     if (run := run_of(reads, reads.record(wanted))) is not None:
         return run
-    for instrument in reads.instruments():
-        for row in reads.recent(instrument.instrument_id, KIND, MOST_RUNS):
-            run = run_of(reads, row) if wanted.encode() in raw_line(reads, row) else None
-            if run is not None and str(run.result.run_id) == wanted:
-                return run
-    return None
+    found = reads.qc_run(wanted)
+    return run_of(reads, reads.record(found.record_id)) if found else None
