@@ -80,6 +80,22 @@ def time_series(channel: str, exposure_ms: float, n_frames: int, interval_s: flo
     }
 
 
+def exposure_ladder(channel: str, longest_exposure_ms: float, n_levels: int) -> dict[str, Any]:
+    """Return the sequence of pairs of frames at exposures in equal steps.
+
+    Examples
+    --------
+    >>> [level["exposure"] for level in exposure_ladder("FITC", 100, 4)["channels"]]
+    [25.0, 50.0, 75.0, 100.0]
+    """
+    exposures_ms = [round(longest_exposure_ms * (i + 1) / n_levels, 3) for i in range(n_levels)]
+    return {
+        "axis_order": "tpcz",
+        "channels": [{"config": channel, "exposure": exposure} for exposure in exposures_ms],
+        "time_plan": {"interval": 0.0, "loops": 2},
+    }
+
+
 def sequence_s(sequence: Mapping[str, Any], overhead_s: float = 0.1) -> float:
     """Return how long a sequence takes, s: exposures, plus an overhead for each frame, or its intervals if longer.
 

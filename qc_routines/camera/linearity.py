@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from qc_routines.advice import OURS, Cause
 from qc_routines.errors import InputError
-from qc_routines.protocols import Protocol
+from qc_routines.protocols import Protocol, exposure_ladder, sequence_s
 from qc_routines.results import Figure, Measurement
 from qc_routines.routine import FigureNames, Routine
 from qc_routines.straight_line import StraightLine, fit_line
@@ -93,17 +93,13 @@ def protocol(
     channel: str = "uniform light", longest_exposure_ms: float = 100.0, n_levels: int = 20
 ) -> Protocol:
     """Return how to acquire levels for linearity: those of the photon transfer curve will do."""
-    exposures_ms = [round(longest_exposure_ms * (i + 1) / n_levels, 3) for i in range(n_levels)]
+    sequence = exposure_ladder(channel, longest_exposure_ms, n_levels)
     return Protocol(
         routine=ROUTINE.name,
         sample="uniform fluorescent slide out of focus, or transmitted light without a sample",
-        sequence={
-            "axis_order": "tpcz",
-            "channels": [{"config": channel, "exposure": exposure} for exposure in exposures_ms],
-            "time_plan": {"interval": 0.0, "loops": 2},
-        },
+        sequence=sequence,
         exposure="steady light such that the longest exposure just saturates; order at random if the lamp drifts",
-        duration_s=round(2 * sum(exposures_ms) / 1000 + 0.2 * n_levels, 1),
+        duration_s=sequence_s(sequence),
         steps=("Put the slide on and defocus", "Let the lamp warm up"),
         every_days=180,
         parameters={"n_levels": n_levels, "longest_exposure_ms": longest_exposure_ms},

@@ -22,7 +22,7 @@ from qc_routines.camera.transfer_points import (
     saturation_index,
 )
 from qc_routines.errors import InputError
-from qc_routines.protocols import Protocol
+from qc_routines.protocols import Protocol, exposure_ladder, sequence_s
 from qc_routines.results import Figure, Measurement, input_of
 from qc_routines.routine import FigureNames, Routine
 from qc_routines.theory import Expected
@@ -190,17 +190,13 @@ def protocol(
     channel: str = "uniform light", longest_exposure_ms: float = 100.0, n_levels: int = 15
 ) -> Protocol:
     """Return how to acquire a photon transfer curve: pairs at exposures in equal steps, after dark pairs."""
-    exposures_ms = [round(longest_exposure_ms * (i + 1) / n_levels, 3) for i in range(n_levels)]
+    sequence = exposure_ladder(channel, longest_exposure_ms, n_levels)
     return Protocol(
         routine=ROUTINE.name,
         sample="uniform fluorescent slide out of focus, or transmitted light without a sample",
-        sequence={
-            "axis_order": "tpcz",
-            "channels": [{"config": channel, "exposure": exposure} for exposure in exposures_ms],
-            "time_plan": {"interval": 0.0, "loops": 2},
-        },
+        sequence=sequence,
         exposure="steady light such that the longest exposure just saturates; then the same exposures in the dark",
-        duration_s=round(2 * sum(exposures_ms) / 1000 * 2 + 0.4 * n_levels, 1),
+        duration_s=2 * sequence_s(sequence),
         steps=(
             "Put the slide on and defocus",
             "Let the lamp warm up",
