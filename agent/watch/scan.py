@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from agent.watch.candidates import Listing, list_folder
+from agent.watch.candidates import Listing, is_excluded, list_folder
 from agent.watch.errors import FolderAwayError
 
 _log = logging.getLogger("scopestamp.watch")
@@ -77,6 +77,4 @@ class Scanner:
         return next((root for root in self.roots if folder.is_relative_to(root)), None)
 
     def _is_closed(self, name: str) -> bool:
-        from agent.watch.candidates import is_excluded
-
         return name.lower().endswith(".zarr") or is_excluded(name, self.exclude)
