@@ -31,7 +31,8 @@ from agent.records import (
 )
 from agent.records.wire import Flagged
 from server.errors import RefusedError
-from server.ingest.glance import glance
+from server.ingest.glance import glance_all
+from server.ingest.searching import model_of, search_of
 from server.quality_series import series_key
 from server.store.chains import split_lines
 from server.store.rows import (
@@ -57,30 +58,20 @@ def file_lines(body: bytes, first_seq: int, n_records: int, prev: str, agent: Ag
             "malformed_batch",
             f"Scopestamp-Count says {n_records} records, the body has {len(raw_lines)} lines. Send it again.",
         )
-    return tuple(_chained(raw_lines, first_seq, prev, agent))
+    return tuple(_chained(body, raw_lines, first_seq, prev, agent))
 
 
-def _chained(raw_lines: list[bytes], first_seq: int, prev: str, agent: Agent) -> Iterator[Line]:
+def _chained(body: bytes, raw_lines: list[bytes], first_seq: int, prev: str, agent: Agent) -> Iterator[Line]:
     """Yield the lines; the chain is `agent.records.wire.chain_next` without the way through hexadecimal."""
     sha256 = hashlib.sha256
     chain = bytes.fromhex(prev)
-    for seq, raw in enumerate(raw_lines, start=first_seq):
+    glances = glance_all(body, raw_lines, agent)
+    for seq, (raw, filed) in enumerate(zip(raw_lines, glances, strict=True), start=first_seq):
         chain = sha256(chain + sha256(raw).digest()).digest()
-        filed = glance(raw, agent) if _is_utf8(raw) else None
         if filed is not None:
             yield Line(seq, raw, chain.hex(), filed)
         else:
             yield file_line(seq, raw, chain.hex(), agent)
-
-
-def _is_utf8(raw: bytes) -> bool:
-    if raw.isascii():
-        return True
-    try:
-        raw.decode()
-    except UnicodeDecodeError:
-        return False
-    return True
 
 
 def file_line(seq: int, raw: bytes, chain: str, agent: Agent) -> Line:
@@ -157,6 +148,8 @@ def filed_of(record: Record) -> Filed:
         changes=_changes(record),
         facts=_facts(record),
         qc=_qc(record) if isinstance(record, QcResult) else None,
+        search=search_of(record),
+        model=model_of(record),
     )
     for number in (filed.monotonic_ns, *(filed.facts.numbers() if filed.facts else ())):
         if number not in _INT64:

@@ -82,22 +82,51 @@ _HEADERS = msgspec.json.Decoder(_SnapshotHeader | _ChangeHeader)
 _CHANGES = msgspec.json.Decoder(_Change)
 
 
-def glance(raw: bytes, agent: Agent) -> Filed | None:
-    """Return where a line is filed, or None when the model must judge it.
+def glance_all(body: bytes, lines: list[bytes], agent: Agent) -> list[Filed | None]:
+    """Return where each line of a body is filed, None for those that the model must judge.
 
     Parameters
     ----------
-    raw : bytes
-        One line, known to be UTF-8.
+    body : bytes
+        The lines together.
+    lines : list of bytes
+        The same, each alone.
     agent : Agent
-        Who sent it.
+        Who sent them.
     """
     try:
-        header = _HEADERS.decode(raw)
-        kind = "state_change" if isinstance(header, _ChangeHeader) else "state_snapshot"
-        if not _is_ours(header, kind, agent):
-            return None
-        captured = header.captured
+        headers = _HEADERS.decode_lines(body) if _is_utf8(body) else []
+    except (msgspec.MsgspecError, RecursionError):
+        headers = []
+    if len(headers) != len(lines):  # there is another kind among them, or something odd
+        return [glance(line, agent) for line in lines]
+    return [_filed(header, agent) for header in headers]
+
+
+def glance(raw: bytes, agent: Agent) -> Filed | None:
+    """Return where one line is filed, or None when the model must judge it."""
+    try:
+        return _filed(_HEADERS.decode(raw), agent) if _is_utf8(raw) else None
+    except (msgspec.MsgspecError, RecursionError):
+        return None
+
+
+def _is_utf8(raw: bytes) -> bool:
+    if raw.isascii():
+        return True
+    try:
+        raw.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _filed(header: _SnapshotHeader | _ChangeHeader, agent: Agent) -> Filed | None:
+    kind = "state_change" if isinstance(header, _ChangeHeader) else "state_snapshot"
+    if not _is_ours(header, kind, agent):
+        return None
+    captured = header.captured
+    try:
         filed = Filed(
             header.record_id,
             kind,

@@ -44,13 +44,15 @@ def main() -> None:
 
 def _in_collector(run, dsn: str | None) -> dict:
     with tempfile.TemporaryDirectory() as folder, BenchCollector(Path(folder), dsn) as collector:
-        before = _cpu_s(collector)
+        before, database_before = _cpu_s(collector), _database_cpu_s() if dsn else 0
         told = run(collector)
+        database_s = _database_cpu_s() - database_before if dsn else 0
         used_s, memory = _cpu_s(collector) - before, psutil.Process(collector.pid).memory_full_info()
         stored = collector.file_bytes()
     return {
         **told,
         "collector_cpu_us_per_record": round(1e6 * used_s / told["records"], 1),
+        **({"database_cpu_us_per_record": round(1e6 * database_s / told["records"], 1)} if dsn else {}),
         "collector_memory_mb": round(memory.uss / 1e6),
         **({"file_bytes_per_record": round(stored / told["records"])} if stored else {}),
     }
@@ -59,6 +61,12 @@ def _in_collector(run, dsn: str | None) -> dict:
 def _cpu_s(collector: BenchCollector) -> float:
     times = psutil.Process(collector.pid).cpu_times()
     return times.user + times.system
+
+
+def _database_cpu_s() -> float:
+    """Return the time of every process called postgres: nothing else may use one meanwhile."""
+    times = [process.cpu_times() for process in psutil.process_iter() if process.name() == "postgres"]
+    return sum(each.user + each.system for each in times)
 
 
 def _full_load(collector: BenchCollector, n_agents: int, n_batches: int) -> dict:

@@ -52,7 +52,7 @@ async def _main() -> None:
     host, port, requests, every_s = pickle.load(sys.stdin.buffer)
     told = {"latencies": [], "n_added": 0, "n_busy": 0, "begin": time.perf_counter() + 0.5}
     spread = (every_s or 0) / max(len(requests), 1)
-    began = time.perf_counter()
+    began, cpu_before = time.perf_counter(), time.process_time()
     await asyncio.gather(
         *(_agent(host, port, own, every_s, i * spread, told) for i, own in enumerate(requests))
     )
@@ -71,6 +71,9 @@ async def _main() -> None:
                 **{f"{name}_ms": round(1000 * value, 1) for name, value in at.items()},
                 "max_ms": round(1000 * latencies[-1], 1),
                 "n_busy": told["n_busy"],
+                "sender_cpu_us_per_record": round(
+                    1e6 * (time.process_time() - cpu_before) / max(told["n_added"], 1), 1
+                ),
             }
         )
     )
