@@ -163,7 +163,7 @@ class JavaObject:
             yield result
 
     def release(self) -> None:
-        """Let the server go of it; harmless when the server is gone."""
+        """Let the server go of it. Raises `StudioAwayError` when it is silent."""
         message = {
             "command": "destructor",
             "hash-code": self.handle.hash_code,
@@ -171,7 +171,7 @@ class JavaObject:
         }
         try:
             self._port.ask(message)
-        except BridgeError:  # then there is nothing left to let go of, or nobody to tell
+        except JavaError:  # then there is nothing left to let go of
             return
 
     def __enter__(self) -> JavaObject:

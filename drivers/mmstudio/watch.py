@@ -15,7 +15,7 @@ from functools import partial
 from typing import Any
 
 from drivers.base import Listener
-from drivers.errors import BridgeError, JavaError, StudioAwayError
+from drivers.errors import DEVICE_ERRORS, BridgeError, JavaError, StudioAwayError
 from drivers.events import (
     ConfigurationLoaded,
     FrameSeen,
@@ -25,10 +25,10 @@ from drivers.events import (
     SequenceFinished,
     SequenceStarted,
 )
-from drivers.mmcore.driver import PRESET
 from drivers.mmstudio.bridge import JavaObject
 from drivers.mmstudio.corelog import CoreLog
 from drivers.mmstudio.face import Dataset, dataset_of
+from drivers.mmstudio.heard import moved_in
 from drivers.mmstudio.options import StudioOptions
 from drivers.mmstudio.runs import images_of, plan_of, scope_data, stamp_of
 from drivers.mmstudio.session import Session
@@ -169,6 +169,8 @@ class StudioWatch:
                 _log.warning("Looking at Micro-Manager Studio: %s", error)
             except BridgeError as error:
                 self._lose(str(error))
+            except DEVICE_ERRORS:  # what Studio says has changed its shape: the next look may understand it
+                _log.exception("What Micro-Manager Studio says is not understood; looking on")
 
     def attach(self) -> bool:
         """Connect when a Studio is there; return whether one is. That none is there is said once."""
@@ -235,7 +237,7 @@ class StudioWatch:
         self._finish_unfrozen()
 
     def _tell_drained(self, session: Session, moment: Moment, drained: Mapping[str, Any]) -> None:
-        events = drained.get("events", ())
+        events = [event for event in drained.get("events", ()) if isinstance(event, Mapping)]
         kinds = {event.get("event") for event in events}
         state = self._state(session) if kinds & {"acq_started", "image"} else None
         newest = max((n for n, event in enumerate(events) if event.get("event") == "image"), default=-1)
@@ -245,7 +247,10 @@ class StudioWatch:
             is_older = (
                 event.get("event") == "image" and n != newest
             )  # the state was read after the newest image
-            self._translate(session, event, at, None if is_older else state)
+            try:
+                self._translate(session, event, at, None if is_older else state)
+            except DEVICE_ERRORS:
+                _log.exception("An event of Micro-Manager Studio is not understood, and lost: %r", event)
 
     def _translate(self, session: Session, event: Mapping[str, Any], at: Moment, state: State | None) -> None:
         match event.get("event"):
@@ -267,7 +272,7 @@ class StudioWatch:
             case "shutdown_commencing":
                 self._is_closing = True
             case _:
-                for key, value in _moved(event):
+                for key, value in moved_in(event):
                     self._move(key, value, at, How.EVENT, is_commanded=False)
 
     def _see_frame(self, event: Mapping[str, Any], at: Moment, state: State | None) -> None:
@@ -474,26 +479,3 @@ class StudioWatch:
     def _toggle_live(self, at: Moment, is_live: bool) -> None:
         self.known.is_live = is_live
         self.tell(LiveToggled(at, is_live))
-
-
-def _moved(event: Mapping[str, Any]) -> list[tuple[Key, Any]]:
-    """Return what an event of the listener says has moved, and to where; nothing for what it did not give."""
-    told: list[tuple[Key, Any]] = []
-    match event:
-        case {"event": "stage", "device": device, "position_um": position}:
-            told = [(Key(device, "@position"), float(position))]
-        case {"event": "xy", "device": device, "x_um": x, "y_um": y}:
-            told = [(Key(device, "@x"), float(x)), (Key(device, "@y"), float(y))]
-        case {"event": "exposure", "camera": camera, "exposure_ms": exposure}:
-            told = [(Key(camera, "@exposure"), float(exposure))]
-        case {"event": "property", "device": device, "property": name, "value": value}:
-            told = [(Key(device, name), value)]
-        case {"event": "config", "group": group, "preset": preset}:
-            told = [(Key("Core", PRESET + group), preset)]
-        case {"event": "pixel_size", "pixel_size_um": size}:
-            told = [(Key("Core", "@pixel_size"), float(size))]
-        case {"event": "shutter", "device": device, "is_open": is_open}:
-            told = [(Key(device, "State"), "1" if is_open else "0")]
-        case {"event": "autoshutter", "is_on": is_on}:
-            told = [(Key("Core", "AutoShutter"), "1" if is_on else "0")]
-    return told

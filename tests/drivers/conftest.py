@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import importlib.util
+import importlib
 import os
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from types import ModuleType
 from typing import Any, NamedTuple
 
 import pytest
@@ -111,14 +112,9 @@ def studio_standin() -> Any:
     """The stand-in for Studio, loaded by its path: tests are no package, so that they can never shadow the code."""
     name = "studio_standin"
     if name not in sys.modules:
-        folder = Path(__file__).parent / "mmstudio" / name
-        spec = importlib.util.spec_from_file_location(
-            name, folder / "__init__.py", submodule_search_locations=[str(folder)]
-        )
-        assert spec and spec.loader
-        sys.modules[name] = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(sys.modules[name])
-    return sys.modules[name]
+        sys.modules[name] = package = ModuleType(name)
+        package.__path__ = [str(Path(__file__).parent / "mmstudio" / name)]
+    return importlib.import_module(f"{name}.studio")
 
 
 @pytest.fixture

@@ -269,6 +269,27 @@ def test_studio_lets_go_of_everything_when_the_driver_closes(watched: Any) -> No
     assert stand_in.server.n_handles == 0
 
 
+@pytest.mark.parametrize(
+    "event", [{"event": "stage", "device": "Z", "position_um": "?"}, {"event": 7}, "text", {}]
+)
+def test_event_that_is_not_understood_costs_no_other(
+    make_core: Any, make_stand_in: Any, make_driver: Any, listening: Any, caplog: Any, event: Any
+) -> None:
+    stand_in = make_stand_in(make_core(), has_listener=True)
+    driver = make_driver(stand_in.port)
+    assert driver.is_present
+    driver.describe()
+    listening.events.clear()
+    for listener in stand_in.listeners:
+        listener._events.append(event)
+    stand_in.tell("live", is_on=True)
+    stand_in.tell("live", is_on=False)
+    with caplog.at_level("CRITICAL", "scopestamp.drivers"):
+        driver.catch_up()
+    assert [told.is_live for told in listening.of(LiveToggled)] == [True, False]
+    assert driver.is_present
+
+
 # -- the core's log
 
 

@@ -9,7 +9,7 @@ import pytest
 from drivers.errors import JavaError
 from drivers.mmstudio.runs import plan_of, stamp_of
 from drivers.mmstudio.views import ListenerView
-from drivers.mmstudio.watch import _moved
+from drivers.mmstudio.heard import moved_in
 from drivers.readings import Key
 
 pytestmark = [
@@ -50,7 +50,7 @@ def test_description_state_and_readings_are_understood(play):
 
 def test_events_are_understood(play):
     _, first, second, *_ = play("hardware")
-    moved = [each for event in first["events"] + second["events"] for each in _moved(event)]
+    moved = [each for event in first["events"] + second["events"] for each in moved_in(event)]
     assert moved == [
         (Key("Z", "@position"), 3.0),
         (Key("XY", "@x"), 1.005),
@@ -73,4 +73,4 @@ def test_acquisition_is_understood(play):
 
 def test_nothing_a_raising_getter_left_out_is_missed(play):
     _, answer = play("raising")
-    assert [moved for event in answer["events"] for moved in _moved(event)] == []
+    assert [moved for event in answer["events"] for moved in moved_in(event)] == []
