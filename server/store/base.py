@@ -37,8 +37,16 @@ class Reads(ABC):
         """All agents, or those of one instrument; last enrolled first."""
 
     @abstractmethod
-    def fleet(self) -> list[rows.FleetRow]:
-        """All instruments by name, each at a glance: a few statements, however many there are."""
+    def fleet(self, among: Sequence[str] | None = None) -> list[rows.FleetRow]:
+        """All instruments, or some, by name, each at a glance: a few statements, however many there are."""
+
+    @abstractmethod
+    def fleet_marks(self) -> list[rows.FleetMark]:
+        """All instruments by name in a few words: one statement, without a record decoded."""
+
+    @abstractmethod
+    def qc_standing(self, among: Sequence[str]) -> list[rows.QcSeriesRow]:
+        """Every series of some instruments with how it stands, by instrument and routine."""
 
     @abstractmethod
     def join_code(self, code_sha256: str) -> rows.JoinCode | None: ...
@@ -121,6 +129,20 @@ class Reads(ABC):
     def acquisitions(
         self, instrument_id: str, before: rows.Place | None = None, limit: int = 50
     ) -> list[rows.AcquisitionRow]: ...
+    @abstractmethod
+    def find_acquisitions(
+        self, wanted: rows.AcquisitionQuery, before: rows.Place | None = None, limit: int = 50
+    ) -> list[rows.AcquisitionRow]:
+        """Acquisitions of any instrument that have all that is wanted."""
+
+    @abstractmethod
+    def datasets(self, among: Sequence[str]) -> dict[str, list[rows.Dataset]]:
+        """Acquisition to what it wrote, by path."""
+
+    @abstractmethod
+    def search_terms(self, sort: str, limit: int = 200) -> list[str]:
+        """Terms of a sort that acquisitions can be looked for by, in their order."""
+
     @abstractmethod
     def ledgers(self, acquisition_id: str) -> list[rows.LedgerRow]:
         """Ledger records of an acquisition by first frame."""

@@ -10,6 +10,7 @@ from typing import Any
 from server.store import rows
 from server.store.connection import Connection, from_us
 from server.store.filed_qc import Run, add_runs
+from server.store.filed_search import add_search
 
 Taken = tuple[int, rows.Batch, rows.Line]
 """A line with the number of its batch."""
@@ -43,6 +44,7 @@ class FiledRecords(ABC):
             if line.filed.facts is not None:
                 self._update_acquisition(line.filed, line.filed.facts)
         add_runs(self._connection, self._runs(new))
+        add_search(self._connection, self._searches(new))
         return len(taken)
 
     def _runs(self, new: Sequence[Numbered]) -> list[Run]:
@@ -50,6 +52,13 @@ class FiledRecords(ABC):
             (place, self._instrument_key(line.filed.instrument_id), line.filed, line.filed.qc)
             for place, (_, _, line) in new
             if line.filed is not None and line.filed.qc is not None
+        ]
+
+    def _searches(self, new: Sequence[Numbered]) -> list[tuple[int, rows.SearchFacts]]:
+        return [
+            (self._instrument_key(line.filed.instrument_id), line.filed.search)
+            for _, (_, _, line) in new
+            if line.filed is not None and line.filed.search is not None
         ]
 
     # Once each
@@ -102,13 +111,14 @@ class FiledRecords(ABC):
                 newest[key] = (one, rank)
         by_key = {(self._instrument_key(of), kind): one for (of, kind), one in newest.items()}
         held_now = self.held(list(by_key))
-        self._put_latest(
-            [
-                (*key, *one)
-                for key, one in by_key.items()
-                if key not in held_now or is_newer(one[1], held_now[key])
-            ]
-        )
+        newer = [
+            (*key, *one)
+            for key, one in by_key.items()
+            if key not in held_now or is_newer(one[1], held_now[key])
+        ]
+        self._put_latest(newer)
+        models = [(filed.model, key) for key, _, one, _ in newer if (filed := one[2].filed) and filed.model]
+        self._connection.do_each("UPDATE instruments SET model = ? WHERE instrument_key = ?", models)
 
     def held(self, keys: Sequence[tuple[int, str]]) -> dict[tuple[int, str], Rank]:
         """Return the rank of the newest records there are, by instrument and kind."""

@@ -14,7 +14,7 @@ from agent.records.wire import CHAIN_START
 from server.store import rows
 from server.store.chains import chain_within
 from server.store.connection import plain, row_of, to_uuid
-from server.store.desk import DeskReads
+from server.store.finding import ACQUISITION, FindingReads, page
 from server.store.tables import Table, loaded
 
 _LAST = 2**62
@@ -26,10 +26,6 @@ _BATCH = """
 _QUARANTINE = """
     SELECT q.position, s.agent_id, s.spool_id, q.seq, q.batch_id, q.line, q.reason, q.message, q.kind, q.name, q.received_at
     FROM quarantine q JOIN batches b ON b.batch_id = q.batch_id AND b.received_at = q.received_at JOIN spools s USING (spool_key)"""
-_ACQUISITION = """
-    SELECT position, acquisition_id, i.instrument_id, began_at, started_at, finished_at, reason, n_expected, n_seen,
-           n_dropped, n_in_ledger, n_files, n_stamped, n_problems, started_record_id, finished_record_id, stamp_record_id
-    FROM acquisitions a JOIN instruments i USING (instrument_key)"""
 _AGENT = """
     SELECT agent_id, public_key, instrument_id, hostname, platform, version, enrolled_at, heard_at, revoked_at
     FROM agents"""
@@ -47,7 +43,7 @@ _QC_POINT = """
     FROM qc_figures"""
 
 
-class SqlReads(DeskReads):
+class SqlReads(FindingReads):
     """Reads through one connection that nobody else uses at the same time."""
 
     records_from: ClassVar[str] = "records r JOIN batches b USING (batch_id)"
@@ -58,40 +54,14 @@ class SqlReads(DeskReads):
     # People and machines
 
     def instrument(self, instrument_id: str) -> rows.Instrument | None:
-        sql = "SELECT instrument_id, name, site, added_at FROM instruments WHERE instrument_id = ?"
+        sql = "SELECT instrument_id, name, site, added_at, model FROM instruments WHERE instrument_id = ?"
         return self._one(rows.Instrument, sql, instrument_id)
 
     def instruments(self) -> list[rows.Instrument]:
-        sql = "SELECT instrument_id, name, site, added_at FROM instruments ORDER BY name, instrument_id"
+        sql = (
+            "SELECT instrument_id, name, site, added_at, model FROM instruments ORDER BY name, instrument_id"
+        )
         return self._all(rows.Instrument, sql)
-
-    def fleet(self) -> list[rows.FleetRow]:
-        heard = dict(
-            self._connection.fetch("SELECT instrument_id, max(heard_at) FROM agents GROUP BY instrument_id")
-        )
-        beats = self._by_instrument(
-            rows.LatestRecord,
-            "SELECT i.instrument_id, kind, record_id, captured_at, received_at, raw FROM latest "
-            "JOIN instruments i USING (instrument_key) WHERE kind = 'heartbeat'",
-        )
-        lasts = self._by_instrument(
-            rows.AcquisitionRow,
-            _ACQUISITION.replace("SELECT", "SELECT i.instrument_id,", 1)
-            + """ WHERE a.position = (SELECT l.position FROM acquisitions l WHERE l.instrument_key = i.instrument_key
-                  ORDER BY l.began_at DESC, l.position DESC LIMIT 1)""",
-        )
-        return [
-            rows.FleetRow(
-                one,
-                plain("heard_at", heard.get(one.instrument_id)),
-                beats.get(one.instrument_id),
-                lasts.get(one.instrument_id),
-            )
-            for one in self.instruments()
-        ]
-
-    def _by_instrument(self, row_type: type, sql: str) -> dict[str, Any]:
-        return {found[0]: row_of(row_type, found[1:]) for found in self._connection.fetch(sql)}
 
     def agent(self, agent_id: str) -> rows.Agent | None:
         return self._one(rows.Agent, f"{_AGENT} WHERE agent_id = ?", agent_id)
@@ -195,7 +165,7 @@ class SqlReads(DeskReads):
     def changes(
         self, instrument_id: str, before: rows.Place | None = None, limit: int = 50, device: str | None = None
     ) -> list[rows.ChangeRow]:
-        where, values = _page("last_at", before)
+        where, values = page("last_at", before)
         if device is not None:
             where, values = f"device = ? AND {where}", [device, *values]
         sql = f"""
@@ -208,7 +178,7 @@ class SqlReads(DeskReads):
     def acquisition(self, acquisition_id: str) -> rows.AcquisitionRow | None:
         wanted = to_uuid(acquisition_id)
         return (
-            self._one(rows.AcquisitionRow, f"{_ACQUISITION} WHERE acquisition_id = ?", wanted)
+            self._one(rows.AcquisitionRow, f"{ACQUISITION} WHERE acquisition_id = ?", wanted)
             if wanted
             else None
         )
@@ -216,8 +186,8 @@ class SqlReads(DeskReads):
     def acquisitions(
         self, instrument_id: str, before: rows.Place | None = None, limit: int = 50
     ) -> list[rows.AcquisitionRow]:
-        where, values = _page("began_at", before)
-        sql = f"{_ACQUISITION} WHERE instrument_key = {_KEY} AND {where} ORDER BY began_at DESC, position DESC LIMIT ?"
+        where, values = page("began_at", before)
+        sql = f"{ACQUISITION} WHERE instrument_key = {_KEY} AND {where} ORDER BY began_at DESC, position DESC LIMIT ?"
         return self._all(rows.AcquisitionRow, sql, instrument_id, *values, limit)
 
     def ledgers(self, acquisition_id: str) -> list[rows.LedgerRow]:
@@ -254,7 +224,7 @@ class SqlReads(DeskReads):
         before: rows.Place | None = None,
         limit: int = 50,
     ) -> list[rows.QcRunRow]:
-        where, values = _page("captured_at", before)
+        where, values = page("captured_at", before)
         if series_key is not None:
             where, values = f"series_key = ? AND {where}", [series_key, *values]
         sql = f"{_QC_RUN} WHERE instrument_key = {_KEY} AND {where} ORDER BY captured_at DESC, position DESC LIMIT ?"
@@ -324,9 +294,3 @@ def _with_change(found: Sequence[Any]) -> rows.ChangeRow | None:
     except ValidationError:  # filed under rules that have changed since
         return None
     return row_of(rows.ChangeRow, (*found[:4], change))
-
-
-def _page(column: str, before: rows.Place | None) -> tuple[str, list[Any]]:
-    if before is None:
-        return "TRUE", []
-    return f"({column}, position) < (?, ?)", [before.at, before.position]

@@ -26,6 +26,8 @@ class Instrument:
     name: str
     site: str
     added_at: datetime
+    model: str = ""
+    """As the newest description of the instrument tells it; nobody else writes it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,6 +198,22 @@ class QcFacts:
     figures: tuple[QcFigure, ...]
 
 
+class Dataset(NamedTuple):
+    """What an acquisition wrote: where, and its hash before and after the stamp."""
+
+    path: str
+    sha256: str | None = None
+    stamped_sha256: str | None = None
+
+
+class SearchFacts(NamedTuple):
+    """What acquisitions are to be found by; terms are pairs of a sort and a text in lower case."""
+
+    acquisition_ids: tuple[UUID, ...]
+    terms: tuple[tuple[str, str], ...] = ()
+    datasets: tuple[Dataset, ...] = ()
+
+
 class FiledChange(NamedTuple):
     """One change of a change record, as it goes into the change log."""
 
@@ -219,6 +237,8 @@ class Filed(NamedTuple):
     changes: tuple[FiledChange, ...] = ()
     facts: AcquisitionFacts | None = None
     qc: QcFacts | None = None
+    search: SearchFacts | None = None
+    model: str | None = None
 
 
 class Line(NamedTuple):
@@ -449,6 +469,41 @@ class FleetRow:
     heard_at: datetime | None
     heartbeat: LatestRecord | None
     last_acquisition: AcquisitionRow | None
+
+
+@dataclass(frozen=True, slots=True)
+class FleetMark:
+    """An instrument in a few words, to sort, filter and count thousands of them by."""
+
+    instrument_id: str
+    name: str
+    site: str
+    model: str
+    heard_at: datetime | None
+    qc_rank: int
+    """The worst verdict of the newest runs of its series, by `QC_RANKS`."""
+    qc_at: datetime | None
+    running_at: datetime | None
+    """When the last of the acquisitions that have not ended began."""
+
+
+QC_RANKS = ("none", "pass", "unknown", "warn", "fail")
+"""How a fleet is ranked: the further back, the sooner somebody should look."""
+
+
+@dataclass(frozen=True, slots=True)
+class AcquisitionQuery:
+    """What an acquisition must have; what is empty does not matter.
+
+    `words` begin words of its file names, `terms` are exact (sort, text), `sha256` begins a hash.
+    """
+
+    instrument_id: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+    words: tuple[str, ...] = ()
+    terms: tuple[tuple[str, str], ...] = ()
+    sha256: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,8 @@ CREATE TABLE instruments (
     instrument_id  TEXT NOT NULL UNIQUE,
     name           TEXT NOT NULL,
     site           TEXT NOT NULL,
-    added_at       INTEGER NOT NULL
+    added_at       INTEGER NOT NULL,
+    model          TEXT NOT NULL DEFAULT ''
 );
 CREATE TABLE agents (
     agent_id      TEXT PRIMARY KEY,
@@ -192,6 +193,30 @@ CREATE TABLE acquisitions (
     stamp_record_id    BLOB
 );
 CREATE INDEX acquisitions_by_time ON acquisitions (instrument_key, began_at, position);
+CREATE INDEX acquisitions_by_start ON acquisitions (began_at, position);
+CREATE INDEX acquisitions_running ON acquisitions (instrument_key, began_at) WHERE finished_at IS NULL;
+-- What acquisitions are looked for by: their datasets, and words (of file names, channels, people …), each once.
+CREATE TABLE datasets (
+    acquisition_id BLOB NOT NULL,
+    path           TEXT NOT NULL,
+    sha256         TEXT,
+    stamped_sha256 TEXT,
+    PRIMARY KEY (acquisition_id, path)
+) WITHOUT ROWID;
+CREATE INDEX datasets_by_hash ON datasets (sha256);
+CREATE INDEX datasets_by_stamped_hash ON datasets (stamped_sha256);
+CREATE TABLE terms (
+    term_key INTEGER PRIMARY KEY,
+    sort     TEXT NOT NULL,
+    term     TEXT NOT NULL,
+    UNIQUE (sort, term)
+);
+CREATE TABLE acquisition_terms (
+    term_key       INTEGER NOT NULL,
+    acquisition_id BLOB NOT NULL,
+    PRIMARY KEY (term_key, acquisition_id)
+) WITHOUT ROWID;
+CREATE INDEX terms_of_acquisition ON acquisition_terms (acquisition_id, term_key);
 CREATE TABLE ledgers (
     acquisition_id BLOB NOT NULL,
     first_frame    INTEGER NOT NULL,

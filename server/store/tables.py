@@ -31,7 +31,7 @@ _FIGURES = "record_id status unit value uncertainty expected baseline lower_limi
 _COUNTS = "n_expected n_seen n_dropped n_in_ledger n_files n_stamped n_problems"
 
 TABLES = (
-    _table("instruments", "instrument_key", "instrument_id name site added_at", is_numbered=True),
+    _table("instruments", "instrument_key", "instrument_id name site added_at model", is_numbered=True),
     _table(
         "agents",
         "agent_id",
@@ -87,6 +87,9 @@ TABLES = (
         "started_record_id finished_record_id stamp_record_id",
         is_numbered=True,
     ),
+    _table("datasets", "acquisition_id path", "sha256 stamped_sha256"),
+    _table("terms", "term_key", "sort term", is_numbered=True),
+    _table("acquisition_terms", "term_key acquisition_id", ""),
     _table("ledgers", "acquisition_id first_frame record_id", "n_frames"),
     _table(
         "qc_series", "instrument_key series_key", "routine light_path n_runs record_id captured_at status"

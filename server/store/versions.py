@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from server.errors import SettingsError
 
-SCHEMA_VERSION = 2
-OLDEST = 2
-"""Version 1 was never released, and cannot be brought forward."""
+SCHEMA_VERSION = 3
+OLDEST = 3
+"""Those before were never released, and cannot be brought forward."""
 
 MIGRATIONS: dict[int, dict[str, str]] = {}
 """Version to engine to the statements that lead to it from the one before. The schema files always hold the newest."""
