@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from drivers.errors import JavaError
+from drivers.mmstudio.heard import moved_in
 from drivers.mmstudio.runs import plan_of, stamp_of
 from drivers.mmstudio.views import ListenerView
-from drivers.mmstudio.heard import moved_in
 from drivers.readings import Key
 
 pytestmark = [
