@@ -32,6 +32,8 @@ MOST_AT_ONCE = 200
 MOST_OPEN = 14
 """Occurrences of one schedule that may wait with ``missed = "all"``."""
 _TOLERANCE = timedelta(seconds=1)
+_ENTER_EVERY = timedelta(minutes=15)
+"""A horizon behind which nothing new lies is written down this often only: every time costs the disk a sync."""
 _STATE = ScheduleState
 
 
@@ -136,7 +138,7 @@ class Planner:
         new = [Occurrence(run_id_of(self._mint.instrument_id, entry.schedule_id, at), entry.schedule_id, at)
                for at in moments]  # fmt: skip
         horizon = moments[-1] if len(moments) == MOST_AT_ONCE else until
-        if new or horizon - since > timedelta(minutes=1) or horizon < since:
+        if new or horizon - since > _ENTER_EVERY or horizon < since:
             self._journal.enter(entry.schedule_id, horizon, new)
 
     def _take_back(self, entry: Entry, until: datetime) -> None:
