@@ -35,7 +35,9 @@ class LogTail:
 
     def __init__(self, path: str | Path) -> None:
         self._path = Path(path)
-        self._file: Path | None = self._newest()
+        self._file: Path | None = None
+        self._file = self._newest()
+        self._known = set(self._files())  # of these only what is added from now on is news
         self._offset = self._size(self._file)
         self._rest = b""
 
@@ -44,8 +46,10 @@ class LogTail:
         lines = self._read_on()
         newest = self._newest()
         if newest != self._file:
-            self._file, self._offset, self._rest = newest, 0, b""
+            self._file, self._rest = newest, b""
+            self._offset = self._size(newest) if newest in self._known else 0
             lines += self._read_on()
+            self._known |= {newest} if newest else set()
         return lines
 
     def _read_on(self) -> list[str]:
@@ -66,13 +70,12 @@ class LogTail:
         *whole, self._rest = (self._rest + added).split(b"\n")
         return [line.decode("utf-8", "replace").rstrip("\r") for line in whole]
 
+    def _files(self) -> list[Path]:
+        return sorted(self._path.glob("*.txt")) if self._path.is_dir() else [self._path]
+
     def _newest(self) -> Path | None:
         try:
-            if not self._path.is_dir():
-                return self._path
-            return max(
-                self._path.glob("*.txt"), key=lambda file: (file.stat().st_mtime_ns, file.name), default=None
-            )
+            return max(self._files(), key=lambda file: (_modified_ns(file), file.name), default=None)
         except OSError:  # it is taken away meanwhile
             return self._file
 
@@ -82,6 +85,10 @@ class LogTail:
             return file.stat().st_size if file else 0
         except OSError:
             return 0
+
+
+def _modified_ns(file: Path) -> int:
+    return file.stat().st_mtime_ns if file.exists() else 0
 
 
 class CoreLog:
