@@ -136,8 +136,7 @@ class Tape:
                 json.loads(recorded[0].decode("iso-8859-1")),
                 json.loads(ours[0].decode("iso-8859-1")),
             )
-            if told["port"] not in self._ports:
-                self._ports[told["port"]] = said["port"]
+            self._ports[told["port"]] = said["port"]  # a number is given out again, and another one by ours
 
 
 def comparable(frames: list[bytes] | None) -> Any:
