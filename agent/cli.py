@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import json
-import signal
 import sys
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.console import Console
@@ -18,6 +14,7 @@ from rich.console import Console
 from agent.conformance.command import conformance
 from agent.errors import ScopestampError
 from agent.exports.cli import app as exports_app
+from agent.hosting.command import app as service_app
 from agent.profile.cli import app as profile_app
 from agent.quality.commands import app as quality_app
 from agent.quality.schedule_commands import app as schedule_app
@@ -37,6 +34,7 @@ app.add_typer(profile_app, name="profile")
 app.add_typer(studio_listener_app, name="studio-listener")
 app.command("conformance")(conformance)
 app.add_typer(schedule_app, name="schedule")
+app.add_typer(service_app, name="service")
 app.command("operator")(operator)
 app.command("watch")(watch)
 app.add_typer(exports_app)  # export, completeness, enrich: commands of their own
@@ -84,19 +82,11 @@ def demo(
 @app.command()
 def run(config: Config = None, data: Data = None) -> None:
     """Run the agent: own the hardware, capture, and send, until Ctrl-C or the service manager ends it."""
-    from agent.logs import start_logging
-    from agent.service import Daemon
+    from agent.service.run import ended_by_signal, run_agent
     from agent.settings import load_settings
 
-    settings = load_settings(config)
     with ended_by_signal() as ended:
-        daemon = Daemon(settings, data)
-        start_logging(settings.log, daemon.data_dir, "daemon")
-        daemon.start()
-        typer.echo(f"Agent {daemon.local.identity.agent_id} on {daemon.data_dir}; Ctrl-C ends it.")
-        ended.wait()
-        is_done = daemon.stop()
-    raise typer.Exit(0 if is_done else 1)
+        raise typer.Exit(run_agent(load_settings(config), data, ended, typer.echo))
 
 
 @app.command()
@@ -189,22 +179,6 @@ def print_config(config: Config = None) -> None:
     from agent.settings import load_settings, print_settings
 
     typer.echo(print_settings(load_settings(config)), nl=False)
-
-
-@contextmanager
-def ended_by_signal() -> Iterator[threading.Event]:
-    """Give an event that Ctrl-C or a service manager sets."""
-    ended = threading.Event()
-
-    def end(*_: Any) -> None:
-        ended.set()
-
-    before = {number: signal.signal(number, end) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield ended
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def main() -> None:

@@ -202,7 +202,7 @@ def _send(
 
 
 def _stay_up(collector: LocalCollector, console: Console) -> None:
-    from agent.cli import ended_by_signal
+    from agent.service.run import ended_by_signal
 
     console.print(f"\nThe page: [bold]{collector.sign_in_link()}[/]", highlight=False, soft_wrap=True)
     console.print("The link signs you in once. Everything stays up until Ctrl-C.")

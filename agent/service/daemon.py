@@ -31,7 +31,9 @@ _log = logging.getLogger("scopestamp.daemon")
 _LEVELS = {Severity.INFO: logging.INFO, Severity.WARNING: logging.WARNING, Severity.ERROR: logging.ERROR}
 _STOP_S = 20.0
 _STOP_QC_S = 60.0
-_LAST_SEND_S = 5.0
+_STOP_SENDER_S = 1.0
+_LAST_SEND_S = 2.0
+_BEAT_LATE_S = 120.0
 _AGAIN_S = 5.0
 
 
@@ -67,6 +69,8 @@ class Daemon:
         self._stop = threading.Event()
         self._beat_now = threading.Event()
         self._threads: list[threading.Thread] = []
+        self._sending: threading.Thread | None = None
+        self._last_beat_s = self._began
         self._stop_qc = threading.Event()
         self.scheduler = self._scheduler()
         self._qc: threading.Thread | None = None
@@ -132,7 +136,7 @@ class Daemon:
         self.report(Severity.INFO, "agent_started", "The agent has started.")
         if self.sender is not None:
             sender = self.sender
-            self._keep("scopestamp-sender", lambda: sender.run(self._stop))
+            self._sending = self._keep("scopestamp-sender", lambda: sender.run(self._stop))
         else:
             _log.warning("No collector is set: records stay on this disk, in %s.", self.data_dir)
         if self.supervisor is not None:
@@ -160,7 +164,8 @@ class Daemon:
             self.sender.wake()
         if self.folders is not None:
             self.folders.watcher.wake()
-        for thread in self._threads:
+        own = [thread for thread in self._threads if thread is not self._sending]
+        for thread in own:
             thread.join(_STOP_S)
         if self.folders is not None:
             self.folders.close()
@@ -170,7 +175,12 @@ class Daemon:
             self.scheduler.close()
         self.local.outbox.close()
         self._lock.release()
-        return is_hardware_done and not any(thread.is_alive() for thread in self._threads)
+        return is_hardware_done and not any(thread.is_alive() for thread in own)
+
+    def is_well(self) -> bool:
+        """Return whether heartbeats are being written: a disk or a lock that hangs stops them, and the agent is no good."""
+        late_s = time.monotonic() - self._last_beat_s - self.settings.collector.heartbeat_interval_s
+        return late_s < _BEAT_LATE_S
 
     def report(self, severity: Severity, event: str, message: str, **details: Any) -> None:
         """Say something of ourselves, in the log and as a record."""
@@ -233,6 +243,7 @@ class Daemon:
         while not self._stop.is_set():
             self._beat_now.clear()
             self.local.outbox.put(self.heartbeat())
+            self._last_beat_s = time.monotonic()
             self._beat_now.wait(self.settings.collector.heartbeat_interval_s)
 
     def _keep(
@@ -252,7 +263,14 @@ class Daemon:
         return thread
 
     def _send_the_rest(self, sender: Sender) -> None:
-        """Send what is left, for a moment at most: all of it is on disk and goes at the next start otherwise."""
+        """Send what is left, for a moment at most: all of it is on disk and goes at the next start otherwise.
+
+        A request that hangs in the network is left to itself; it ends with the process.
+        """
+        if self._sending is not None:
+            self._sending.join(_STOP_SENDER_S)
+            if self._sending.is_alive():
+                return
         enough = threading.Event()
         timer = threading.Timer(_LAST_SEND_S, enough.set)
         timer.start()
