@@ -11,9 +11,10 @@ from fastapi.responses import JSONResponse
 from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
 
-from server.api import agents, metrics, query, reference, schedules
+from server.api import agents, live, metrics, query, reference, schedules, tables
 from server.collector import Collector
 from server.errors import NotSignedInError, RefusedError, StoreError
+from server.etags import ETags
 from server.headers import HEADERS, SecurityHeaders
 from server.web import pages, refusals
 
@@ -30,8 +31,19 @@ def create_app(collector: Collector) -> FastAPI:
         openapi_url=None,
     )
     app.state.collector = collector
+    app.state.listeners = live.Listeners()
+    app.add_middleware(ETags)
     app.add_middleware(SecurityHeaders)
-    for router in (agents.router, query.router, metrics.router, schedules.router, reference.router, *pages.routers):
+    for router in (
+        agents.router,
+        query.router,
+        metrics.router,
+        tables.router,
+        live.router,
+        schedules.router,
+        reference.router,
+        *pages.routers,
+    ):
         app.include_router(router)
     app.mount("/static", StaticFiles(packages=[("server.web", "static")]), name="static")
     app.add_api_route("/healthz", _healthz, include_in_schema=False)
@@ -61,7 +73,11 @@ def _answer(request: Request, refused: RefusedError) -> Response:
 
 
 def _is_program(request: Request) -> bool:
-    return request.url.path.startswith("/v1/") or request.url.path in ("/openapi.json", "/healthz", "/metrics")
+    return request.url.path.startswith("/v1/") or request.url.path in (
+        "/openapi.json",
+        "/healthz",
+        "/metrics",
+    )
 
 
 def _refused(request: Request, error: Exception) -> Response:

@@ -100,6 +100,10 @@ class Reads(ABC):
         """Records in order of arrival, those with a `position` beyond `after`: a tail that never misses one."""
 
     @abstractmethod
+    def last_position(self) -> int:
+        """Position of the last record to arrive, 0 when there is none: where a tail begins that wants only what is new."""
+
+    @abstractmethod
     def recent(
         self, instrument_id: str, kind: str, limit: int = 20, before: int | None = None
     ) -> list[rows.RecordRow]:

@@ -151,6 +151,9 @@ class SqlReads(FindingReads):
         where = " AND ".join([*clauses, "r.position > ?"])
         return self._records(f"{where} ORDER BY r.position LIMIT ?", *values, after, limit)
 
+    def last_position(self) -> int:
+        return self._connection.fetch("SELECT coalesce(max(position), 0) FROM records")[0][0]
+
     def recent(
         self, instrument_id: str, kind: str, limit: int = 20, before: int | None = None
     ) -> list[rows.RecordRow]:

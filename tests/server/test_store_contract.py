@@ -552,3 +552,11 @@ def test_batches_of_one_spool_that_wait_together_follow_each_other(store, tools,
     assert [row.record_id for row in ask(store, lambda r: r.records())] == [
         str(beat.record_id) for beat in beats
     ]
+
+
+def test_last_position_is_where_a_tail_of_the_new_begins(store, sender, scope):
+    assert ask(store, lambda reads: reads.last_position()) == 0
+    append(store, batch_of(sender, [scope.heartbeat(), scope.heartbeat()]))
+    last = ask(store, lambda reads: reads.last_position())
+    assert ask(store, lambda reads: reads.records(after=last)) == []
+    assert len(ask(store, lambda reads: reads.records(after=last - 1))) == 1
