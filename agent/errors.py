@@ -10,6 +10,7 @@ ScopestampError
 │   ├── CollectorAwayError   no connection, time-out, 5xx, 429, an answer that is not ours: try again later
 │   └── CollectorRefusedError  it understood and said no: 401, 403, 409, 413 …
 ├── HardwareError        the hardware process could not do what was asked
+│   ├── HardwareInUseError   somebody else has the hardware: wait, or end that first
 │   └── RunStoppedError      a scheduled run was stopped: nothing more is passed on to the hardware
 │       ├── LimitError           … because it would give more light, or move further, than it may
 │       └── PersonAtMicroscopeError  … because somebody wants the microscope
@@ -68,6 +69,10 @@ class CollectorRefusedError(CollectorError):
 
 class HardwareError(ScopestampError):
     """The hardware process could not do what was asked."""
+
+
+class HardwareInUseError(HardwareError):
+    """Somebody else has the hardware; the message says who."""
 
 
 class CaptureError(ScopestampError):
