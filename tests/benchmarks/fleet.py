@@ -76,7 +76,7 @@ class BenchAgent:
         at = (START_AT + timedelta(seconds=seq)).isoformat().replace("+00:00", "Z").encode()
         dice = self.dice
         said = {
-            b"ID": str(UUID(int=dice.getrandbits(128), version=4)).encode(),
+            b"ID": str(_record_id(START_AT + timedelta(seconds=seq), dice)).encode(),
             b"AT": at,
             b"NS": b"%d" % (seq * 1_000_000_000 + dice.randrange(1_000_000)),
             b"A": b"%.4f" % dice.gauss(37, 0.1),
@@ -93,6 +93,17 @@ class BenchAgent:
         }
         signature = self.key.sign(wire.signing_bytes("POST", path, headers, body))
         return {**headers, wire.SIGNATURE_HEADER: base64.b64encode(signature).decode()}
+
+
+def _record_id(at: datetime, dice: random.Random) -> UUID:
+    """Return an id as agents mint it: the time, then chance (UUID version 7)."""
+    return UUID(
+        int=int(at.timestamp() * 1000) << 80
+        | 0x7 << 76
+        | dice.getrandbits(12) << 64
+        | 0b10 << 62
+        | dice.getrandbits(62)
+    )
 
 
 def _template(instrument_id: str, agent_id: str) -> bytes:
