@@ -12,6 +12,7 @@ import typer
 from rich.console import Console
 
 from agent.conformance.command import conformance
+from agent.doctor.command import doctor
 from agent.errors import ScopestampError
 from agent.exports.cli import app as exports_app
 from agent.hosting.command import app as service_app
@@ -37,6 +38,7 @@ app.add_typer(schedule_app, name="schedule")
 app.add_typer(service_app, name="service")
 app.command("operator")(operator)
 app.command("watch")(watch)
+app.command("doctor")(doctor)
 app.add_typer(exports_app)  # export, completeness, enrich: commands of their own
 Config = Annotated[
     Path | None,

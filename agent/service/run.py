@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -12,9 +13,12 @@ from typing import Any
 
 from agent.errors import ScopestampError
 from agent.logs import start_logging, stop_logging
+from agent.service.announce import announce, take_back
 from agent.service.daemon import Daemon
 from agent.service.notify import Notify
 from agent.settings import AgentSettings, load_settings
+
+_log = logging.getLogger("scopestamp.daemon")
 
 
 def run_agent(
@@ -41,6 +45,7 @@ def run_agent(
         raise
     start_logging(settings.log, daemon.data_dir, "daemon")
     daemon.start()
+    _note(announce, daemon.data_dir)
     words = f"Agent {daemon.local.identity.agent_id} on {daemon.data_dir}"
     tell(f"{words}; Ctrl-C ends it.")
     notify.ready(words)
@@ -48,7 +53,9 @@ def run_agent(
         if daemon.is_well():
             notify.alive()
     notify.stopping()
-    return 0 if daemon.stop() else 1
+    is_done = daemon.stop()
+    _note(take_back, daemon.data_dir)
+    return 0 if is_done else 1
 
 
 def options(arguments: Sequence[str]) -> tuple[AgentSettings, Path | None]:
@@ -82,6 +89,13 @@ def ended_by_signal() -> Iterator[threading.Event]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _note(change: Callable[[Path], None], data_dir: Path) -> None:
+    try:
+        change(data_dir)
+    except OSError as error:  # the agent works without it
+        _log.warning("The note of the running agent in %s: %s", data_dir, error)
 
 
 def _leave_word(settings: AgentSettings, data_dir: Path | None, error: ScopestampError) -> None:
