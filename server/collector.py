@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from server.attempts import Attempts
 from server.clock import Now, utc_now
 from server.ingest import GroupWriter
+from server.scope import Scope
+from server.seeing import StoreInScope
 from server.settings import Settings
 from server.store import Store
 from server.store.rows import AuditEntry
@@ -39,6 +41,10 @@ class Collector:
             attempts=Attempts(settings.limits.attempts_per_minute, now),
             now=now,
         )
+
+    def seen_in(self, scope: Scope) -> Collector:
+        """Return the collector as somebody of that scope may see it: its store shows nothing else."""
+        return replace(self, store=StoreInScope(self.store, scope)) if scope.is_limited else self
 
     @property
     def silent_after(self) -> timedelta:

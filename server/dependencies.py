@@ -17,7 +17,7 @@ SESSION_COOKIE = "scopestamp_session"
 T = TypeVar("T")
 
 
-async def the_collector(request: Request) -> Collector:
+async def the_whole_collector(request: Request) -> Collector:
     """Return the collector the app was made with; async, or every request would go through a thread for it."""
     return collector_of(request)
 
@@ -50,6 +50,11 @@ def signed_in(request: Request) -> Person:
     raise NotSignedInError
 
 
+async def the_collector(request: Request, person: Annotated[Person, Depends(signed_in)]) -> Collector:
+    """Return the collector as the person who asks may see it; who is not signed in sees nothing."""
+    return collector_of(request).seen_in(person.scope)
+
+
 def allowed(permission: Permission) -> Callable[[Person], Person]:
     """Return a dependency that gives the signed-in person when the role allows it, and refuses with 403 otherwise."""
 
@@ -73,11 +78,29 @@ def found(value: T | None, what: str) -> T:
     return value
 
 
+def allowed_everywhere(permission: Permission) -> Callable[[Person], Person]:
+    """Return a dependency as `allowed` does, for what concerns all instruments: a limited scope is refused."""
+
+    def person_who_may(person: Annotated[Person, Depends(signed_in)]) -> Person:
+        person.must(permission)
+        person.must_see_everything()
+        return person
+
+    return person_who_may
+
+
 TheCollector = Annotated[Collector, Depends(the_collector)]
+"""In the scope of the person who asks. This is what routes for people take."""
+WholeCollector = Annotated[Collector, Depends(the_whole_collector)]
+"""For agents, which sign for themselves, and for signing in."""
 TheAddress = Annotated[str, Depends(the_address)]
 AnyPerson = Annotated[Person, Depends(signed_in)]
 ThePerson = Annotated[Person, Depends(allowed(Permission.VIEW))]
 TheOperator = Annotated[Person, Depends(allowed(Permission.OPERATE))]
 TheStaff = Annotated[Person, Depends(allowed(Permission.MAINTAIN))]
-TheAdmin = Annotated[Person, Depends(allowed(Permission.ADMINISTER))]
-TheAuditor = Annotated[Person, Depends(allowed(Permission.AUDIT))]
+TheSiteAdmin = Annotated[Person, Depends(allowed(Permission.ADMINISTER))]
+"""Also one of a few sites; the route must keep within the scope what it changes."""
+TheAdmin = Annotated[Person, Depends(allowed_everywhere(Permission.ADMINISTER))]
+TheAuditor = Annotated[Person, Depends(allowed_everywhere(Permission.AUDIT))]
+TheServicePerson = Annotated[Person, Depends(allowed(Permission.VIEW_HEALTH))]
+"""Everybody who may see health, vendors too: such a route shows no people, samples and files."""

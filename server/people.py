@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from server.collector import Collector
 from server.errors import NotSignedInError, RefusedError
 from server.roles import PERMISSIONS, ROLES, Permission, Role
+from server.scope import EVERYTHING, Scope
 from server.secrets import form_token, hash_of, is_password, new_secret
 from server.store.base import Job, Reads, Writes
 from server.store.rows import Grant, GrantPurpose, User
@@ -23,6 +24,7 @@ class Person:
     name: str
     role: Role
     form_token: str = ""
+    scope: Scope = EVERYTHING
 
     def may(self, permission: Permission) -> bool:
         """Return whether the role allows it."""
@@ -36,6 +38,15 @@ class Person:
                 403,
                 "not_allowed",
                 f"This needs one of the roles {who}; yours is {self.role}. Ask an administrator.",
+            )
+
+    def must_see_everything(self) -> None:
+        """Refuse with 403 whose scope is limited."""
+        if self.scope.is_limited:
+            raise RefusedError(
+                403,
+                "not_allowed",
+                f"This concerns all instruments; yours are: {self.scope}. Ask an administrator of the collector.",
             )
 
     def must_have_sent(self, token: str) -> None:
@@ -56,11 +67,16 @@ def person_of(reads: Reads, secret: str, purpose: GrantPurpose, now: datetime) -
     ):
         raise NotSignedInError
     if purpose == "token":
-        return Person(grant.name, grant.role)
+        return Person(grant.name, grant.role, scope=Scope.kept(grant.scope))
     user = reads.user(grant.name)
-    if user is None:
+    if user is None or has_ended(user, now):
         raise NotSignedInError
-    return Person(user.name, user.role, form_token(secret))
+    return Person(user.name, user.role, form_token(secret), Scope.kept(user.scope))
+
+
+def has_ended(user: User, now: datetime) -> bool:
+    """Return whether the person was let in until a time that is over."""
+    return user.ends_at is not None and user.ends_at <= now
 
 
 def sign_in(collector: Collector, name: str, password: str, address: str) -> str:
@@ -68,7 +84,8 @@ def sign_in(collector: Collector, name: str, password: str, address: str) -> str
     collector.attempts.check(address)
     with collector.store.reading() as reads:
         user = reads.user(name)
-    if not is_password(password, user.password if user else None):
+    is_over = user is not None and has_ended(user, collector.now())
+    if not is_password(password, user.password if user else None) or is_over:
         if collector.attempts.failed(address):
             collector.note(name[:64], "sign-in", "wrong name or password", address=address, refused=True)
         raise RefusedError(401, "wrong_password", "Name or password is wrong.")
@@ -89,12 +106,16 @@ def sign_in_by_link(collector: Collector, secret: str, address: str) -> tuple[st
                 "This sign-in link was used or has expired; make another with `sign-in-link`.",
             )
         writes.remove_grant(grant.secret_sha256)
+        user = writes.user(grant.name)
+        if user is None or has_ended(user, now):
+            raise RefusedError(401, "bad_link", "Whom this link is for may no longer sign in.")
         return grant.name, _start_session(collector, writes, grant.name)
 
     try:
         return collector.writer.do(exchange)
     except RefusedError:
-        collector.attempts.failed(address)
+        if collector.attempts.failed(address):
+            collector.note("nobody", "sign-in", "bad one-time link", address=address, refused=True)
         raise
 
 

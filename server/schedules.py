@@ -24,6 +24,7 @@ from server.collector import Collector
 from server.errors import RefusedError
 from server.ingest.evidence import record_of
 from server.people import Person
+from server.seeing import check_whole
 from server.store.base import Reads, Writes
 from server.store.rows import AuditEntry
 
@@ -102,6 +103,7 @@ def put_schedule(
     audit = AuditEntry(at, person.name, "schedule put", "done", f"{name} for {targets}", address)
 
     def put(writes: Writes) -> int:
+        check_whole(writes, person.scope, SCHEDULE, name)
         writes.add_audit(audit)
         return writes.put_document(SCHEDULE, name, body, at, person.name, replaces).version
 
@@ -114,6 +116,7 @@ def remove_schedule(collector: Collector, schedule_id: str, person: Person, addr
     audit = AuditEntry(collector.now(), person.name, "schedule removed", "done", schedule_id, address)
 
     def remove(writes: Writes) -> bool:
+        check_whole(writes, person.scope, SCHEDULE, schedule_id)
         is_gone = writes.remove_document(SCHEDULE, schedule_id)
         if is_gone:
             writes.add_audit(audit)
@@ -136,6 +139,7 @@ def put_group(
     )
 
     def put(writes: Writes) -> None:
+        check_whole(writes, person.scope, GROUP, name)
         writes.add_audit(audit)
         if members:
             writes.put_document(GROUP, name, json.dumps(members), at, person.name)

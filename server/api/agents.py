@@ -22,7 +22,7 @@ from agent.records.wire import (
     Refusal,
 )
 from server.collector import Collector
-from server.dependencies import TheAddress, TheCollector
+from server.dependencies import TheAddress, WholeCollector
 from server.enrolment import check_instrument_id, enrol_job, public_key_of
 from server.errors import RefusedError
 from server.ingest import check_signature, expand, file_lines, parse_headers
@@ -38,9 +38,9 @@ router = APIRouter(tags=["agents"], responses=_REFUSALS)
 
 
 @router.post(INGEST_PATH, response_model=IngestReply)
-async def ingest(request: Request, collector: TheCollector, address: TheAddress) -> Response:
+async def ingest(request: Request, collector: WholeCollector, address: TheAddress) -> Response:
     """Take a batch. The answer is given after the commit: everything up to `acked` is durable."""
-    body = await _read_body(request, collector.settings.limits.max_body_bytes)
+    body = await read_body(request, collector.settings.limits.max_body_bytes)
     try:
         batch = await asyncio.get_running_loop().run_in_executor(
             collector.opening, _open_batch, collector, request, body
@@ -61,7 +61,7 @@ async def ingest(request: Request, collector: TheCollector, address: TheAddress)
 
 @router.get(CURSOR_PATH)
 def cursor(
-    request: Request, collector: TheCollector, spool: Annotated[str, Query(pattern=f"^{SPOOL_ID.pattern}$")]
+    request: Request, collector: WholeCollector, spool: Annotated[str, Query(pattern=f"^{SPOOL_ID.pattern}$")]
 ) -> CursorReply:
     """Say where a spool of the signing agent stands."""
     agent = authenticated(collector, request, b"")
@@ -73,9 +73,9 @@ def cursor(
 
 
 @router.post(ENROL_PATH)
-async def enrol(request: Request, collector: TheCollector, address: TheAddress) -> EnrolReply:
+async def enrol(request: Request, collector: WholeCollector, address: TheAddress) -> EnrolReply:
     """Enrol an agent with a join code; signed with the key it brings."""
-    body = await _read_body(request, MAX_ENROL_BYTES)
+    body = await read_body(request, MAX_ENROL_BYTES)
     agent = await run_in_threadpool(_enrol, collector, request, body, address)
     return EnrolReply(
         agent_id=agent.agent_id,
@@ -85,7 +85,7 @@ async def enrol(request: Request, collector: TheCollector, address: TheAddress) 
     )
 
 
-async def _read_body(request: Request, limit_bytes: int) -> bytes:
+async def read_body(request: Request, limit_bytes: int) -> bytes:
     """Return the body as transmitted. What is too large is read on for a while, so that the client hears the answer."""
     chunks: list[bytes] = []
     n_bytes = 0
@@ -102,7 +102,8 @@ async def _read_body(request: Request, limit_bytes: int) -> bytes:
     return b"".join(chunks)
 
 
-def _signed_path(request: Request) -> str:
+def signed_path(request: Request) -> str:
+    """Return path and query as the client signed them."""
     path = (request.scope.get("raw_path") or request.scope["path"].encode()).decode("latin-1")
     query = request.scope["query_string"].decode("latin-1")
     return f"{path}?{query}" if query else path
@@ -113,7 +114,7 @@ def authenticated(collector: Collector, request: Request, body: bytes) -> Agent:
         agent = reads.agent(request.headers.get(AGENT_HEADER, ""))
     if agent is None:
         raise RefusedError(401, "unknown_agent", f"{AGENT_HEADER} names no agent known here; enrol it first.")
-    check_signature(agent.public_key, request.method, _signed_path(request), request.headers, body)
+    check_signature(agent.public_key, request.method, signed_path(request), request.headers, body)
     if agent.revoked_at is not None:
         raise RefusedError(403, "agent_revoked", "This agent was revoked by an administrator; enrol it anew.")
     return agent
@@ -131,7 +132,7 @@ def _open_batch(collector: Collector, request: Request, body: bytes) -> Batch:
         prev=headers.prev,
         skipped_from=headers.skipped_from,
         lines=file_lines(expanded, headers.first_seq, headers.n_records, headers.prev, agent),
-        path=_signed_path(request),
+        path=signed_path(request),
         headers={name: value for name, value in request.headers.items() if name.startswith(KEPT_HEADERS)},
         body=body,
         received_at=collector.now(),
@@ -156,7 +157,7 @@ def _enrol(collector: Collector, request: Request, body: bytes, address: str) ->
         raise RefusedError(400, "malformed_request", f"{where or 'body'}: {first['msg']}.") from error
     check_instrument_id(wanted.instrument_id)
     public_key = public_key_of(wanted)
-    check_signature(public_key, request.method, _signed_path(request), request.headers, body)
+    check_signature(public_key, request.method, signed_path(request), request.headers, body)
     try:
         agent: Agent = collector.writer.do(enrol_job(wanted, public_key, collector.now()))
     except RefusedError as refused:

@@ -11,7 +11,7 @@ from agent.records import ScheduleRun
 from agent.records.schedules import SCHEDULES_PATH, SchedulesReply
 from agent.records.wire import Refusal
 from server.api.agents import authenticated
-from server.dependencies import TheAddress, TheCollector, ThePerson, TheStaff, found
+from server.dependencies import TheAddress, TheCollector, ThePerson, TheStaff, WholeCollector, found
 from server.errors import RefusedError
 from server.people import Person
 from server.schedules import (
@@ -45,7 +45,7 @@ class RunsAnswer(BaseModel):
 
 @router.get(SCHEDULES_PATH, response_model=SchedulesReply)
 def schedules_of_agent(
-    request: Request, collector: TheCollector, if_none_match: Annotated[str | None, Header()] = None
+    request: Request, collector: WholeCollector, if_none_match: Annotated[str | None, Header()] = None
 ) -> Response:
     """Give the signing agent the schedules of its instrument, or 304 when it has them."""
     agent = authenticated(collector, request, b"")

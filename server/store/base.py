@@ -61,7 +61,12 @@ class Reads(ABC):
         """The grant with that hash, expired or not: whether it still counts is the caller's question."""
 
     @abstractmethod
-    def audit(self, limit: int = 100) -> list[rows.AuditEntry]: ...
+    def tokens(self) -> list[rows.Grant]:
+        """All API tokens by name."""
+
+    @abstractmethod
+    def audit(self, limit: int = 100, before: int | None = None, search: str = "") -> list[rows.AuditEntry]:
+        """Entries with a `position` below `before` that hold every word of `search`, the last written first."""
 
     @abstractmethod
     def document(self, kind: str, key: str) -> rows.Document | None: ...
@@ -290,7 +295,8 @@ class Writes(Reads):
         """Keep it, unless its hash is already there."""
 
     @abstractmethod
-    def add_audit(self, entry: rows.AuditEntry) -> None: ...
+    def add_audit(self, entry: rows.AuditEntry) -> None:
+        """Add it at the end of the chain (`server.store.audit_chain`), without characters that could forge a line."""
 
 
 Job = Callable[[Writes], Any] | rows.Batch

@@ -32,6 +32,9 @@ _AGENT = """
 _JOIN_CODE = """
     SELECT code_sha256, instrument_name, site, instrument_id, made_by, made_at, expires_at, used_by, used_at
     FROM join_codes"""
+_USER = "SELECT name, role, password, added_at, scope, ends_at, subject FROM users"
+_GRANT = "SELECT secret_sha256, purpose, name, role, made_at, expires_at, scope FROM grants"
+_AUDIT = "SELECT at, who, action, outcome, detail, address, chain, position FROM audit"
 _LATEST = "SELECT kind, record_id, captured_at, received_at, raw FROM latest"
 _KEY = "(SELECT instrument_key FROM instruments WHERE instrument_id = ?)"
 _QC_RUN = """
@@ -80,18 +83,25 @@ class SqlReads(FindingReads):
         return self._all(rows.JoinCode, f"{_JOIN_CODE} ORDER BY made_at DESC LIMIT 100")
 
     def user(self, name: str) -> rows.User | None:
-        return self._one(rows.User, "SELECT name, role, password, added_at FROM users WHERE name = ?", name)
+        return self._one(rows.User, f"{_USER} WHERE name = ?", name)
 
     def users(self) -> list[rows.User]:
-        return self._all(rows.User, "SELECT name, role, password, added_at FROM users ORDER BY name")
+        return self._all(rows.User, f"{_USER} ORDER BY name")
 
     def grant(self, secret_sha256: str) -> rows.Grant | None:
-        sql = "SELECT secret_sha256, purpose, name, role, made_at, expires_at FROM grants WHERE secret_sha256 = ?"
-        return self._one(rows.Grant, sql, secret_sha256)
+        return self._one(rows.Grant, f"{_GRANT} WHERE secret_sha256 = ?", secret_sha256)
 
-    def audit(self, limit: int = 100) -> list[rows.AuditEntry]:
-        sql = "SELECT at, who, action, outcome, detail, address FROM audit ORDER BY position DESC LIMIT ?"
-        return self._all(rows.AuditEntry, sql, limit)
+    def tokens(self) -> list[rows.Grant]:
+        return self._all(rows.Grant, f"{_GRANT} WHERE purpose = 'token' ORDER BY name, made_at DESC")
+
+    def audit(self, limit: int = 100, before: int | None = None, search: str = "") -> list[rows.AuditEntry]:
+        where, values = "position < ?", [_LAST if before is None else before]
+        for word in search.lower().split():
+            where += " AND lower(who || ' ' || action || ' ' || outcome || ' ' || detail || ' ' || address) LIKE ? ESCAPE '!'"
+            values.append(f"%{word.replace('!', '!!').replace('%', '!%').replace('_', '!_')}%")
+        return self._all(
+            rows.AuditEntry, f"{_AUDIT} WHERE {where} ORDER BY position DESC LIMIT ?", *values, limit
+        )
 
     # Spools and batches
 

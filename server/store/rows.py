@@ -68,6 +68,12 @@ class User:
     role: Role
     password: str | None
     added_at: datetime
+    scope: str = ""
+    """As `server.scope.Scope.text` writes it; empty for everything."""
+    ends_at: datetime | None = None
+    """From then on nobody signs in with it."""
+    subject: str = ""
+    """Issuer and subject at the identity provider; empty for people added here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +86,8 @@ class Grant:
     role: Role
     made_at: datetime
     expires_at: datetime | None
+    scope: str = ""
+    """Of an API token; a session has that of its person."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +100,9 @@ class AuditEntry:
     outcome: Literal["done", "refused"]
     detail: str = ""
     address: str = ""
+    chain: str = field(default="", compare=False)
+    """Hash over this entry and the one before, given by the store."""
+    position: int = field(default=0, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -267,6 +278,8 @@ class Batch:
     headers: dict[str, str]
     body: bytes = field(repr=False)
     received_at: datetime
+    is_forwarded: bool = False
+    """A lower site sent it on; batches before it that the site's policy withholds never come."""
 
     @property
     def last_seq(self) -> int:

@@ -34,7 +34,10 @@ CREATE TABLE users (
     name     TEXT PRIMARY KEY,
     role     TEXT NOT NULL,
     password TEXT,
-    added_at INTEGER NOT NULL
+    added_at INTEGER NOT NULL,
+    scope    TEXT NOT NULL DEFAULT '',
+    ends_at  INTEGER,
+    subject  TEXT NOT NULL DEFAULT ''
 );
 CREATE TABLE grants (
     secret_sha256 TEXT PRIMARY KEY,
@@ -42,7 +45,8 @@ CREATE TABLE grants (
     name          TEXT NOT NULL,
     role          TEXT NOT NULL,
     made_at       INTEGER NOT NULL,
-    expires_at    INTEGER
+    expires_at    INTEGER,
+    scope         TEXT NOT NULL DEFAULT ''
 );
 CREATE TABLE audit (
     position INTEGER PRIMARY KEY,
@@ -51,7 +55,8 @@ CREATE TABLE audit (
     action   TEXT NOT NULL,
     outcome  TEXT NOT NULL,
     detail   TEXT NOT NULL,
-    address  TEXT NOT NULL
+    address  TEXT NOT NULL,
+    chain    TEXT NOT NULL DEFAULT ''
 );
 CREATE TABLE documents (
     kind       TEXT NOT NULL,

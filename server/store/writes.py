@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
+from agent.records.wire import CHAIN_START
 from server.store import rows
 from server.store.appending import SqlAppends
+from server.store.audit_chain import audit_chain, one_line
 from server.store.base import Failed, Writes
 from server.store.desk import DeskWrites
 from server.store.pruning import SqlPruning
@@ -92,12 +94,16 @@ class SqlWrites(SqlAppends, SqlPruning, DeskWrites, Writes):
 
     def put_user(self, user: rows.User) -> None:
         self._do(
-            "INSERT INTO users (name, role, password, added_at) VALUES (?, ?, ?, ?) "
-            "ON CONFLICT (name) DO UPDATE SET role = excluded.role, password = excluded.password",
+            "INSERT INTO users (name, role, password, added_at, scope, ends_at, subject) VALUES (?, ?, ?, ?, ?, ?, ?) "
+            "ON CONFLICT (name) DO UPDATE SET role = excluded.role, password = excluded.password, "
+            "scope = excluded.scope, ends_at = excluded.ends_at, subject = excluded.subject",
             user.name,
             user.role,
             user.password,
             user.added_at,
+            user.scope,
+            user.ends_at,
+            user.subject,
         )
 
     def remove_user(self, name: str) -> bool:
@@ -110,25 +116,30 @@ class SqlWrites(SqlAppends, SqlPruning, DeskWrites, Writes):
     def add_grant(self, grant: rows.Grant) -> None:
         self._do("DELETE FROM grants WHERE expires_at < ?", grant.made_at)
         self._do(
-            "INSERT INTO grants (secret_sha256, purpose, name, role, made_at, expires_at) VALUES (?, ?, ?, ?, ?, ?)",
+            "INSERT INTO grants (secret_sha256, purpose, name, role, made_at, expires_at, scope) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?)",
             grant.secret_sha256,
             grant.purpose,
             grant.name,
             grant.role,
             grant.made_at,
             grant.expires_at,
+            grant.scope,
         )
 
     def remove_grant(self, secret_sha256: str) -> None:
         self._do("DELETE FROM grants WHERE secret_sha256 = ?", secret_sha256)
 
     def add_audit(self, entry: rows.AuditEntry) -> None:
-        self._do(
-            "INSERT INTO audit (at, who, action, outcome, detail, address) VALUES (?, ?, ?, ?, ?, ?)",
+        # Whoever holds the row of `counters` is the only one who writes, also among several collectors: one chain.
+        self._do("UPDATE counters SET batch_id = batch_id")
+        head = self._connection.one("SELECT chain FROM audit ORDER BY position DESC LIMIT 1")
+        told = (
             entry.at,
-            entry.who,
-            entry.action,
-            entry.outcome,
-            entry.detail,
-            entry.address,
+            *map(one_line, (entry.who, entry.action, entry.outcome, entry.detail, entry.address)),
+        )
+        self._do(
+            "INSERT INTO audit (at, who, action, outcome, detail, address, chain) VALUES (?, ?, ?, ?, ?, ?, ?)",
+            *told,
+            audit_chain(head[0] if head else CHAIN_START, *told),
         )

@@ -1,4 +1,4 @@
-"""What administrators do: let instruments in, shut agents out, see who did what."""
+"""What administrators do for instruments: let them in, shut agents out."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from typing import Annotated
 from fastapi import APIRouter, Form, Request, Response
 from fastapi.responses import RedirectResponse
 
-from server.dependencies import TheAddress, TheAdmin, TheCollector, found
+from server.collector import Collector
+from server.dependencies import TheAddress, TheCollector, TheSiteAdmin, found
 from server.enrolment import join_code_row
 from server.errors import RefusedError
 from server.people import Person
@@ -20,16 +21,16 @@ router = APIRouter(include_in_schema=False)
 
 
 @router.get("/admin")
-def admin(request: Request, collector: TheCollector, person: TheAdmin) -> Response:
-    """Show agents, join codes, people and the audit log."""
-    return _page(request, person, new_code=None)
+def admin(request: Request, collector: TheCollector, person: TheSiteAdmin) -> Response:
+    """Show agents and join codes."""
+    return _page(request, collector, person, new_code=None)
 
 
 @router.post("/admin/join-codes")
 def make_join_code(
     request: Request,
     collector: TheCollector,
-    person: TheAdmin,
+    person: TheSiteAdmin,
     address: TheAddress,
     form_token: Annotated[str, Form()] = "",
     instrument: Annotated[str, Form(max_length=MAX_NAME)] = "",
@@ -41,20 +42,21 @@ def make_join_code(
     person.must_have_sent(form_token)
     if not instrument.strip() or not site.strip():
         raise RefusedError(400, "malformed_request", "A join code needs the instrument's name and its site.")
+    _check_site(collector, person, site.strip(), instrument_id.strip())
     code = new_join_code()
     row = join_code_row(
         code, instrument.strip(), site.strip(), instrument_id.strip(), person.name, collector.now(), hours
     )
     collector.writer.do(lambda writes: writes.add_join_code(row))
     collector.note(person.name, "join-code new", f"for {row.instrument_name} at {row.site}", address=address)
-    return _page(request, person, new_code=code)
+    return _page(request, collector, person, new_code=code)
 
 
 @router.post("/admin/agents/{agent_id}/revoke")
 def revoke(
     agent_id: str,
     collector: TheCollector,
-    person: TheAdmin,
+    person: TheSiteAdmin,
     address: TheAddress,
     form_token: Annotated[str, Form()] = "",
 ) -> Response:
@@ -67,8 +69,17 @@ def revoke(
     return RedirectResponse("/admin", status_code=303)
 
 
-def _page(request: Request, person: Person, new_code: str | None) -> Response:
-    with request.app.state.collector.store.reading() as reads:
+def _check_site(collector: Collector, person: Person, site: str, instrument_id: str) -> None:
+    """Refuse a code for another site, or one that would take an instrument over, beyond the person's scope."""
+    if not person.scope.has_site(site):
+        raise RefusedError(403, "not_allowed", f"You may let instruments in at {person.scope} only.")
+    if instrument_id and person.scope.is_limited:
+        with collector.store.reading() as reads:
+            found(reads.instrument(instrument_id), "instrument")
+
+
+def _page(request: Request, collector: Collector, person: Person, new_code: str | None) -> Response:
+    with collector.store.reading() as reads:
         return render(
             request,
             "admin.html",
@@ -77,6 +88,4 @@ def _page(request: Request, person: Person, new_code: str | None) -> Response:
             agents=reads.agents(),
             instruments={one.instrument_id: one for one in reads.instruments()},
             join_codes=reads.join_codes(),
-            users=reads.users(),
-            audit=reads.audit(50),
         )

@@ -15,10 +15,20 @@ from server.alerts import book
 from server.alerts.book import Alert
 from server.alerts.routes import SILENCE, Silence, silences_of
 from server.alerts.rules import RANK, rules_of
-from server.dependencies import TheAddress, TheCollector, TheOperator, ThePerson, TheStaff, found
+from server.collector import Collector
+from server.dependencies import (
+    TheAddress,
+    TheCollector,
+    TheOperator,
+    ThePerson,
+    TheStaff,
+    WholeCollector,
+    found,
+)
 from server.errors import RefusedError
-from server.people import person_of
+from server.people import Person, person_of
 from server.roles import Permission
+from server.seeing import ReadsInScope, check_whole
 from server.store.base import Writes
 from server.store.rows import AuditEntry
 from server.web.languages import gettext
@@ -70,6 +80,7 @@ def acknowledge(
     now = collector.now()
 
     def job(writes: Writes) -> Alert | None:
+        check_whole(writes, person.scope, book.DOCUMENT, key)
         writes.add_audit(AuditEntry(now, person.name, "alert acknowledged", "done", key, address))
         return book.acknowledge(writes, key, person.name, now, comment.strip())
 
@@ -96,6 +107,7 @@ def silence(
             400, "malformed_request", "Say why nobody is to be told: it stands beside the alerts."
         )
     now = collector.now()
+    _check_silence(collector, person, site, instrument_id)
     told = Silence(
         key=uuid4().hex[:12],
         until=now + timedelta(hours=hours),
@@ -124,6 +136,7 @@ def end_silence(
     now = collector.now()
 
     def job(writes: Writes) -> bool:
+        _check_may_end(writes, person, key)
         writes.add_audit(AuditEntry(now, person.name, "silence ended", "done", key, address))
         return writes.remove_document(SILENCE, key)
 
@@ -133,11 +146,13 @@ def end_silence(
 
 @router.get("/alerts.rss")
 def feed(
-    request: Request, collector: TheCollector, token: Annotated[str, Query(max_length=200)] = ""
+    request: Request, collector: WholeCollector, token: Annotated[str, Query(max_length=200)] = ""
 ) -> Response:
     """Give what fires as RSS. A feed reader signs in with an API token in the address, good for this feed's role."""
     with collector.store.reading() as reads:
-        person_of(reads, token, "token", collector.now()).must(Permission.VIEW)
+        person = person_of(reads, token, "token", collector.now())
+    person.must(Permission.VIEW)
+    with collector.seen_in(person.scope).store.reading() as reads:
         firing = [alert for alert in book.book_of(reads).values() if alert.state == "firing"]
         names = {one.instrument_id: one.name for one in reads.instruments()}
     base = (collector.settings.collector.url or str(request.base_url)).rstrip("/")
@@ -179,6 +194,26 @@ def _clean(text: str) -> str:
 def _silenced(alert: Alert, silences: list[Silence], sites: dict[str, str], now: datetime) -> Silence | None:
     site = sites.get(alert.instrument_id, "")
     return next((one for one in silences if one.covers(alert, site, now)), None)
+
+
+def _check_silence(collector: Collector, person: Person, site: str, instrument_id: str) -> None:
+    """Refuse a silence over more than the person answers for."""
+    if instrument_id:
+        with collector.store.reading() as reads:
+            found(reads.instrument(instrument_id), "instrument")
+    elif not (site and person.scope.has_site(site)):
+        person.must_see_everything()
+
+
+def _check_may_end(writes: Writes, person: Person, key: str) -> None:
+    document = found(writes.document(SILENCE, key), "silence")
+    told = Silence.model_validate_json(document.body)
+    seen = ReadsInScope(writes, person.scope)
+    is_theirs = (told.instruments or told.sites) and all(
+        [*map(person.scope.has_site, told.sites), *map(seen.instrument, told.instruments)]
+    )
+    if not is_theirs:
+        person.must_see_everything()
 
 
 def _back() -> Response:

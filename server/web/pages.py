@@ -5,11 +5,14 @@ from server.web import (
     admin,
     alert_settings,
     alerts,
+    audit,
     instruments,
     logbook,
+    people,
     quality,
     records,
     schedules,
+    service,
     sessions,
 )
 
@@ -24,4 +27,7 @@ routers = (
     alerts.router,
     alert_settings.router,
     admin.router,
+    people.router,
+    audit.router,
+    service.router,
 )

@@ -8,9 +8,10 @@ from fastapi import APIRouter, Depends, Form, Request, Response
 from fastapi.responses import RedirectResponse
 
 from server.collector import Collector
-from server.dependencies import SESSION_COOKIE, AnyPerson, TheAddress, TheCollector, from_our_pages
+from server.dependencies import SESSION_COOKIE, AnyPerson, TheAddress, WholeCollector, from_our_pages
 from server.errors import RefusedError
-from server.people import sign_in, sign_in_by_link, sign_out
+from server.people import person_of, sign_in, sign_in_by_link, sign_out
+from server.roles import Permission
 from server.web.languages import LANGUAGE_COOKIE, LANGUAGES
 from server.web.render import render
 
@@ -26,7 +27,7 @@ def login_page(request: Request, next: str = "/") -> Response:
 @router.post("/login", dependencies=[Depends(from_our_pages)])
 def login(
     request: Request,
-    collector: TheCollector,
+    collector: WholeCollector,
     address: TheAddress,
     name: Annotated[str, Form()] = "",
     password: Annotated[str, Form()] = "",
@@ -47,15 +48,15 @@ def login(
             name=name,
         )
     collector.note(name, "sign-in", "with password", address=address)
-    return _with_session(request, collector, secret, target)
+    return with_session(request, collector, secret, target)
 
 
 @router.get("/sign-in/{secret}")
-def login_by_link(request: Request, secret: str, collector: TheCollector, address: TheAddress) -> Response:
+def login_by_link(request: Request, secret: str, collector: WholeCollector, address: TheAddress) -> Response:
     """Start a session with a one-time link."""
     name, session = sign_in_by_link(collector, secret, address)
     collector.note(name, "sign-in", "with one-time link", address=address)
-    return _with_session(request, collector, session, "/")
+    return with_session(request, collector, session, "/")
 
 
 @router.post("/language", dependencies=[Depends(from_our_pages)])
@@ -69,17 +70,27 @@ def choose_language(language: Annotated[str, Form()], next: Annotated[str, Form(
 
 @router.post("/logout")
 def logout(
-    request: Request, collector: TheCollector, person: AnyPerson, form_token: Annotated[str, Form()] = ""
+    request: Request,
+    collector: WholeCollector,
+    person: AnyPerson,
+    address: TheAddress,
+    form_token: Annotated[str, Form()] = "",
 ) -> Response:
     """End the session."""
     person.must_have_sent(form_token)
     sign_out(collector, request.cookies.get(SESSION_COOKIE, ""))
+    collector.note(person.name, "sign-out", address=address)
     response = RedirectResponse("/login", status_code=303)
     response.delete_cookie(SESSION_COOKIE)
     return response
 
 
-def _with_session(request: Request, collector: Collector, secret: str, target: str) -> Response:
+def with_session(request: Request, collector: Collector, secret: str, target: str) -> Response:
+    """Return the way into the pages with a new session; vendors start at what they may see."""
+    with collector.store.reading() as reads:
+        person = person_of(reads, secret, "session", collector.now())
+    if target == "/" and not person.may(Permission.VIEW):
+        target = "/service"
     response = RedirectResponse(target, status_code=303)
     response.set_cookie(
         SESSION_COOKIE,
