@@ -19,6 +19,13 @@ from pathlib import Path
 
 import pytest
 
+
+def pytest_ignore_collect(collection_path: Path) -> bool | None:
+    """Look for doctests in what ships, not in what only helps the tests (stand-ins, writers, benchmarks)."""
+    is_helper = collection_path.suffix == ".py" and not collection_path.name.startswith("test_")
+    return True if is_helper and Path(__file__).parent in collection_path.parents else None
+
+
 LASTING_THREADS = ("asyncio_", "pytest_timeout", "numba", "zarr_", "tifffile", "AnyIO worker thread")
 """Names of threads that libraries start once and keep; they end with the process."""
 
