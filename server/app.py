@@ -11,7 +11,7 @@ from fastapi.responses import JSONResponse
 from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
 
-from server.api import agents, live, metrics, query, reference, schedules, tables
+from server.api import agents, forwarding, live, metrics, query, reference, schedules, tables
 from server.collector import Collector
 from server.errors import NotSignedInError, RefusedError, StoreError
 from server.etags import ETags
@@ -36,6 +36,7 @@ def create_app(collector: Collector) -> FastAPI:
     app.add_middleware(SecurityHeaders)
     for router in (
         agents.router,
+        forwarding.router,
         query.router,
         metrics.router,
         tables.router,

@@ -17,6 +17,7 @@ from rich.logging import RichHandler
 
 from server import care, manage
 from server.errors import CollectorError
+from server.forwarding import commands as forwarding
 from server.opening import config_in
 from server.running import run as run_collector
 from server.settings import Settings, load_settings, to_toml
@@ -32,6 +33,8 @@ app.add_typer(manage.users, name="user")
 app.add_typer(manage.tokens, name="token")
 app.command("sign-in-link")(manage.sign_in_link)
 app.add_typer(care.stores, name="store")
+app.add_typer(forwarding.downstream, name="downstream")
+app.add_typer(forwarding.upstream, name="upstream")
 for command in (care.backup, care.restore, care.verify, care.migrate):
     app.command()(command)
 app.command("retention")(care.give_up)

@@ -35,8 +35,13 @@ def join_code_row(
 
 def public_key_of(request: EnrolRequest) -> bytes:
     """Return the raw key that the request brings."""
+    return decoded_key(request.public_key)
+
+
+def decoded_key(public_key: str) -> bytes:
+    """Return a raw Ed25519 key told in base64, or refuse with 400."""
     try:
-        key = base64.b64decode(request.public_key, validate=True)
+        key = base64.b64decode(public_key, validate=True)
     except (binascii.Error, ValueError):
         key = b""
     if len(key) != 32:

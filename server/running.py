@@ -18,6 +18,8 @@ from server.checkpoints import signer_in
 from server.chores import Chores
 from server.collector import Collector
 from server.errors import SettingsError
+from server.forwarding.forwarder import Forwarder
+from server.forwarding.identity import keys_in
 from server.opening import open_store
 from server.settings import ListenSettings, Settings
 
@@ -32,12 +34,17 @@ def run(data: Path, settings: Settings, *, as_json: bool) -> None:
     collector = Collector.on(open_store(data, settings), settings)
     url = _url_of(settings.listen, listening)
     chores = Chores(collector, signer_in(data, settings.collector.name))
+    forwarder = Forwarder(collector, keys_in(data)) if settings.upstream.url else None
     try:
         server = _Server(_uvicorn_config(collector), url, data, as_json)
         _spare_the_collector_of_garbage()
         chores.start()
+        if forwarder is not None:
+            forwarder.start()
         server.run(sockets=[listening])
     finally:
+        if forwarder is not None:
+            forwarder.stop()
         chores.stop()
         collector.close()
         (data / URL_FILE).unlink(missing_ok=True)

@@ -139,6 +139,48 @@ class OutgoingSettings(_Section):
     )
 
 
+class UpstreamSettings(_Section):
+    """The collector above this one, which records are forwarded to, and what of them it gets."""
+
+    url: str = Field(
+        default="", description="Its address, https; empty for none. `scopestamp-server upstream join` first."
+    )
+    ca_file: str = Field(
+        default="",
+        description="PEM file of the authority that signed its certificate; empty for the usual ones.",
+    )
+    withhold_people: bool = Field(
+        default=True, description="User names, staff, host names, and the texts and paths they may stand in."
+    )
+    withhold_samples: bool = Field(
+        default=True, description="File paths, plans, free texts, and what else may name a sample."
+    )
+    withhold_properties: tuple[str, ...] = Field(
+        default=("*sample*", "*specimen*", "*user*", "*operator*"),
+        description="Properties of devices whose values are withheld with people or samples; * stands for anything.",
+    )
+    summaries_only: bool = Field(
+        default=False,
+        description="Only quality control, heartbeats, how acquisitions and sessions of use ended, and what the "
+        "instrument is.",
+    )
+    kinds: tuple[str, ...] = Field(default=(), description="Only these kinds of records; empty for all.")
+    metrics: tuple[str, ...] = Field(
+        default=(), description="Only these figures of quality control, * stands for anything; empty for all."
+    )
+    snapshots_every_s: float = Field(
+        default=0.0, ge=0, description="At most one snapshot an instrument in that time."
+    )
+    heartbeats_every_s: float = Field(
+        default=0.0,
+        ge=0,
+        description="At most one heartbeat an instrument; the upstream judges silence by them.",
+    )
+    max_kb_per_s: float = Field(
+        default=2048.0, gt=0, description="How fast at most, also when catching up after an outage."
+    )
+
+
 class Settings(_Section):
     """All settings of a collector."""
 
@@ -151,6 +193,7 @@ class Settings(_Section):
     retention: RetentionSettings = RetentionSettings()
     smtp: SmtpSettings = SmtpSettings()
     outgoing: OutgoingSettings = OutgoingSettings()
+    upstream: UpstreamSettings = UpstreamSettings()
 
 
 def load_settings(path: Path | None) -> Settings:

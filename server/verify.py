@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from agent.records.wire import CHAIN_START, PREV_HEADER, SKIPPED_FROM_HEADER, chain_skip
 from server.checkpoints import Tree, is_signed, leaf_of
 from server.errors import RefusedError
+from server.forwarding.protocol import VIA
 from server.ingest.evidence import is_signature_good
 from server.store import Reads
 from server.store.chains import chain_over, lines_of
@@ -109,6 +110,8 @@ def _check_lines(batch: StoredBatch, chain: str, verdict: Verdict) -> None:
 
 def _continues(reads: Reads, batch: StoredBatch, mark: int, chain: str) -> bool:
     if batch.first_seq == mark + 1 and batch.prev == chain:
+        return True
+    if VIA in batch.headers and batch.first_seq > mark + 1:  # a site below withholds what came between
         return True
     skipped_from = batch.headers.get(SKIPPED_FROM_HEADER.lower())
     if skipped_from is None or not skipped_from.isdigit():

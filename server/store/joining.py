@@ -21,6 +21,9 @@ class Join:
 def join(batch: Batch, mark: int, chain_at: Callable[[int], str | None]) -> Join:
     """Return how `batch` joins a spool that stands at `mark`.
 
+    What is missing before a forwarded batch was withheld by a site's policy; the chain value that the agent signed with the
+    batch (`batch.prev`) starts anew there.
+
     Parameters
     ----------
     batch : Batch
@@ -39,6 +42,8 @@ def join(batch: Batch, mark: int, chain_at: Callable[[int], str | None]) -> Join
         return _overlap(batch, mark, chain_at)
     if batch.first_seq == mark + 1 and batch.prev == chain_at(mark):
         return Join(n_known=0)
+    if batch.is_forwarded and batch.first_seq > mark + 1:
+        return Join(n_known=0, skip=(mark + 1, batch.first_seq - 1))
     if batch.skipped_from is not None and batch.skipped_from <= mark + 1:
         return _skip(batch, batch.skipped_from, chain_at)
     if batch.first_seq > mark + 1:

@@ -1,0 +1,444 @@
+"""Forwarding between collectors: what goes up as it is, what is filtered, where it stands, and that no ring is closed."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from importlib.metadata import version
+
+import pytest
+
+from agent import records as r
+from server.forwarding.client import Upstream
+from server.forwarding.downstream import code_job
+from server.forwarding.errors import LoopError, UpstreamAwayError, UpstreamRefusedError
+from server.forwarding.forwarder import Forwarder, state_of
+from server.forwarding.identity import collector_id_of, keys_in
+from server.forwarding.policy import Policy
+from server.forwarding.protocol import JoinRequest
+from server.secrets import new_join_code
+from server.settings import CollectorSettings, Settings, UpstreamSettings
+from server.verify import verify
+
+OPEN = {"withhold_people": False, "withhold_samples": False}
+CHOSEN_SPOOL = "spool-a"
+
+
+def settings_for(url: str, name: str = "Basel", **policy: object) -> Settings:
+    return Settings(collector=CollectorSettings(name=name), upstream=UpstreamSettings(url=url, **policy))
+
+
+def join(running, above, keys, called: str = "Basel") -> None:
+    code = new_join_code()
+    above.collector.writer.do(code_job(code, called, "a test", above.clock(), 1))
+    request = JoinRequest(
+        join_code=code,
+        public_key=base64.b64encode(keys.key.public_key().public_bytes_raw()).decode(),
+        collector_id=collector_id_of(running.collector),
+        name=running.collector.settings.collector.name,
+        version=version("scopestamp"),
+    )
+    settings = running.collector.settings
+    upstream = Upstream(settings.upstream, settings.outgoing, keys)
+    try:
+        upstream.join(request)
+    finally:
+        upstream.close()
+
+
+class Site:
+    """A collector that has joined another, and what forwards from it."""
+
+    def __init__(self, running, keys) -> None:
+        self.running = running
+        self.keys = keys
+
+    @contextmanager
+    def forwarder(self) -> Iterator[Forwarder]:
+        forwarder = Forwarder(self.running.collector, self.keys, wait=lambda seconds: None)
+        try:
+            yield forwarder
+        finally:
+            forwarder.stop()
+
+    def forward(self) -> int:
+        with self.forwarder() as forwarder:
+            return forwarder.forward_once()
+
+
+@pytest.fixture
+def make_site(make_running, tmp_path) -> Callable[..., Site]:
+    made: list[Site] = []
+
+    def make(above, called: str = "Basel", **policy: object) -> Site:
+        running = make_running(settings_for(above.url, called, **policy))
+        site = Site(running, keys_in(tmp_path / f"data{1 + len(made)}"))
+        join(running, above, site.keys, called)
+        made.append(site)
+        return site
+
+    return make
+
+
+def batches(running) -> list:
+    with running.collector.store.reading() as reads:
+        return reads.batches(0, 1000)
+
+
+def record_ids(running) -> list[str]:
+    with running.collector.store.reading() as reads:
+        return [row.record_id for row in reads.records(limit=1000)]
+
+
+def problems(running) -> list[str]:
+    with running.collector.store.reading() as reads:
+        return verify(reads).problems
+
+
+def raw_of(running, record: r.Record) -> bytes:
+    return running.get(f"/v1/records/{record.record_id}/raw").content
+
+
+def day(tools, sender, user: str = "rosalind", sample: str = "photo51") -> list[r.Record]:
+    """Return records of a day that name a person and a sample wherever one can."""
+    scope = tools.Scope(sender)
+    started, *middle, finished, stamp = scope.acquisition()
+    path = rf"D:\{user}\{sample}.ome.zarr"
+    outputs = {
+        "files": (finished.files[0].model_copy(update={"path": path}),),
+        "problems": (f"{sample} bleached",),
+    }
+    plan = started.plan.model_copy(update={"sequence": {"metadata": {"user": user, "sample": sample}}})
+    told = scope.values.setdefault("Stage", {})
+    told["SampleName"] = scope.read(sample)
+    return [
+        scope.heartbeat(),
+        scope.snapshot(),
+        scope.change("Stage", "SampleName", scope.read(f"{sample}-2")),
+        started.model_copy(update={"outputs": (path,), "plan": plan}),
+        *middle,
+        finished.model_copy(update={**outputs, "plan": plan}),
+        stamp.model_copy(update={"files": (stamp.files[0].model_copy(update={"path": path, "sidecar": path}),)}),
+        scope.qc(inputs=(r.QcInput(name=f"{sample}.tif", sha256="b5" * 32),), remarks=(f"{user} measured",)),
+        scope.event(f"{user} could not save {sample}"),
+        r.UsageSession(
+            captured=scope.now(),
+            **scope.common,
+            session_id=started.acquisition_id,
+            user=user,
+            user_name="plain",
+            began=scope.now(),
+            ended=scope.now(),
+            duration_s=1.0,
+            ended_by="logout",
+        ),
+    ]  # fmt: skip
+
+
+def test_unfiltered_batches_go_up_as_their_agents_signed_them(make_running, make_site, tools):
+    top = make_running()
+    site = make_site(top, **OPEN)
+    sender = site.running.sender()
+    lines = tools.to_lines(day(tools, sender))
+    sender.send(lines[:4])
+    sender.send(lines[4:], first_seq=5, prev=tools.chain_over(lines[:4]))
+    assert site.forward() == 2
+    for below, above in zip(batches(site.running), batches(top), strict=True):
+        assert (below.body, below.agent_id, below.prev, below.chain) == (
+            above.body,
+            above.agent_id,
+            above.prev,
+            above.chain,
+        )
+    assert record_ids(top) == record_ids(site.running)
+    assert problems(top) == []
+
+
+def test_instruments_show_under_the_name_of_their_site(make_running, make_site, tools):
+    top = make_running()
+    middle = make_site(top, "Switzerland", **OPEN)
+    site = make_site(middle.running, "Basel", **OPEN)
+    sender = site.running.sender()
+    sender.send([tools.Scope(sender).heartbeat()])
+    site.forward()
+    middle.forward()
+    with top.collector.store.reading() as reads:
+        (instrument,) = reads.instruments()
+    assert instrument.site == "Switzerland / Basel / Basel"  # the last is the site of the join code
+
+
+def test_names_stay_where_the_policy_keeps_them(make_running, make_site, tools):
+    top = make_running()
+    site = make_site(top)
+    sender = site.running.sender()
+    records = day(tools, sender)
+    sender.send(records)
+    site.forward()
+    everything = (
+        b"".join(line for one in batches(top) for line in _expanded(one))
+        + json.dumps([one.headers for one in batches(top)]).encode()
+    )
+    assert b"rosalind" not in everything
+    assert b"photo51" not in everything
+    assert sorted(record_ids(top)) == sorted(record_ids(site.running))
+    assert problems(top) == []
+
+
+def test_filtered_record_carries_the_hash_of_the_original(make_running, make_site, tools):
+    top = make_running()
+    site = make_site(top)
+    sender = site.running.sender()
+    records = day(tools, sender)
+    sender.send(records)
+    site.forward()
+    session, heartbeat = records[-1], records[0]
+    above = json.loads(raw_of(top, session))
+    (mark,) = above["filtered"]
+    assert mark["original_sha256"] == hashlib.sha256(raw_of(site.running, session)).hexdigest()
+    assert mark["filters"] == ["people"]
+    assert mark["by"] == collector_id_of(site.running.collector)
+    assert above["user_name"] == "omitted"
+    assert raw_of(top, heartbeat) == raw_of(site.running, heartbeat)
+
+
+def test_batch_without_names_keeps_its_signature_between_filtered_ones(make_running, make_site, tools):
+    top = make_running()
+    site = make_site(top)
+    sender = site.running.sender()
+    scope = tools.Scope(sender)
+    named, plain, again = scope.event("rosalind was here"), scope.heartbeat(), scope.event("and again")
+    chain = tools.chain_over([named])
+    sender.send([named])
+    sender.send([plain], first_seq=2, prev=chain)
+    sender.send([again], first_seq=3, prev=tools.chain_over([plain], chain))
+    sender.send([scope.heartbeat()], first_seq=4, prev=tools.chain_over([named, plain, again]))
+    site.forward()
+    assert [one.agent_id == sender.agent_id for one in batches(top)] == [False, True, False, True]
+    assert problems(top) == []
+
+
+def test_chosen_kinds_metrics_and_thinning(tools, running):
+    sender = running.sender()
+    scope = tools.Scope(sender)
+    beats = []
+    for _ in range(5):
+        beats.append(scope.heartbeat())
+        scope.later(60)
+    lines = tools.to_lines([*beats, scope.qc(), scope.snapshot()])
+    chosen = UpstreamSettings(
+        **OPEN, kinds=("heartbeat", "qc_result"), metrics=("fwhm_x*",), heartbeats_every_s=120
+    )
+    left = [json.loads(line) for line in Policy(chosen, "col-x").apply(lines)]
+    assert [one["kind"] for one in left] == ["heartbeat"] * 3 + ["qc_result"]
+    assert [one["metric"] for one in left[-1]["metrics"]] == ["fwhm_x_um"]
+    assert left[-1]["filtered"][0]["filters"] == ["metrics"]
+
+
+def test_what_cannot_be_judged_is_withheld(tools, running):
+    sender = running.sender()
+    beat = json.loads(r.encode(tools.Scope(sender).heartbeat()))
+    odd = [{**beat, "kind": "from_the_future", "who": "rosalind"}, {**beat, "owner": "rosalind"}]
+    lines = [json.dumps(one).encode() for one in odd]
+    (left,) = Policy(UpstreamSettings(), "col-x").apply(lines)
+    assert b"rosalind" not in left
+    assert json.loads(left)["filtered"][0]["filters"] == ["unknown fields"]
+    assert Policy(UpstreamSettings(**OPEN), "col-x").apply(lines) == lines
+
+
+def test_lost_reply_and_outage_lose_and_double_nothing(make_running, make_site, tools, monkeypatch):
+    top = make_running()
+    site = make_site(top)
+    sender = site.running.sender()
+    lines = tools.to_lines(day(tools, sender))
+    sender.send(lines[:4])
+    send = Upstream.send
+
+    def reply_lost(self, *args):
+        send(self, *args)
+        raise UpstreamAwayError("the reply was lost")
+
+    with site.forwarder() as forwarder:
+        monkeypatch.setattr(Upstream, "send", reply_lost)
+        with pytest.raises(UpstreamAwayError):
+            forwarder.forward_once()
+        monkeypatch.setattr(Upstream, "send", send)
+        sender.send(lines[4:], first_seq=5, prev=tools.chain_over(lines[:4]))
+        assert forwarder.forward_once() == 1
+    assert record_ids(top) == record_ids(site.running)
+    assert len(record_ids(top)) == len(lines)
+    assert site.forward() == 0
+    assert problems(top) == []
+
+
+def test_store_restored_from_a_backup_starts_another_log(make_running, make_site, tools, tmp_path):
+    top = make_running()
+    site = make_site(top, **OPEN)
+    sender = site.running.sender()
+    scope = tools.Scope(sender)
+    first, second = scope.heartbeat(), scope.heartbeat()
+    sender.send([first])
+    site.forward()
+    # the backup is from before the first batch: the log grows another first batch
+    other = Site(make_running(site.running.collector.settings), site.keys)
+    with site.running.collector.store.reading() as reads:
+        state = reads.document("upstream", top.url).body
+        agent, instrument = reads.agents()[0], reads.instruments()[0]
+        own_id = reads.document("collector_id", "own").body
+
+    def restore(writes):
+        writes.put_document("upstream", top.url, state, top.clock(), "a test")
+        writes.put_document("collector_id", "own", own_id, top.clock(), "a test")
+        writes.put_instrument(instrument)
+        writes.put_agent(agent)
+
+    other.running.collector.writer.do(restore)
+    sender.client = other.running.client
+    sender.send([first, second])
+    other.forward()
+    assert sorted(record_ids(top)) == sorted(str(one.record_id) for one in (first, second))
+    assert problems(top) == []
+
+
+def test_ring_is_refused_when_it_is_joined(make_running, make_site, tmp_path):
+    top = make_running()
+    site = make_site(top)
+    site.forward()
+    # the top is now to forward to the site, which forwards to it
+    ring = make_running_like(make_running, top, site.running.url)
+    with pytest.raises(UpstreamRefusedError, match="come back") as refused:
+        join(ring, site.running, keys_in(tmp_path / "data0"))
+    assert refused.value.error == "loop"
+
+
+def make_running_like(make_running, running, upstream_url: str):
+    """Return a collector of the same identity that has an upstream."""
+    other = make_running(settings_for(upstream_url))
+    own_id = collector_id_of(running.collector)
+    other.collector.writer.do(
+        lambda writes: writes.put_document("collector_id", "own", own_id, running.clock(), "a test")
+    )
+    return other
+
+
+def test_ring_that_was_closed_behind_our_back_carries_nothing_twice(make_running, make_site, tools, tmp_path):
+    """Two collectors that forward to each other: what one brought is not sent back, and would be refused."""
+    top = make_running()
+    site = make_site(top, **OPEN)
+    sender = site.running.sender()
+    sender.send([tools.Scope(sender).heartbeat()])
+    site.forward()
+    ring = Forwarder(_with_upstream(top, site.running.url), keys_in(tmp_path / "data0"), wait=lambda s: None)
+    _let_in_unchecked(site.running, keys_in(tmp_path / "data0"))
+    with pytest.raises((LoopError, UpstreamRefusedError)):
+        ring.forward_once()
+    ring.stop()
+    assert len(batches(site.running)) == 1
+
+
+def _with_upstream(running, url: str):
+    from dataclasses import replace
+
+    return replace(running.collector, settings=settings_for(url, **OPEN))
+
+
+def _let_in_unchecked(running, keys) -> None:
+    code = new_join_code()
+    running.collector.writer.do(code_job(code, "Ring", "a test", running.clock(), 1))
+    request = JoinRequest(
+        join_code=code,
+        public_key=base64.b64encode(keys.key.public_key().public_bytes_raw()).decode(),
+        collector_id="col-" + "0" * 32,
+        name="Ring",
+        version="0",
+    )
+    settings = settings_for(running.url)
+    upstream = Upstream(settings.upstream, settings.outgoing, keys)
+    upstream.join(request)
+    upstream.close()
+
+
+def test_parcel_that_has_passed_here_is_refused(make_running, make_site, tools, monkeypatch):
+    top = make_running()
+    site = make_site(top, **OPEN)
+    sender = site.running.sender()
+    sender.send([tools.Scope(sender).heartbeat()])
+    send, own_id = Upstream.send, collector_id_of(top.collector)
+
+    def passed(self, log_id, prev, parcels):
+        return send(
+            self, log_id, prev, [one.model_copy(update={"via": (own_id, *one.via)}) for one in parcels]
+        )
+
+    monkeypatch.setattr(Upstream, "send", passed)
+    with pytest.raises(UpstreamRefusedError, match="ring"):
+        site.forward()
+    assert batches(top) == []
+
+
+def test_stranger_and_revoked_collector_are_refused(make_running, make_site, tools, tmp_path):
+    from server.forwarding.downstream import revoke_job
+
+    top = make_running()
+    site = make_site(top)
+    with pytest.raises(UpstreamRefusedError, match="let it join"):
+        Site(site.running, keys_in(tmp_path)).forward()
+    top.collector.writer.do(revoke_job(site.keys.agent_id, top.clock(), "a test"))
+    with pytest.raises(UpstreamRefusedError, match="may not forward"):
+        site.forward()
+
+
+def test_batch_with_a_wrong_signature_is_passed_over_and_told(make_running, make_site, tools, monkeypatch):
+    top = make_running()
+    site = make_site(top, **OPEN)
+    sender = site.running.sender()
+    sender.send([tools.Scope(sender).heartbeat()])
+    send = Upstream.send
+
+    def altered(self, log_id, prev, parcels):
+        other = base64.b64encode(b"{}").decode()
+        return send(self, log_id, prev, [one.model_copy(update={"body": other}) for one in parcels])
+
+    monkeypatch.setattr(Upstream, "send", altered)
+    site.forward()
+    assert batches(top) == []
+    with site.running.collector.store.reading() as reads:
+        state = state_of(reads, top.url)
+    assert state.n_not_taken == 1
+    assert "does not fit" in state.last_not_taken
+
+
+def test_another_sites_instrument_is_not_taken_over(make_running, make_site, tools):
+    top = make_running()
+    first, second = make_site(top, "Basel", **OPEN), make_site(top, "Bern", **OPEN)
+    for site in (first, second):
+        sender = site.running.sender("scope-1")
+        sender.send([tools.Scope(sender).heartbeat()])
+        site.forward()
+    with top.collector.store.reading() as reads:
+        (instrument,) = reads.instruments()
+    assert instrument.site == "Basel / Basel"
+    with second.running.collector.store.reading() as reads:
+        assert state_of(reads, top.url).n_not_taken == 1
+
+
+def test_silence_is_judged_above_by_forwarded_heartbeats(make_running, make_site, tools, clock):
+    top = make_running()
+    site = make_site(top)
+    sender = site.running.sender()
+    sender.send([tools.Scope(sender).heartbeat()])
+    heard_at = clock()
+    clock.later(hours=1)  # the link was gone meanwhile
+    site.forward()
+    (one,) = top.get("/v1/instruments").json()
+    assert one["presence"] == "silent"
+    with top.collector.store.reading() as reads:
+        assert [agent.heard_at for agent in reads.agents()] == [heard_at]
+
+
+def _expanded(batch) -> list[bytes]:
+    from server.store.chains import lines_of
+
+    return lines_of(batch)
