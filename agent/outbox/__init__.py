@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from agent.outbox.budget import DiskBudget
 from agent.outbox.identity import Identity
+from agent.outbox.kept import Retention
 from agent.outbox.lanes import Lane, lane_of
 from agent.outbox.outbox import Outbox
 from agent.outbox.survey import Backlog, Survey
@@ -23,6 +24,7 @@ __all__ = [
     "Identity",
     "Lane",
     "Outbox",
+    "Retention",
     "Sender",
     "SenderStatus",
     "Survey",

@@ -30,7 +30,8 @@ from agent.records.wire import (
     Refusal,
 )
 
-TIMEOUT = httpx.Timeout(60.0, connect=10.0)
+TIMEOUT_S = 60.0
+_MOST_CONNECT_S = 10.0
 _MAX_REPLY_BYTES = 4 << 20
 _MAX_RETRY_AFTER_S = 3600.0
 
@@ -52,6 +53,8 @@ class Collector:
         A CA file that vouches for the collector, or True for the usual authorities.
     transport : httpx.BaseTransport, optional
         Used instead of the network.
+    timeout_s : float
+        Longest silence within a request.
 
     Attributes
     ----------
@@ -72,6 +75,7 @@ class Collector:
         clock: Clock,
         verify: Path | str | bool = True,
         transport: httpx.BaseTransport | None = None,
+        timeout_s: float = TIMEOUT_S,
     ) -> None:
         self.url = url.rstrip("/")
         self.clock_offset_s: float | None = None
@@ -81,7 +85,7 @@ class Collector:
         self._http = httpx.Client(
             verify=_trust(verify),
             transport=transport,
-            timeout=TIMEOUT,
+            timeout=httpx.Timeout(timeout_s, connect=min(timeout_s, _MOST_CONNECT_S)),
             # A proxy of the environment is used, but never to reach this very computer.
             trust_env=not _is_loopback(host),
         )

@@ -11,12 +11,14 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
+from agent.clock import Clock
 from agent.errors import CollectorAwayError, CollectorRefusedError
 from agent.outbox.batches import after, compressed, headers_of
 from agent.outbox.collector import Collector
 from agent.outbox.cursor import Cursor, Position
 from agent.outbox.disk import Ballast, is_disk_full
 from agent.outbox.folders import SpoolFolder, all_spools, may_grow
+from agent.outbox.kept import Kept
 from agent.outbox.lanes import Lane
 from agent.outbox.limit import last_seq_of
 from agent.outbox.outbox import Outbox
@@ -36,6 +38,7 @@ from agent.records.wire import (
 _log = logging.getLogger(__name__)
 _BATCHES_A_TURN = 8  # of a lane that is not critical, before critical records get another chance
 _MAX_REWINDS = 3
+_LOOK_BACK_NS = 24 * 3600 * 10**9  # how often the collector is asked whether it still has what it once had
 _SURELY_SMALL_BYTES = 64 << 10  # whoever refuses this as too large is a misconfigured proxy, not a collector
 
 
@@ -50,6 +53,10 @@ class Drain:
         Where records go.
     outbox : Outbox
         Takes the gap and event records about what cannot be sent.
+    kept : Kept
+        Where segments go that were sent.
+    clock : Clock
+        Tells how old those are.
 
     Attributes
     ----------
@@ -61,7 +68,9 @@ class Drain:
         Spool to the refusal that stopped it; the others go on.
     """
 
-    def __init__(self, data_dir: Path, collector: Collector, outbox: Outbox) -> None:
+    def __init__(
+        self, data_dir: Path, collector: Collector, outbox: Outbox, kept: Kept, clock: Clock
+    ) -> None:
         self.n_sent = 0
         self.flagged: deque[Flagged] = deque(maxlen=1000)
         self.refused: dict[str, CollectorRefusedError] = {}
@@ -77,6 +86,9 @@ class Drain:
         self._acked_once: dict[str, int] = {}
         self._damaged: set[Path] = set()
         self._aside: set[str] = set()
+        self._kept = kept
+        self._clock = clock
+        self._looked_back_ns: int | None = None
 
     def everything(self, stop: threading.Event) -> None:
         """Send all that is there now, critical records first, or until `stop` is set.
@@ -94,15 +106,44 @@ class Drain:
         while self._has_more and not stop.is_set():
             self._has_more = False
             self._reports.pay()
+            self._look_back_if_due(stop)
             for spool, is_live in self._in_order():
                 if not stop.is_set() and spool.spool_id not in self.refused:
                     self._one(spool, is_live, stop)
             self._has_more |= self._reports.has_told()
         remove_empty_sessions(self._data_dir)
+        self._kept.tidy(self._clock.wall_at())
 
     def is_aside(self, spool: SpoolFolder) -> bool:
         """Return whether a spool is kept and never sent, because the collector holds it to be forked."""
         return spool.spool_id in self._aside or (spool.path / ASIDE_NAME).exists()
+
+    def _look_back_if_due(self, stop: threading.Event) -> None:
+        """Ask whether the collector still has what it once had: at the start, when it has lost something, and daily."""
+        now_ns = self._clock.monotonic_ns()
+        if self._looked_back_ns is not None and now_ns - self._looked_back_ns < _LOOK_BACK_NS:
+            return
+        for spool in all_spools(self._data_dir):
+            position = Cursor(spool.path).load()
+            if position and position.acked and not self.is_aside(spool) and not stop.is_set():
+                asked = self._asked_position(spool)
+                if asked.acked < position.acked:
+                    self._take_word(spool, position, asked)
+        for spool in self._kept.spools():
+            if not stop.is_set():
+                self._send_again(spool)
+        self._looked_back_ns = None if stop.is_set() else now_ns
+
+    def _send_again(self, spool: SpoolFolder) -> None:
+        """Bring back what is kept of a spool and what the collector no longer has."""
+        try:
+            last_seq, asked = self._kept.last_seq(spool), self._asked_position(spool)
+            if asked.acked < last_seq:
+                self._reports.collector_lost(spool, last_seq, asked.acked)
+                self._acked_once[spool.spool_id] = max(last_seq, self._acked_once.get(spool.spool_id, 0))
+                self._kept.bring_back(spool, asked.acked)
+        except OSError as error:
+            _log.warning("What is kept of spool %s cannot be sent again now (%s).", spool.path, error)
 
     def _in_order(self) -> Iterator[tuple[SpoolFolder, bool]]:
         spools = [spool for spool in all_spools(self._data_dir) if not self.is_aside(spool)]
@@ -143,7 +184,7 @@ class Drain:
         if position:
             self._report_damage(spool, reader, is_at_end=not is_live)
             if not is_live:
-                remove_spool(self._data_dir, spool, self._damaged)
+                remove_spool(self._data_dir, spool, self._kept, self._damaged)
 
     def _send(self, spool: SpoolFolder, position: Position, run: list[Stored], feed: Feed) -> Position | None:
         """Send a batch and return where the spool stands then; None to read anew from the saved position."""
@@ -211,6 +252,7 @@ class Drain:
         if asked.acked < position.acked:
             self._reports.collector_lost(spool, position.acked, asked.acked)
             self._acked_once[spool.spool_id] = max(position.acked, self._acked_once.get(spool.spool_id, 0))
+            self._looked_back_ns = None  # other spools will lack something too
         self._has_more = True
         self._save(spool, asked)
 
@@ -240,7 +282,7 @@ class Drain:
         if done := acknowledged_segments(spool, position.next_seq):
             self._save(spool, position, sync=True)
             for path in done:
-                remove_segment(self._data_dir, spool, path, is_damaged=path in self._damaged)
+                remove_segment(self._data_dir, spool, path, self._kept, is_damaged=path in self._damaged)
 
     def _report_damage(self, spool: SpoolFolder, reader: SpoolReader, *, is_at_end: bool) -> None:
         segments = spool.segments() if reader.unreadable else []

@@ -15,9 +15,10 @@ from filelock import FileLock, Timeout
 
 from agent.clock import Clock
 from agent.errors import CollectorAwayError, CollectorError, CollectorRefusedError, SpoolError
-from agent.outbox.collector import Collector
+from agent.outbox.collector import TIMEOUT_S, Collector
 from agent.outbox.drain import Drain
 from agent.outbox.identity import Identity
+from agent.outbox.kept import Kept, Retention
 from agent.outbox.outbox import Outbox
 from agent.outbox.survey import Backlog, Survey
 from agent.records.wire import Flagged
@@ -102,6 +103,10 @@ class Sender:
         CA file that vouches for the collector, or True for the usual authorities.
     transport : httpx.BaseTransport, optional
         Used instead of the network.
+    timeout_s : float
+        A request that takes longer is given up and repeated.
+    retention : Retention, optional
+        How long what was sent is kept, for a collector that is restored from a backup.
     wait : callable, optional
         Waits for a number of seconds; when absent, until `wake` or the stop event. Tests pass their own.
     chance : callable
@@ -123,13 +128,18 @@ class Sender:
         clock: Clock,
         verify: Path | str | bool = True,
         transport: httpx.BaseTransport | None = None,
+        timeout_s: float = TIMEOUT_S,
+        retention: Retention | None = None,
         wait: Callable[[float], None] | None = None,
         chance: Callable[[], float] = random.random,
     ) -> None:
         data_dir = Path(data_dir)
         self._clock = clock
-        self._collector = Collector(url, identity, clock=clock, verify=verify, transport=transport)
-        self._drain = Drain(data_dir, self._collector, outbox)
+        self._collector = Collector(
+            url, identity, clock=clock, verify=verify, transport=transport, timeout_s=timeout_s
+        )
+        kept = Kept(data_dir, retention or Retention())
+        self._drain = Drain(data_dir, self._collector, outbox, kept, clock)
         self._survey = Survey(data_dir)
         self._survey_lock = threading.Lock()
         self._data_dir = data_dir

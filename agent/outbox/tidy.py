@@ -1,4 +1,4 @@
-"""Deletes what the collector holds. Needs no space on the disk; what another program holds open is left for later."""
+"""Puts away what the collector holds: kept for a while, or deleted. Deleting needs no space on the disk; what another program holds open is left for later."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path
 from agent.outbox.cursor import CURSOR_NAME
 from agent.outbox.disk import move_file, remove_file, sync_folder
 from agent.outbox.folders import SpoolFolder, has_writer, lock_path, sessions
+from agent.outbox.kept import Kept
 
 _log = logging.getLogger(__name__)
 _MAX_BAD_SEGMENTS = 8
@@ -21,20 +22,22 @@ def acknowledged_segments(spool: SpoolFolder, next_seq: int) -> list[Path]:
     return [path for (_, path), (following, _) in pairwise(segments) if following <= next_seq]
 
 
-def remove_segment(data_dir: Path, spool: SpoolFolder, path: Path, *, is_damaged: bool) -> None:
-    """Delete a segment; a damaged one is moved aside for a person to look at, as long as there are few."""
+def remove_segment(data_dir: Path, spool: SpoolFolder, path: Path, kept: Kept, *, is_damaged: bool) -> None:
+    """Put a segment away; a damaged one is moved aside for a person to look at, as long as there are few."""
     try:
         if is_damaged and _keep(data_dir, path, f"{spool.lane}-{spool.spool_id}-{path.name}.bad"):
+            return
+        if not is_damaged and kept.take(spool, path):
             return
         remove_file(path)
     except OSError as error:
         _log.warning("%s was sent but cannot be deleted now (%s); it is tried again later.", path, error)
 
 
-def remove_spool(data_dir: Path, spool: SpoolFolder, damaged: set[Path]) -> None:
-    """Delete a spool that cannot grow any more and whose every record was sent."""
+def remove_spool(data_dir: Path, spool: SpoolFolder, kept: Kept, damaged: set[Path]) -> None:
+    """Put away a spool that cannot grow any more and whose every record was sent."""
     for _, path in spool.segments():
-        remove_segment(data_dir, spool, path, is_damaged=path in damaged)
+        remove_segment(data_dir, spool, path, kept, is_damaged=path in damaged)
     if spool.segments():
         return
     with suppress(OSError):

@@ -15,7 +15,7 @@ from filelock import FileLock, Timeout
 from agent.errors import CollectorError, ScopestampError, SettingsError, SpoolError
 from agent.hardware.order import ChildOrder
 from agent.local import Local
-from agent.outbox import Sender, enrolment
+from agent.outbox import Retention, Sender, enrolment
 from agent.privacy import Privacy
 from agent.records import AgentEvent, Heartbeat, Severity, SpoolHealth
 from agent.service.health import Usage, free_bytes, versions
@@ -76,7 +76,7 @@ class Daemon:
         self._qc: threading.Thread | None = None
 
     def _sender(self) -> Sender | None:
-        section = self.settings.collector
+        section, spool = self.settings.collector, self.settings.spool
         place = enrolment(self.data_dir)
         url = section.url or (place.url if place else "")
         if not url:
@@ -88,6 +88,8 @@ class Daemon:
             outbox=self.local.outbox,
             clock=self.local.clock,
             verify=section.ca_file or True,
+            timeout_s=section.timeout_s,
+            retention=Retention(spool.keep_sent_days, spool.keep_sent_bytes, spool.min_free_bytes),
         )
 
     def _supervisor(self) -> Supervisor | None:

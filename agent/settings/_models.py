@@ -387,6 +387,15 @@ class SpoolSettings(Section):
         ge=0,
         description="Below this much free space nothing more is written: the disk belongs to the images (256 MiB).",
     )
+    keep_sent_days: float = Field(
+        default=7.0,
+        ge=0,
+        allow_inf_nan=False,
+        description="What was sent is kept so long, for a collector that is restored from a backup. 0: not at all.",
+    )
+    keep_sent_bytes: int = Field(
+        default=500_000_000, ge=0, description="At most so much of it; given up first when space is short."
+    )
 
 
 class LogSettings(Section):

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import threading
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 
 from agent.clock import Clock
 from agent.errors import CollectorAwayError, CollectorError, CollectorRefusedError, SettingsError, SpoolError
-from agent.outbox import Identity, Lane, Outbox, Sender
+from agent.outbox import Identity, Lane, Outbox, Retention, Sender
 from agent.outbox import sender as sender_module
 from agent.outbox.folders import all_spools
 from agent.records import encode
@@ -206,8 +207,11 @@ def test_a_collector_restored_from_a_backup_gets_what_is_still_here(outbox, send
     assert any(record.get("event") == "collector_lost_records" for record in collector.records())
 
 
-def test_a_collector_restored_too_far_back_is_told_what_is_gone(outbox, sender, collector, make, monkeypatch):
+def test_a_collector_restored_too_far_back_is_told_what_is_gone(
+    outbox, sender_to, collector, make, monkeypatch
+):
     monkeypatch.setattr("agent.outbox.spool.SEGMENT_BYTES", 2000)
+    sender = sender_to(collector.url, retention=Retention(days=0))
     for n in range(30):
         outbox.put(make.event(n))
     sender.drain_once()
@@ -219,6 +223,65 @@ def test_a_collector_restored_too_far_back_is_told_what_is_gone(outbox, sender, 
     (skipped,) = mark.skipped
     assert skipped[0] == 6 and sorted(mark.records)[:6] == [1, 2, 3, 4, 5, skipped[1] + 1]
     assert max(mark.records) >= 31
+
+
+def test_a_restored_collector_gets_again_what_was_sent_and_is_kept(
+    outbox, sender, collector, make, monkeypatch
+):
+    """Of a spool in use, of one that has nothing new to say, and of one whose writer is long gone."""
+    monkeypatch.setattr("agent.outbox.spool.SEGMENT_BYTES", 2000)
+    outbox.put(make.critical(100))
+    with Outbox.open(outbox._data_dir, clock=make._clock) as other:
+        other.put(*[make.event(n) for n in range(200, 220)])
+        gone = other.spool_ids()[Lane.EVENTS]
+    for n in range(30):
+        outbox.put(make.event(n))
+    sender.drain_once()
+    before = {spool_id: dict(mark.records) for spool_id, mark in collector.spools.items()}
+    assert [spool.spool_id for spool in all_spools(outbox._data_dir)].count(gone) == 0
+    for spool_id, seq in zip(before, (0, 0, 5), strict=True):
+        collector.forget_after(spool_id, seq)
+    outbox.put(make.event(30))
+    sender.drain_once()
+    for spool_id, records in before.items():
+        assert records.items() <= collector.spools[spool_id].records.items()
+        assert collector.spools[spool_id].skipped == []
+    assert sender.status().n_waiting == 0
+
+
+def test_a_collector_restored_while_the_agent_was_off_gets_it_at_the_next_start(
+    outbox, sender_to, collector, make
+):
+    with Outbox.open(outbox._data_dir, clock=make._clock) as other:
+        other.put(*[make.event(n) for n in range(20)])
+        spool_id = other.spool_ids()[Lane.EVENTS]
+    sender_to(collector.url).drain_once()
+    collector.forget_after(spool_id, 7)
+    sender_to(collector.url).drain_once()
+    assert sorted(collector.spools[spool_id].records) == list(range(1, 21))
+
+
+@pytest.mark.parametrize(
+    "retention",
+    [Retention(days=0), Retention(max_bytes=0), Retention(min_free_bytes=1 << 62)],
+    ids=["days", "size", "free space"],
+)
+def test_what_was_sent_is_kept_within_its_limits(retention, outbox, sender_to, collector, make, data_dir):
+    with Outbox.open(outbox._data_dir, clock=make._clock) as other:
+        other.put(make.event(1))
+    sender_to(collector.url, retention=retention).drain_once()
+    assert list(data_dir.glob("sent/**/*.seg")) == []
+
+
+def test_what_was_sent_long_ago_is_deleted(outbox, sender, collector, make, data_dir):
+    with Outbox.open(outbox._data_dir, clock=make._clock) as other:
+        other.put(make.event(1))
+    sender.drain_once()
+    (segment,) = data_dir.glob("sent/**/*.seg")
+    os.utime(segment, (0, 0))
+    make._clock.move(2 * 3600)
+    sender.drain_once()
+    assert not list(data_dir.glob("sent/*"))
 
 
 def test_a_lost_cursor_is_asked_back_from_the_collector(outbox, sender, collector, make, data_dir):
