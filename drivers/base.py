@@ -5,13 +5,14 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Any
 
 from drivers.events import HardwareEvent
 from drivers.readings import Hardware, How, Key, PropertyReading
+
+if TYPE_CHECKING:  # the agent's daemon knows the contract and never sees an image
+    import numpy as np
+    from numpy.typing import NDArray
 
 Listener = Callable[[HardwareEvent], bool]
 """Takes an event and returns whether it had room for it.

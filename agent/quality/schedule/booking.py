@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 from dateutil.rrule import rrulestr
-from icalendar import Calendar, Event
 
 from agent.errors import CalendarError
 from agent.quality.schedule.feed import Feed, kept_feed, read_feed
@@ -57,7 +56,9 @@ def bookings(text: bytes, since: datetime, until: datetime, zone: tzinfo) -> lis
     return sorted(found)
 
 
-def _events(text: bytes) -> list[Event]:
+def _events(text: bytes) -> list[Any]:
+    from icalendar import Calendar  # takes time and memory, and many a site has no calendar
+
     try:
         calendars = Calendar.from_ical(text, multiple=True)
     except (ValueError, IndexError, KeyError, TypeError) as error:
@@ -71,13 +72,13 @@ def _events(text: bytes) -> list[Event]:
     return events
 
 
-def _takes_time(event: Event) -> bool:
+def _takes_time(event: Any) -> bool:
     is_cancelled = str(event.get("STATUS", "")).upper() == "CANCELLED"
     return not is_cancelled and str(event.get("TRANSP", "OPAQUE")).upper() != "TRANSPARENT"
 
 
 def _instances(
-    event: Event, since: datetime, until: datetime, zone: tzinfo
+    event: Any, since: datetime, until: datetime, zone: tzinfo
 ) -> Iterator[tuple[datetime, datetime]]:
     """Yield start and end of every instance that may reach into a time."""
     first = event["DTSTART"].dt
@@ -104,7 +105,7 @@ def _instances(
     yield from (at(moment) for moment in sorted(starts - excluded))
 
 
-def _length(event: Event, first: date | datetime, zone: tzinfo) -> timedelta | datetime:
+def _length(event: Any, first: date | datetime, zone: tzinfo) -> timedelta | datetime:
     if "DURATION" in event:
         return event["DURATION"].dt
     if "DTEND" not in event:
@@ -134,7 +135,7 @@ def _text(value: Any) -> Any:
     return value.to_ical().decode() if hasattr(value, "to_ical") else value
 
 
-def _dates(event: Event, name: str) -> Iterator[date | datetime]:
+def _dates(event: Any, name: str) -> Iterator[date | datetime]:
     for listed in _listed(event.get(name, [])):
         for one in listed.dts:
             yield one.dt[0] if isinstance(one.dt, tuple) else one.dt
