@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from server.errors import SettingsError
+from server.sites import is_within
 from server.store.rows import Instrument
 
 
@@ -46,19 +47,23 @@ class Scope:
         """Return whether the instrument is within it."""
         return (
             not self.is_limited
-            or instrument.site in self.sites
+            or is_within(instrument.site, self.sites)
             or instrument.instrument_id in self.instruments
         )
 
     def has_site(self, site: str) -> bool:
         """Return whether a whole site is within it."""
-        return not self.is_limited or site in self.sites
+        return not self.is_limited or is_within(site, self.sites)
 
     def covers(self, other: Scope) -> bool:
         """Return whether whoever has this scope may give the other one to somebody."""
         if not self.is_limited:
             return True
-        return other.is_limited and other.sites <= self.sites and other.instruments <= self.instruments
+        return (
+            other.is_limited
+            and all(map(self.has_site, other.sites))
+            and other.instruments <= self.instruments
+        )
 
     def __str__(self) -> str:
         if not self.is_limited:

@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from server.alerts.book import Alert, Turned
 from server.alerts.rules import RANK, Severity
+from server.sites import is_within
 from server.store.base import Reads
 
 ROUTE = "alert_route"
@@ -91,7 +92,7 @@ class Silence(_Model):
         """Whether nobody is told of this alert now."""
         matches = (
             (not self.rules or alert.rule in self.rules)
-            and (not self.sites or site in self.sites)
+            and (not self.sites or is_within(site, self.sites))
             and (not self.instruments or alert.instrument_id in self.instruments)
         )
         return now < self.until and matches

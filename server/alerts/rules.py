@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from server.sites import is_within
 from server.store.base import Reads
 
 DOCUMENT = "alert_rule"
@@ -141,7 +142,7 @@ class Rule(_Model):
 
     def concerns(self, instrument_id: str, site: str) -> bool:
         """Whether the rule looks at this instrument."""
-        if self.sites and site not in self.sites:
+        if self.sites and not is_within(site, self.sites):
             return False
         return not self.instruments or instrument_id in self.instruments
 

@@ -23,13 +23,13 @@ from server.forwarding.downstream import (
 )
 from server.forwarding.protocol import VIA, Introduction, NotTaken, Parcel
 from server.ingest import check_signature, file_lines, parse_headers
+from server.sites import path_of
 from server.store.base import Job, Writes
 from server.store.chains import split_lines
 from server.store.rows import Agent, Batch, Instrument
 
 BODIES = 8
 """Expanded batches that one request may hold, in units of the largest one."""
-_SEPARATOR = " / "
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,7 +190,7 @@ def _introduce(writes: Writes, sender: Downstream, agent: Agent, by: Introductio
                 409, "instrument_taken", f"Instrument {agent.instrument_id} is known here from elsewhere."
             )
         return  # enrolled here itself: its own name and place hold
-    site = _SEPARATOR.join(part for part in (sender.name, by.site) if part)
+    site = path_of(sender.name, by.site)
     if there is None or (there.name, there.site) != (by.instrument_name, site):
         writes.put_instrument(Instrument(agent.instrument_id, by.instrument_name, site, now))
         keep_bringer(writes, agent.instrument_id, sender.agent_id, now)

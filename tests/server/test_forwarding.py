@@ -12,6 +12,8 @@ from importlib.metadata import version
 import pytest
 
 from agent import records as r
+from server.alerts.findings import Looker
+from server.alerts.rules import Rule, Silent
 from server.forwarding.client import Upstream
 from server.forwarding.downstream import code_job
 from server.forwarding.errors import LoopError, UpstreamAwayError, UpstreamRefusedError
@@ -19,8 +21,10 @@ from server.forwarding.forwarder import Forwarder, state_of
 from server.forwarding.identity import collector_id_of, keys_in
 from server.forwarding.policy import Policy
 from server.forwarding.protocol import JoinRequest
-from server.secrets import new_join_code
+from server.scope import Scope
+from server.secrets import hash_of, new_join_code, new_secret
 from server.settings import CollectorSettings, Settings, UpstreamSettings
+from server.store.rows import Grant
 from server.verify import verify
 
 OPEN = {"withhold_people": False, "withhold_samples": False}
@@ -436,6 +440,25 @@ def test_silence_is_judged_above_by_forwarded_heartbeats(make_running, make_site
     assert one["presence"] == "silent"
     with top.collector.store.reading() as reads:
         assert [agent.heard_at for agent in reads.agents()] == [heard_at]
+
+
+def test_who_sees_what_and_alerts_follow_the_sites_above(make_running, make_site, tools, clock):
+    top = make_running()
+    for name in ("Basel", "Baselland"):
+        site = make_site(top, name)
+        sender = site.running.sender(f"scope-{name}")
+        sender.send([tools.Scope(sender).heartbeat()])
+        site.forward()
+    secret = new_secret()
+    grant = Grant(hash_of(secret), "token", "ada", "viewer", clock(), None, Scope.of(["Basel"]).text)
+    top.collector.writer.do(lambda writes: writes.add_grant(grant))
+    seen = top.client.get("/v1/instruments", headers={"Authorization": f"Bearer {secret}"}).json()
+    assert [one["instrument_id"] for one in seen] == ["scope-Basel"]
+    clock.later(hours=1)
+    silent = Rule(key="silent", name="No sign of life", condition=Silent(), sites=("Basel",))
+    with top.collector.store.reading() as reads:
+        found = Looker().look(reads, [silent], clock(), lambda key: False)
+    assert [one.instrument_id for one in found] == ["scope-Basel"]
 
 
 def _expanded(batch) -> list[bytes]:
