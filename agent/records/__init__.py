@@ -39,7 +39,16 @@ from agent.records._codec import (
     sha256_of,
 )
 from agent.records._dataset import DatasetFound
-from agent.records._health import AgentEvent, Gap, Heartbeat, Severity, SpoolHealth, WatchHealth
+from agent.records._health import (
+    AgentEvent,
+    Gap,
+    Heartbeat,
+    PartHealth,
+    Severity,
+    SpoolHealth,
+    Temperature,
+    WatchHealth,
+)
 from agent.records._identifiers import kind_of_pid
 from agent.records._instrument import DeviceDescription, InstrumentDescription, PropertyDescription
 from agent.records._parts import (
@@ -140,6 +149,7 @@ __all__ = [
     "OtherPart",
     "OutputFile",
     "Part",
+    "PartHealth",
     "Person",
     "PlannedSchedule",
     "Producer",
@@ -177,6 +187,7 @@ __all__ = [
     "StateChange",
     "StateSnapshot",
     "SystemState",
+    "Temperature",
     "UsageSession",
     "UtcTime",
     "WatchHealth",

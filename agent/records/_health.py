@@ -36,6 +36,29 @@ class WatchHealth(Frozen):
     away: tuple[str, ...] = Field(default=(), description="Folders that cannot be reached now.")
 
 
+class PartHealth(Frozen):
+    """How one part of the agent fares: each says when it will be heard of next, and a watchdog listens."""
+
+    name: str = Field(
+        description="sender, heartbeat, supervisor, watch, schedule; of the hardware process capture, poll, close."
+    )
+    state: Literal["running", "late", "stopped"] = Field(
+        description="running: heard of in time; late: overdue, so it hangs; stopped: its thread has ended."
+    )
+    late_s: float = Field(default=0.0, ge=0, description="How long it is overdue.")
+    n_restarts: int = Field(
+        default=0, ge=0, description="How often it was started again since the agent started."
+    )
+
+
+class Temperature(Frozen):
+    """What a temperature sensor reads."""
+
+    name: str = Field(description="The sensor, or device and property.")
+    value_degc: float = Field(description="Degrees Celsius.")
+    of: Literal["computer", "device"] = Field(description="Whose sensor it is.")
+
+
 class Heartbeat(Record):
     """The agent is alive."""
 
@@ -46,6 +69,9 @@ class Heartbeat(Record):
         description="State of the driver."
     )
     last_capture_at: UtcTime | None = Field(default=None, description="When hardware was last read.")
+    captured_by: dict[str, UtcTime] = Field(
+        default_factory=dict, description="Driver to the time of its last successful capture."
+    )
     n_restarts: int = Field(default=0, ge=0, description="Restarts of the hardware process since start.")
     n_overflow: int = Field(default=0, ge=0, description="Events lost to a full capture queue since start.")
     disk_free_bytes: int | None = Field(default=None, ge=0, description="Free on the spool's volume.")
@@ -59,6 +85,10 @@ class Heartbeat(Record):
     versions: dict[str, str] = Field(default_factory=dict, description="Versions of what runs.")
     watch: WatchHealth | None = Field(
         default=None, description="How the watching of folders fares; absent when none is watched."
+    )
+    parts: tuple[PartHealth, ...] = Field(default=(), description="The parts of the agent.")
+    temperatures: tuple[Temperature, ...] = Field(
+        default=(), description="Temperature sensors that were found, of the computer and of devices."
     )
 
 
