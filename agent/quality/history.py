@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any
 
 from agent.errors import ScopestampError
 from agent.exports.files import replace_file
-from agent.quality.arrays import ARRAYS, keep_arrays, kept_measurement
 from agent.records import QcResult, RecordError, decode, encode
 
 if TYPE_CHECKING:  # it brings numba, which a capture has no use for
@@ -45,17 +44,27 @@ class History:
 
     def keep(self, result: QcResult, measurement: Measurement | None = None) -> Path:
         """Keep a run, and what its figures are drawn from when it is given; return where."""
-        moment = result.captured.wall_at.strftime(_STAMP)
-        folder = self._folder / "runs" / result.routine
-        folder.mkdir(parents=True, exist_ok=True)
-        path = folder / f"{moment}-{result.run_id}.json"
         if measurement is not None:
-            keep_arrays(measurement, path.with_suffix(ARRAYS))
+            self.keep_measurement(result, measurement)
+        path = self._path(result)
         replace_file(path, encode(result))
         return path
 
+    def keep_measurement(self, result: QcResult, measurement: Measurement) -> None:
+        """Keep what the figures of a run are drawn from, beside where it is kept."""
+        from agent.quality.arrays import ARRAYS, keep_arrays
+
+        keep_arrays(measurement, self._path(result).with_suffix(ARRAYS))
+
+    def _path(self, result: QcResult) -> Path:
+        folder = self._folder / "runs" / result.routine
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder / f"{result.captured.wall_at.strftime(_STAMP)}-{result.run_id}.json"
+
     def measurement(self, result: QcResult) -> Measurement | None:
         """Return a run's measurement as far as its figures need it; None when nothing was kept beside the record."""
+        from agent.quality.arrays import ARRAYS, kept_measurement
+
         found = sorted((self._folder / "runs" / result.routine).glob(f"*-{result.run_id}{ARRAYS}"))
         return kept_measurement(result, found[0]) if found else None
 

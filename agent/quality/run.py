@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import timedelta
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -15,25 +14,23 @@ from filelock import FileLock, Timeout
 from agent.errors import HardwareError
 from agent.hardware import ChildOrder, HardwareProcess
 from agent.local import Local
-from agent.quality.acquire import Acquired, Acquisition, stamped
-from agent.quality.assess import assess
+from agent.quality.acquire import Acquired, Acquisition
 from agent.quality.facts import Facts
-from agent.quality.given import Given
-from agent.quality.history import History, figures_of
+from agent.quality.history import History
+from agent.quality.measure import measured
 from agent.quality.meters import settings_of_light
 from agent.quality.prepare import SLIDE_DEVICE, Prepared, prepare
 from agent.quality.request import Request
 from agent.quality.restore import CALL_S, RESTORE_FILE, Hardware, put_back_earlier, undone
-from agent.quality.results import qc_result
 from agent.quality.scene import Scene
-from agent.quality.stacks import read_stack
 from agent.quality.steps import Key
+from agent.quality.taken import Taken
 from agent.quality.watcher import Watcher
 from agent.records import QcResult
 from agent.settings import AgentSettings
 from qc_routines.verdict import Verdict
 
-__all__ = ["Outcome", "Request", "Watcher", "own_hardware", "run_routine"]
+__all__ = ["Outcome", "Request", "Watcher", "own_hardware", "run_routine", "take"]
 
 _log = logging.getLogger(__name__)
 
@@ -54,7 +51,33 @@ def run_routine(
     watcher: Watcher | None = None,
     sleep: Callable[[float], None] = time.sleep,
 ) -> Outcome:
-    """Acquire through the hardware process, measure, keep the result and put it into the outbox.
+    """Acquire through the hardware process, measure here, keep the result and put it into the outbox.
+
+    Parameters are those of `take`.
+
+    Raises
+    ------
+    HardwareError, CaptureError, SettingsError
+        It could not be acquired or measured; the hardware is back where it was.
+    """
+    watcher = watcher or Watcher()
+    taken = take(hardware, local, request, watcher, sleep)
+    watcher.say("Measuring; the first run on a computer also compiles, which takes a moment.")
+    history = History(local.data_dir)
+    verdict, result = measured(taken, history, local.mint)
+    history.keep(result, verdict.measurement)
+    local.outbox.put(result)
+    return Outcome(verdict, result, taken.datasets)
+
+
+def take(
+    hardware: Hardware,
+    local: Local,
+    request: Request,
+    watcher: Watcher,
+    sleep: Callable[[float], None] = time.sleep,
+) -> Taken:
+    """Acquire through the hardware process, and put everything back.
 
     Parameters
     ----------
@@ -64,7 +87,7 @@ def run_routine(
         Where records and runs are kept.
     request : Request
         What to run.
-    watcher : Watcher, optional
+    watcher : Watcher
         Who is told how it goes.
     sleep : callable
         How time passes between readings.
@@ -72,9 +95,8 @@ def run_routine(
     Raises
     ------
     HardwareError, CaptureError, SettingsError
-        It could not be acquired or measured; the hardware is back where it was.
+        It could not be acquired; the hardware is back where it was.
     """
-    watcher = watcher or Watcher()
 
     def touched(scene: Scene) -> Iterable[Key]:
         return (*_properties(request), *settings_of_light(scene, request.options))
@@ -86,8 +108,7 @@ def run_routine(
         images = local.data_dir / "qc" / "images"
         taking = Acquisition(hardware, images, request.routine.name, watcher, sleep)
         acquired = taking.take(prepared.plan.steps)
-    watcher.say("Measuring; the first run on a computer also compiles, which takes a moment.")
-    return _measured(local, request, prepared, acquired)
+    return _taken(request, prepared, acquired)
 
 
 def _properties(request: Request) -> dict[Key, str]:
@@ -104,43 +125,24 @@ def _ask_time_zero(local: Local, request: Request, prepared: Prepared) -> None:
         )
 
 
-def _measured(local: Local, request: Request, prepared: Prepared, acquired: Acquired) -> Outcome:
+def _taken(request: Request, prepared: Prepared, acquired: Acquired) -> Taken:
     routine, plan, scene = request.routine, prepared.plan, prepared.scene
-    stacks = {role: [read_stack(path) for path in paths] for role, paths in acquired.datasets.items()}
-    first = next((stack for each in stacks.values() for stack in each), None)
-    history = History(local.data_dir)
-    light_path = {**scene.light_path(plan.channels, routine.holds_for), **plan.light_path}
-    zero = history.baseline(routine.name, light_path)
-    others = {**scene.facts(), **plan.facts, **history.facts(routine.name, light_path)}
-    facts = Facts(request.options, first, others)
-    verdict = assess(
-        routine,
-        Given(stacks, facts, columns=acquired.columns),
-        extra=request.options,
-        baseline=figures_of(zero) if zero else None,
+    slide = {"slide": request.slide} if request.slide else {}
+    return Taken(
+        routine=routine.name,
+        options=dict(request.options),
+        datasets=acquired.datasets,
+        columns=acquired.columns,
+        light_path={**scene.light_path(plan.channels, routine.holds_for), **plan.light_path},
+        facts={**scene.facts(), **plan.facts},
+        planned={
+            name: value for name, (value, _) in plan.facts.items() if isinstance(value, str | int | float)
+        },
+        parameters={**prepared.parameters, **slide},
+        remarks=prepared.remarks,
+        every_days=plan.protocol.every_days,
         own_limits=request.own_limits,
     )
-    finished, files = stamped(acquired.datasets)
-    result = qc_result(
-        local.mint,
-        routine,
-        verdict,
-        light_path=light_path,
-        acquisition_id=finished[0].acquisition_id if finished else None,
-        files=files,
-        valid_for=timedelta(days=plan.protocol.every_days),
-    )
-    slide = {"slide": request.slide} if request.slide else {}
-    planned = {name: value for name, (value, _) in plan.facts.items() if isinstance(value, str | int | float)}
-    result = result.model_copy(
-        update={
-            "parameters": {**planned, **result.parameters, **prepared.parameters, **slide},
-            "remarks": (*result.remarks, *prepared.remarks),
-        }
-    )
-    history.keep(result, verdict.measurement)
-    local.outbox.put(result)
-    return Outcome(verdict, result, acquired.datasets)
 
 
 @contextmanager

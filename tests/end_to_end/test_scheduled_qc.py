@@ -15,12 +15,14 @@ from math import inf
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 pytest.importorskip(
     "mm_test_adapters", reason="needs Micro-Manager's demo adapters: pip install mm-test-adapters"
 )
 
+import drivers
 from agent.clock import Clock
 from agent.errors import HardwareError
 from agent.hardware import ChildOrder
@@ -33,8 +35,9 @@ from agent.quality.schedule.confirmed import confirm
 from agent.records import ScheduleRun, decode
 from agent.service.supervisor import Supervisor
 from agent.settings import AgentSettings
-from drivers.simulated import CONFIGURATION
 
+CONFIGURATION = Path(drivers.__file__).parent / "simulated" / "simulated.cfg"
+"""Without the simulation itself, which loads what an agent must not."""
 CALL_S = 60.0
 NOON = datetime(2026, 5, 4, 12, tzinfo=UTC)
 THREE = datetime(2026, 5, 5, 3, tzinfo=UTC)
@@ -63,6 +66,18 @@ class HandClock(Clock):
         return self.at
 
 
+class Hunter(threading.Event):
+    """Is asked whether the agent is to end, and kills the process that measures when it is to."""
+
+    hunts = False
+
+    def is_set(self) -> bool:
+        for one in psutil.Process().children() if self.hunts else ():
+            if "agent.quality.measure" in one.cmdline():
+                one.kill()
+        return super().is_set()
+
+
 class Site:
     """An instrument PC: supervised hardware, a scheduler, and somebody who may come in."""
 
@@ -74,6 +89,7 @@ class Site:
         mint = Mint(opened.identity.instrument_id, opened.identity.agent_id, self.clock)
         self.local = replace(opened, clock=self.clock, mint=mint)
         self.events: list[str] = []
+        self.ends = Hunter()
         self.supervisor = Supervisor(
             ChildOrder(settings=self.settings, data_dir=self.settings.data_path),
             self.report,
@@ -93,7 +109,7 @@ class Site:
             self.settings,
             self.local,
             self.report,
-            threading.Event(),
+            self.ends,
             hardware=self.supervisor,
             status=self.status,
             ask=None,
@@ -268,6 +284,37 @@ def test_agent_that_is_killed_in_a_run_puts_back_and_owns_up_at_its_next_start(t
         assert [one.state for one in again.told() if one.state.is_end] == ["failed"]
     finally:
         again.close()
+
+
+NIGHT = """
+import importlib.util, json, sys
+from pathlib import Path
+spec = importlib.util.spec_from_file_location("scheduled_qc", sys.argv[1])
+tests = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(tests)
+site = tests.Site(Path(sys.argv[2]))
+site.ends.hunts = True
+site.night()
+site.ends.hunts = False
+site.clock.at += tests.timedelta(days=1)
+site.scheduler.look()
+loaded = [name for name in ("numba", "scipy", "matplotlib", "zarr", "tifffile") if name in sys.modules]
+ends = [(one.state, one.reason) for one in site.told() if one.state.is_end]
+site.close()
+print(json.dumps({"ends": ends, "loaded": loaded}))
+"""
+
+
+def test_measuring_that_is_killed_fails_the_run_and_the_agent_never_loads_what_measures(tmp_path):
+    night = subprocess.run(
+        [sys.executable, "-c", NIGHT, __file__, str(tmp_path)], capture_output=True, text=True, check=True
+    )
+    told = json.loads(night.stdout)
+    (failed, why), (done, _) = told["ends"]
+    assert (failed, done) == ("failed", "done")
+    assert "could not be measured: The process that measures ended" in why
+    assert told["loaded"] == []
+    assert not (tmp_path / "data" / RESTORE_PATH).exists()
 
 
 BEADS = 'slide = "uniform"\nasks_person = true\nslot = 2\nn_slots = 4'

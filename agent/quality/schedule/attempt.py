@@ -12,6 +12,7 @@ from uuid import UUID
 from agent.errors import PersonAtMicroscopeError, RunStoppedError, ScopestampError
 from agent.local import Local
 from agent.outbox.disk import remove_file
+from agent.quality.apart import MeasuringError, measured_apart
 from agent.quality.restore import CALL_S, Hardware, RestorePlan, restore
 from agent.quality.scene import Scene
 from agent.quality.schedule.held import HeldHardware, WhyStop
@@ -43,6 +44,7 @@ def run_once(
     why_stop: WhyStop,
     say: Say,
     by_hand: Callable[[], frozenset[str]] = frozenset,
+    is_ending: Callable[[], bool] = lambda: False,
 ) -> End:
     """Run a schedule's routine, and put everything back whatever comes.
 
@@ -64,12 +66,14 @@ def run_once(
         Gets sentences.
     by_hand : callable
         Returns devices that a person has moved meanwhile: they stay where the person put them.
+    is_ending : callable
+        Tells, while the frames are measured and the microscope is free again, whether the agent is to end.
     """
     held: HeldHardware | None = None
     try:
         home = Scene.of(hardware.call("read_all", CALL_S))
         held = HeldHardware(hardware, Limits(bounds, home, objectives), why_stop)
-        end = _measured(schedule, held, local, say)
+        end = _measured(schedule, held, local, say, is_ending)
     except ScopestampError as error:
         end = _ended_by((held.stopped if held else None) or error)
     problems = put_back(hardware, local.data_dir, by_hand())
@@ -79,10 +83,11 @@ def run_once(
     return end
 
 
-def _measured(schedule: Schedule, held: HeldHardware, local: Local, say: Say) -> End:
+def _measured(
+    schedule: Schedule, held: HeldHardware, local: Local, say: Say, is_ending: Callable[[], bool]
+) -> End:
     from agent.quality.assess import routine_named
-    from agent.quality.run import Request, Watcher, run_routine
-    from qc_routines.errors import RoutineError
+    from agent.quality.run import Request, Watcher, take
 
     request = Request(
         routine_named(schedule.routine),
@@ -91,11 +96,11 @@ def _measured(schedule: Schedule, held: HeldHardware, local: Local, say: Say) ->
         {_key(name): _text(value) for name, value in schedule.properties.items()},
         schedule.slide,
     )
+    taken = take(held, local, request, Watcher(say=say), held.sleep)
     try:
-        outcome = run_routine(held, local, request, Watcher(say=say), held.sleep)
-    except RoutineError as error:
+        result = measured_apart(taken, local, is_ending)
+    except MeasuringError as error:
         return End(ScheduleState.FAILED, f"It was acquired, and could not be measured: {error}")
-    result = outcome.result
     return End(ScheduleState.DONE, f"Verdict: {result.status.value}.", result.run_id, result.status)
 
 

@@ -93,6 +93,10 @@ class PersonWatch:
             self._looked_for_others_s, told = now_s, self._others()
         return PersonAtMicroscopeError(told) if told else None
 
+    def is_ending(self) -> bool:
+        """Whether the agent was told to end."""
+        return self._ends.is_set()
+
     def _told_by(self, status: Mapping[str, Any]) -> str:
         if status.get("is_live"):
             return "Somebody switched live mode on."

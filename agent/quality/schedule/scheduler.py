@@ -233,6 +233,7 @@ class Scheduler:
                 watch.why_stop,
                 _log.info,
                 lambda: watch.by_hand,
+                watch.is_ending,
             ),
             f"the scheduled run of {schedule.routine}",
         ) or End(ScheduleState.FAILED, "It failed inside; the agent's log says how.")
