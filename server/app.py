@@ -13,6 +13,7 @@ from starlette.exceptions import HTTPException
 
 from server.api import agents, forwarding, live, metrics, query, reference, schedules, tables
 from server.collector import Collector
+from server.dependencies import address_of, collector_of
 from server.errors import NotSignedInError, RefusedError, StoreError
 from server.etags import ETags
 from server.headers import HEADERS, SecurityHeaders
@@ -83,7 +84,23 @@ def _is_program(request: Request) -> bool:
 
 def _refused(request: Request, error: Exception) -> Response:
     assert isinstance(error, RefusedError)
+    _note_refusal(request, error)
     return _answer(request, error)
+
+
+_NOTED = ("not_allowed", "foreign_form", "tokens_only")
+
+
+def _note_refusal(request: Request, refused: RefusedError) -> None:
+    """Audit who was refused what, and every bad token; of a flood only the first (ASVS 5.0 16.3.1, 16.3.2)."""
+    is_bad_token = isinstance(refused, NotSignedInError) and "authorization" in request.headers
+    if refused.refusal.error not in _NOTED and not is_bad_token:
+        return
+    collector, address = collector_of(request), address_of(request)
+    if collector.attempts.failed(f"refused {address}"):
+        who = getattr(request.state, "person_name", "nobody")
+        what = f"{request.method} {request.url.path}: {refused.refusal.error}"
+        collector.note(who, "refusal", what[:400], address=address, refused=True)
 
 
 def _invalid(request: Request, error: Exception) -> Response:

@@ -39,6 +39,12 @@ def address_of(request: Request) -> str:
 
 def signed_in(request: Request) -> Person:
     """Return the person behind a bearer token or a session cookie, or raise `NotSignedInError`."""
+    person = _person_behind(request)
+    request.state.person_name = person.name
+    return person
+
+
+def _person_behind(request: Request) -> Person:
     collector = collector_of(request)
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
     cookie = request.cookies.get(SESSION_COOKIE)

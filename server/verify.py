@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -11,11 +12,14 @@ from server.errors import RefusedError
 from server.forwarding.protocol import VIA
 from server.ingest.evidence import is_signature_good
 from server.store import Reads
+from server.store.audit_chain import audit_chain
 from server.store.chains import chain_over, lines_of
 from server.store.rows import StoredBatch
+from server.store.tables import TABLES
 
 _AT_ONCE = 200
 MOST_PROBLEMS = 100
+_HEX = re.compile("[0-9a-f]{64}")
 
 
 @dataclass(slots=True)
@@ -26,6 +30,7 @@ class Verdict:
     n_records: int = 0
     n_given_up: int = 0
     n_checkpoints: int = 0
+    n_audit_entries: int = 0
     problems: list[str] = field(default_factory=list)
 
     def complain(self, problem: str) -> None:
@@ -64,6 +69,7 @@ def verify(reads: Reads, verifier: str | None = None) -> Verdict:
     for n_batches in checkpoints:
         verdict.complain(f"A checkpoint speaks of {n_batches} batches; there are {tree.n_leaves}.")
     _check_spools(reads, stands, verdict)
+    _check_audit(reads, verdict)
     return verdict
 
 
@@ -119,6 +125,22 @@ def _continues(reads: Reads, batch: StoredBatch, mark: int, chain: str) -> bool:
     first = int(skipped_from)
     before = chain if first == mark + 1 else reads.chain_at(batch.agent_id, batch.spool_id, first - 1)
     return before is not None and chain_skip(before, first, batch.first_seq - 1) == batch.prev
+
+
+def _check_audit(reads: Reads, verdict: Verdict) -> None:
+    """Compute the chain of the audit log anew."""
+    table = next(one for one in TABLES if one.name == "audit")
+    chain, after = CHAIN_START, None
+    while entries := reads.dump(table, after, _AT_ONCE):
+        for position, *told, kept in entries:
+            chain = audit_chain(chain, *told)
+            if chain != kept:
+                verdict.complain(
+                    f"Audit entry {position} was changed, or entries before it were removed or added."
+                )
+                chain = kept if _HEX.fullmatch(kept) else chain  # what follows is judged by itself
+            verdict.n_audit_entries += 1
+        after = (entries[-1][0],)
 
 
 def _check_spools(reads: Reads, stands: dict[tuple[str, str], tuple[int, str]], verdict: Verdict) -> None:
