@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import logging
 import os
 import tomllib
 from pathlib import Path
@@ -12,6 +13,11 @@ from pydantic import BaseModel, ValidationError
 
 from agent.errors import SettingsError
 from agent.settings._models import DATA_DIR_VARIABLE, AgentSettings, Section
+
+RENAMED: dict[str, str] = {}
+"""Keys of older versions and what they are called now, both as section.key. A settings file is never too old to be read."""
+
+_log = logging.getLogger("scopestamp.settings")
 
 
 def load_settings(path: Path | None = None) -> AgentSettings:
@@ -27,13 +33,39 @@ def load_settings(path: Path | None = None) -> AgentSettings:
     SettingsError
         The file is missing, is no TOML, or holds a key or value we do not know; the message names every one.
     """
-    table = _read_toml(path) if path else {}
+    table = _renamed(_read_toml(path)) if path else {}
     if folder := os.environ.get(DATA_DIR_VARIABLE):
         table["data_dir"] = str(Path(folder).expanduser().absolute())
     try:
         return AgentSettings.model_validate(table, context={"folder": path.parent if path else Path()})
     except ValidationError as error:
         raise SettingsError(_in_words(error, path)) from error
+
+
+def _renamed(table: dict[str, Any]) -> dict[str, Any]:
+    """Return a settings table of whatever version under the names of today; what was renamed is told."""
+    for old, new in RENAMED.items():
+        section, key = _section_of(table, old)
+        if section is None or key not in section:
+            continue
+        _log.warning("The settings key %s is called %s now; please rename it.", old, new)
+        target, new_key = _section_of(table, new, is_made=True)
+        if target is not None:
+            target.setdefault(new_key, section.pop(key))  # when both are there, the new one counts
+    return {name: part for name, part in table.items() if part != {}}  # a section that is empty now is none
+
+
+def _section_of(
+    table: dict[str, Any], name: str, *, is_made: bool = False
+) -> tuple[dict[str, Any] | None, str]:
+    """Return the table that a key stands in, None when it is not there, and the key's last name."""
+    *sections, key = name.split(".")
+    for section in sections:
+        inner = table.setdefault(section, {}) if is_made else table.get(section)
+        if not isinstance(inner, dict):
+            return None, key
+        table = inner
+    return table, key
 
 
 def _read_toml(path: Path) -> dict[str, Any]:

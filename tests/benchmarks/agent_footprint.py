@@ -1,6 +1,6 @@
 """What an idle agent costs: ``python tests/benchmarks/agent_footprint.py [seconds]``.
 
-Starts ``scopestamp run`` with the demo hardware and a collector that is away, and prints as JSON: seconds until the
+Starts the agent as a service does, with the demo hardware and a collector that is away, and prints as JSON: seconds until the
 hardware was loaded, percent of one core while idle, and memory of the daemon and its hardware process together
 (resident, and proportional set size where the system tells it). For scale, the same figures of a bare interpreter that
 imported pymmcore-plus and loaded the same hardware, measured in the same run.
@@ -38,7 +38,7 @@ def main(seconds: float = 60.0) -> None:
         config.write_text(CONFIG)
         began = time.monotonic()
         agent = subprocess.Popen(
-            [sys.executable, "-c", "from agent.cli import main; main()", "run", "--config", str(config)],
+            [sys.executable, "-m", "agent.service", "--config", str(config)],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
