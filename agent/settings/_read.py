@@ -52,7 +52,9 @@ def _renamed(table: dict[str, Any]) -> dict[str, Any]:
         target, new_key = _section_of(table, new, is_made=True)
         if target is not None:
             target.setdefault(new_key, section.pop(key))  # when both are there, the new one counts
-    return {name: part for name, part in table.items() if part != {}}  # a section that is empty now is none
+        if not section and (top := old.partition(".")[0]) in table:
+            del table[top]  # nothing is left of a section of old
+    return table
 
 
 def _section_of(
