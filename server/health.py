@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 
 from agent.records import Heartbeat, RecordError, decode_tolerant
 from server.store.base import Reads
-from server.store.rows import AcquisitionRow, Instrument
+from server.store.rows import AcquisitionRow, FleetRow, Instrument, LatestRecord
+from server.web.languages import gettext
+
+_MOST_OFFSET_S = 5
 
 
 class Presence(StrEnum):
@@ -20,15 +23,27 @@ class Presence(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Problem:
+    """Something a person should know; as text it is a sentence in the language of whoever asks."""
+
+    what: str
+    values: dict[str, str | int] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        """Return the sentence."""
+        return gettext(self.what) % self.values
+
+
+@dataclass(frozen=True, slots=True)
 class Health:
-    """One instrument at a glance. `problems` are sentences for a person."""
+    """One instrument at a glance."""
 
     instrument: Instrument
     presence: Presence
     heard_at: datetime | None
     heartbeat: Heartbeat | None
     last_acquisition: AcquisitionRow | None
-    problems: tuple[str, ...]
+    problems: tuple[Problem, ...]
 
 
 def health_of(reads: Reads, instrument: Instrument, now: datetime, silent_after: timedelta) -> Health:
@@ -38,27 +53,28 @@ def health_of(reads: Reads, instrument: Instrument, now: datetime, silent_after:
     """
     agents = reads.agents(instrument.instrument_id)
     heard_at = max((a.heard_at for a in agents if a.heard_at is not None), default=None)
-    beat = _heartbeat(reads, instrument.instrument_id)
+    beat = reads.latest(instrument.instrument_id).get("heartbeat")
     acquisitions = reads.acquisitions(instrument.instrument_id, limit=1)
-    presence = _presence(heard_at, now, silent_after)
-    return Health(
-        instrument=instrument,
-        presence=presence,
-        heard_at=heard_at,
-        heartbeat=beat,
-        last_acquisition=acquisitions[0] if acquisitions else None,
-        problems=tuple(_problems(beat, acquisitions[0] if acquisitions else None, presence)),
-    )
+    row = FleetRow(instrument, heard_at, beat, acquisitions[0] if acquisitions else None)
+    return health_in(row, now, silent_after)
 
 
-def _presence(heard_at: datetime | None, now: datetime, silent_after: timedelta) -> Presence:
+def health_in(row: FleetRow, now: datetime, silent_after: timedelta) -> Health:
+    """Return the health of an instrument of the fleet."""
+    beat = _heartbeat(row.heartbeat)
+    presence = presence_of(row.heard_at, now, silent_after)
+    problems = tuple(_problems(beat, row.last_acquisition, presence))
+    return Health(row.instrument, presence, row.heard_at, beat, row.last_acquisition, problems)
+
+
+def presence_of(heard_at: datetime | None, now: datetime, silent_after: timedelta) -> Presence:
+    """Return whether we hear of an instrument that was last heard then."""
     if heard_at is None:
         return Presence.NEVER
     return Presence.SILENT if now - heard_at > silent_after else Presence.REPORTING
 
 
-def _heartbeat(reads: Reads, instrument_id: str) -> Heartbeat | None:
-    latest = reads.latest(instrument_id).get("heartbeat")
+def _heartbeat(latest: LatestRecord | None) -> Heartbeat | None:
     try:
         record = decode_tolerant(latest.raw) if latest else None
     except RecordError:  # filed by an older collector under rules that have changed since
@@ -66,29 +82,42 @@ def _heartbeat(reads: Reads, instrument_id: str) -> Heartbeat | None:
     return record if isinstance(record, Heartbeat) else None
 
 
-def _problems(beat: Heartbeat | None, last: AcquisitionRow | None, presence: Presence) -> list[str]:
+def _(text: str) -> str:
+    """Mark a text for the catalogues; it is translated when it is shown."""
+    return text
+
+
+def _problems(beat: Heartbeat | None, last: AcquisitionRow | None, presence: Presence) -> list[Problem]:
     found = []
     if presence is Presence.SILENT:
-        found.append("It has missed its heartbeats.")
+        found.append(Problem(_("It has missed its heartbeats.")))
     if beat is not None:
         found += _problems_of_agent(beat)
-    if last is not None and last.reason in ("errored", "interrupted"):
-        found.append(f"The last acquisition was {last.reason}.")
+    if last is not None and last.reason == "errored":
+        found.append(Problem(_("The last acquisition was errored.")))
+    if last is not None and last.reason == "interrupted":
+        found.append(Problem(_("The last acquisition was interrupted.")))
     if last is not None and last.n_dropped:
-        found.append(f"The last acquisition is missing {last.n_dropped} of its frames.")
+        found.append(
+            Problem(_("The last acquisition is missing %(n)s of its frames."), {"n": last.n_dropped})
+        )
     return found
 
 
-def _problems_of_agent(beat: Heartbeat) -> list[str]:
+def _problems_of_agent(beat: Heartbeat) -> list[Problem]:
     found = []
     if beat.hardware == "down":
-        found.append("The hardware cannot be reached.")
+        found.append(Problem(_("The hardware cannot be reached.")))
     if beat.n_overflow:
-        found.append(f"{beat.n_overflow} events were lost to a full capture queue.")
+        text = _("%(n)s events were lost to a full capture queue.")
+        found.append(Problem(text, {"n": beat.n_overflow}))
     if beat.spool.n_poisoned:
-        found.append(f"{beat.spool.n_poisoned} records were set aside because they could not be sent.")
+        text = _("%(n)s records were set aside because they could not be sent.")
+        found.append(Problem(text, {"n": beat.spool.n_poisoned}))
     if beat.spool.n_thinned:
-        found.append(f"{beat.spool.n_thinned} records were given up under disk pressure.")
-    if beat.clock_offset_s is not None and abs(beat.clock_offset_s) > 5:
-        found.append(f"Its clock is off by {beat.clock_offset_s:+.0f} s.")
+        found.append(
+            Problem(_("%(n)s records were given up under disk pressure."), {"n": beat.spool.n_thinned})
+        )
+    if beat.clock_offset_s is not None and abs(beat.clock_offset_s) > _MOST_OFFSET_S:
+        found.append(Problem(_("Its clock is off by %(s)s s."), {"s": f"{beat.clock_offset_s:+.0f}"}))
     return found

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
-from operator import attrgetter
 
 from agent.records import QcMetric, QcResult, QcStatus
 from server.ingest.evidence import record_of
 from server.quality_series import series_key
 from server.store.base import Reads
-from server.store.rows import RecordRow
+from server.store.rows import Place, QcSeriesRow, RecordRow
 
 KIND = "qc_result"
 MOST_RUNS = 300
@@ -42,15 +41,10 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """All runs of one routine on one light path, newest first."""
+    """A series of runs of one routine on one light path, and the run that says how it stands."""
 
-    key: str
-    runs: tuple[Run, ...]
-
-    @property
-    def newest(self) -> Run:
-        """The run that says how things stand."""
-        return self.runs[0]
+    row: QcSeriesRow
+    newest: Run
 
 
 def worst_first(metrics: Iterable[QcMetric]) -> list[QcMetric]:
@@ -64,10 +58,22 @@ def run_of(reads: Reads, row: RecordRow | None) -> Run | None:
     return Run(row, record) if row is not None and isinstance(record, QcResult) else None
 
 
-def recent_runs(reads: Reads, instrument_id: str) -> list[Run]:
-    """Return the last runs of an instrument to arrive, newest measurement first."""
-    rows = reads.recent(instrument_id, KIND, MOST_RUNS)
-    return sorted(runs_in(reads, rows), key=attrgetter("row.captured_at", "row.position"), reverse=True)
+def series_of(reads: Reads, rows: Iterable[QcSeriesRow]) -> list[Series]:
+    """Return series with their newest runs, without those whose run cannot be read any more."""
+    told = ((row, run_of(reads, reads.record(row.record_id))) for row in rows)
+    return [Series(row, run) for row, run in told if run is not None]
+
+
+def standing_series(reads: Reads, instrument_id: str) -> list[Series]:
+    """Return every series of an instrument, those in trouble first, otherwise the last measured first."""
+    found = series_of(reads, reads.qc_series(instrument_id))
+    return sorted(found, key=lambda one: _WORST_FIRST[one.newest.result.status])
+
+
+def last_runs(reads: Reads, instrument_id: str, before: Place | None, limit: int) -> list[Run]:
+    """Return the runs of an instrument, last measured first."""
+    rows = reads.qc_runs(instrument_id, before=before, limit=limit)
+    return [run for row in rows if (run := run_of(reads, reads.record(row.record_id))) is not None]
 
 
 def runs_on(reads: Reads, instrument_id: str, acquisition_id: str) -> list[Run]:
@@ -79,14 +85,6 @@ def runs_on(reads: Reads, instrument_id: str, acquisition_id: str) -> list[Run]:
 def runs_in(reads: Reads, rows: Iterable[RecordRow]) -> list[Run]:
     """Return the runs in rows, in their order, without those that cannot be read any more."""
     return [run for row in rows if (run := run_of(reads, row)) is not None]
-
-
-def series_of(runs: Iterable[Run]) -> list[Series]:
-    """Return runs by routine and light path, in the order of the first run of each."""
-    grouped: dict[str, list[Run]] = {}
-    for run in runs:
-        grouped.setdefault(key_of(run.result), []).append(run)
-    return [Series(key, tuple(members)) for key, members in grouped.items()]
 
 
 def key_of(result: QcResult) -> str:

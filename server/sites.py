@@ -16,6 +16,16 @@ def path_of(*parts: str) -> str:
     return SEPARATOR.join(part for part in parts if part)
 
 
+def places_of(site: str) -> list[str]:
+    """Return a site and all that it is within, the largest first.
+
+    >>> places_of("Basel / Building 4")
+    ['Basel', 'Basel / Building 4']
+    """
+    parts = site.split(SEPARATOR)
+    return [path_of(*parts[:n]) for n in range(1, len(parts) + 1)]
+
+
 def is_within(site: str, places: Iterable[str]) -> bool:
     """Return whether a site is one of some places, or within one.
 

@@ -223,7 +223,7 @@ def _in_short(health: Health) -> dict[str, Any]:
         "hardware": beat.hardware if beat else None,
         "n_waiting": beat.spool.n_waiting if beat else None,
         "last_acquisition_id": last.acquisition_id if last else None,
-        "problems": list(health.problems),
+        "problems": [str(problem) for problem in health.problems],
     }
 
 

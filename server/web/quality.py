@@ -1,20 +1,35 @@
-"""Quality control: how an instrument stands, how its figures went, and one run in full."""
+"""Quality control: how an instrument stands, how its figures went and why, and one run in full."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
 
+from server.causes import Companion, Event, Suspect
 from server.dependencies import TheCollector, ThePerson, found
-from server.logbook import standing_of
-from server.quality import find_run, key_of, recent_runs, series_of
+from server.figures import Figure, figures_of
+from server.logbook import invalid_runs, standing_of
+from server.places import from_cursor, to_cursor
+from server.quality import find_run, key_of, last_runs, standing_series
+from server.store.base import Reads
+from server.store.rows import Place, QcSeriesRow
+from server.timeline import Timeline, marks
 from server.web.render import render
-from server.web.trends import HEIGHT, MOST_POINTS, WIDTH, trends_of
+from server.web.trends import HEIGHT, N_LANES, WIDTH, Trend, draw, span_of
 
-MOST_SHOWN = 50
+PAGE = 30
 N_OPEN = 6
-"""Trends shown at once; the others are folded away."""
+"""Trends shown at once; the others come when they are asked for."""
+N_STEPS = 3
+"""Of each trend, the last steps whose causes are looked for."""
+N_SUSPECTS = 4
+N_MARKED = 2
+"""Of each step, the likeliest causes that are marked in the charts."""
+LEAST_MARKED = 1.5
+"""Bits of surprise that an event must have to be marked: what lies between every third run is none."""
+MOST_MARKS = 40
 
 router = APIRouter(include_in_schema=False)
 
@@ -26,15 +41,22 @@ def quality(
     collector: TheCollector,
     person: ThePerson,
     series: Annotated[str | None, Query(max_length=64)] = None,
+    figures: Annotated[str, Query(max_length=64)] = "",
+    before: Annotated[str | None, Query()] = None,
 ) -> Response:
     """Show the latest run of every series, the trends of one of them, and the last runs."""
     with collector.store.reading() as reads:
         row = found(reads.instrument(instrument_id), "instrument")
-        runs = recent_runs(reads, instrument_id)
-    everything = series_of(runs)
-    chosen = next((one for one in everything if series in (None, one.key)), None)
-    if series is not None:
-        found(chosen, "series of quality-control runs")
+        everything = standing_series(reads, instrument_id)
+        chosen = next((one for one in everything if series in (None, one.row.series_key)), None)
+        if series is not None:
+            found(chosen, "series of quality-control runs")
+        told = figures_of(reads, chosen.row) if chosen else []
+        shown = told if figures == "all" else told[:N_OPEN]
+        trends, events = trends_of(reads, chosen.row, shown) if chosen and shown else ([], [])
+        runs = last_runs(reads, instrument_id, from_cursor(before), PAGE)
+        invalid = invalid_runs(reads, instrument_id)
+    last = runs[-1].row if len(runs) == PAGE else None
     return render(
         request,
         "quality.html",
@@ -42,10 +64,52 @@ def quality(
         instrument=row,
         series=everything,
         chosen=chosen,
-        trends=trends_of(chosen) if chosen else [],
-        runs=runs[:MOST_SHOWN],
-        plot={"width": WIDTH, "height": HEIGHT, "n_most": MOST_POINTS, "n_open": N_OPEN},
+        trends=trends,
+        events=events,
+        n_more=len(told) - len(shown),
+        runs=runs,
+        invalid=invalid,
+        before=to_cursor(Place(last.captured_at, last.position)) if last else None,
+        is_first=before is None,
+        plot_area={"width": WIDTH, "height": HEIGHT, "lanes": N_LANES},
     )
+
+
+def trends_of(
+    reads: Reads, series: QcSeriesRow, figures: Sequence[Figure]
+) -> tuple[list[Trend], list[Event]]:
+    """Return figures as they are drawn, and the events whose numbers they show."""
+    timeline = Timeline(reads, series.instrument_id)
+    suspects = [_suspects(timeline, figure, series) for figure in figures]
+    likely = [
+        one.event
+        for of in suspects
+        for told in of.values()
+        for one in told[:N_MARKED]
+        if one.weight >= LEAST_MARKED
+    ]
+    written = [*timeline.written, *timeline.versions]
+    span = span_of(figures, written)
+    events = [event for event in marks(written, likely, span.last) if event.at >= span.first][-MOST_MARKS:]
+    drawn = [
+        draw(figure, span, events, of, _companions(timeline, figure))
+        for figure, of in zip(figures, suspects, strict=True)
+    ]
+    return drawn, events
+
+
+def _suspects(timeline: Timeline, figure: Figure, series: QcSeriesRow) -> dict[int, list[Suspect]]:
+    if (chart := figure.chart) is None:
+        return {}
+    return {
+        step.index: timeline.suspects_of(chart, step.index, series.light_path)[:N_SUSPECTS]
+        for step in chart.steps[-N_STEPS:]
+    }
+
+
+def _companions(timeline: Timeline, figure: Figure) -> list[Companion]:
+    chart = figure.chart
+    return timeline.companions_of(chart)[:N_SUSPECTS] if chart and (chart.steps or chart.drift) else []
 
 
 @router.get("/qc/{run_or_record_id}")

@@ -34,6 +34,7 @@ _TEMPLATES.filters.update(
     measured=words.measured,
     figure_name=words.figure_name,
     light_path=words.light_path,
+    file_name=words.file_name,
 )
 
 

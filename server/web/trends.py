@@ -1,120 +1,294 @@
-"""How the figures of a quality-control series went, drawn as SVG shapes on a time axis."""
+"""How the figures of a quality-control series went, drawn as SVG shapes on a time axis that all of them share.
+
+Everything drawn also stands in words in the page: values in a table, levels in a legend, events in a numbered list.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
+from math import floor, log10
 
-from agent.records import QcMetric, Quantity
-from server.quality import Run, Series, worst_first
+from server.causes import Companion, Event, Suspect
+from server.figures import Figure, Value
 
-WIDTH, HEIGHT = 480.0, 130.0
-MOST_POINTS = 60
+WIDTH, HEIGHT = 820.0, 210.0
+N_LANES = 3
+"""Rows that the numbers of events stand in, so that neighbours do not cover each other."""
+
+_LANE_APART = 20.0
+_FARTHEST_SIGMAS = 12.0
+_LEAST_SHARE = 0.12
+"""Of the height the values must have at least; a limit too far off for that is told in words alone."""
 
 
 @dataclass(frozen=True, slots=True)
-class Point:
-    """One run's value of a figure, and where it is drawn; times and values stand in the table as well."""
+class Dot:
+    """One value and where it is drawn; `is_off` when it lies beyond the chart's edge."""
 
-    record_id: str
-    at: datetime
-    metric: QcMetric
+    value: Value
     x: float
     y: float
     y_top: float
     y_bottom: float
+    is_off: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Level:
-    """A line across: a limit, what theory expects, or time zero."""
+    """A line across; without `y` it lies beyond the chart's edge."""
 
     what: str
     value: float
-    y: float
+    y: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """A number or a day at an axis."""
+
+    at: float
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """An event on the time axis, by its number in the list of the page."""
+
+    number: int
+    x: float
+    lane: int
+    sort: str
+
+
+@dataclass(frozen=True, slots=True)
+class DrawnStep:
+    """A change of level, and what may have made it."""
+
+    x: float
+    at: datetime
+    before: float
+    after: float
+    n_sigma: float
+    suspects: tuple[Suspect, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Trend:
-    """One figure over time, newest point first."""
+    """One figure as it is drawn; dots newest first."""
 
-    metric: QcMetric
-    points: tuple[Point, ...]
-    levels: tuple[Level, ...]
+    figure: Figure
+    dots: tuple[Dot, ...]
     line: str
-    low: float
-    high: float
+    levels: tuple[Level, ...]
+    band: tuple[float, float] | None
+    centre: float | None
+    y_ticks: tuple[Tick, ...]
+    x_ticks: tuple[Tick, ...]
+    marks: tuple[Mark, ...]
+    steps: tuple[DrawnStep, ...]
+    drift: tuple[float, float, float, float] | None
+    companions: tuple[Companion, ...] = ()
+
+    @property
+    def crosses_at(self) -> datetime | None:
+        """When the figure reaches a limit if it drifts on."""
+        crossing, chart = self.figure.crossing, self.figure.chart
+        return chart.drift.at + crossing[1] if crossing and chart and chart.drift else None
 
 
-def trends_of(series: Series) -> list[Trend]:
-    """Return a trend for every figure that the newest run measured as a number, worst first."""
-    metrics = worst_first(series.newest.result.metrics)
-    found = (_trend(metric, series.runs[:MOST_POINTS]) for metric in metrics)
-    return [trend for trend in found if trend is not None]
+@dataclass(frozen=True, slots=True)
+class Span:
+    """The time that all charts of a page show."""
+
+    first: datetime
+    last: datetime
+
+    def x(self, at: datetime) -> float:
+        """Return where a time is drawn."""
+        length = (self.last - self.first).total_seconds()
+        return WIDTH * (at - self.first).total_seconds() / length if length else WIDTH / 2
+
+    def ticks(self) -> tuple[Tick, ...]:
+        """Return about five days to write at the axis."""
+        length = self.last - self.first
+        if not length:
+            return (Tick(WIDTH / 2, f"{self.first:%Y-%m-%d}"),)
+        is_long = length > timedelta(days=4)
+        told, shares = (
+            ("%Y-%m-%d", (0.0, 0.25, 0.5, 0.75, 1.0)) if is_long else ("%Y-%m-%d %H:%M", (0.0, 1.0))
+        )
+        return tuple(Tick(share * WIDTH, f"{self.first + share * length:{told}}") for share in shares)
 
 
-def figure(quantity: Quantity | None) -> float | None:
-    """Return the number in a quantity, None when it is absent or no number that can be drawn."""
-    value = quantity.value if quantity else None
-    if value is None or isinstance(value, bool | str):
-        return None
-    return float(value) if abs(value) < 1e300 else None
+def span_of(figures: Sequence[Figure], events: Sequence[Event]) -> Span:
+    """Return the time from the first value to the last value or event."""
+    times = [value.point.captured_at for figure in figures for value in figure.values]
+    first = min(times)
+    return Span(first, max(*times, *(event.at for event in events if event.at >= first), first))
 
 
-def _trend(metric: QcMetric, runs: Sequence[Run]) -> Trend | None:
-    """Return the trend of one figure; values in another unit than the newest's are left out."""
-    if metric.measured is None:
-        return None
-    unit = metric.measured.unit
-    told = [(run, one) for run in runs for one in run.result.metrics if one.metric == metric.metric]
-    told = [(run, one) for run, one in told if one.measured is not None and one.measured.unit == unit]
-    told = [(run, one) for run, one in told if figure(one.measured) is not None]
-    if not told:
-        return None
-    levels = _levels(metric)
-    spans = [_span(one) for _, one in told]
-    everything = [value for span in spans for value in span] + [value for _, value in levels]
-    low, high = min(everything), max(everything)
-    points = tuple(_points(told, low, high))
+def draw(
+    figure: Figure,
+    span: Span,
+    events: Sequence[Event] = (),
+    suspects: Mapping[int, Sequence[Suspect]] | None = None,
+    companions: Sequence[Companion] = (),
+) -> Trend:
+    """Return a figure as it is drawn.
+
+    Parameters
+    ----------
+    figure : Figure
+        With at least one value.
+    span : Span
+        The time axis.
+    events : sequence of Event
+        Those of the page's list, in its order: the first is number 1.
+    suspects : mapping, optional
+        Index of a step in the chart to what may have made it.
+    companions : sequence of Companion
+        What goes along with the figure.
+    """
+    low, high = _range(figure)
+    scale = _Scale(low, high)
+    dots = tuple(_dot(value, span, scale) for value in reversed(figure.values))
+    valid = [dot for dot in dots if dot.value.is_valid]
+    chart = figure.chart
     return Trend(
-        metric=metric,
-        points=points,
-        levels=tuple(Level(what, value, _y(value, low, high)) for what, value in levels),
-        line=" ".join(f"{point.x:.1f},{point.y:.1f}" for point in points),
-        low=low,
-        high=high,
+        figure=figure,
+        dots=dots,
+        line=" ".join(f"{dot.x:.1f},{dot.y:.1f}" for dot in valid),
+        levels=tuple(_levels(figure, scale)),
+        band=_band(figure, scale),
+        centre=scale.inside(chart.centre) if chart else None,
+        y_ticks=tuple(scale.ticks()),
+        x_ticks=span.ticks(),
+        marks=tuple(_marks(events, span)),
+        steps=tuple(_steps(figure, span, suspects or {})),
+        drift=_drift(figure, span, scale),
+        companions=tuple(companions),
     )
 
 
-def _levels(metric: QcMetric) -> list[tuple[str, float]]:
-    named: list[tuple[str, float | None]] = [
-        ("lower limit", metric.lower_limit),
-        ("upper limit", metric.upper_limit),
-        ("expected", figure(metric.expected)),
-        ("baseline", figure(metric.baseline)),
+@dataclass(frozen=True, slots=True)
+class _Scale:
+    low: float
+    high: float
+
+    def y(self, value: float) -> float:
+        if self.high <= self.low:
+            return HEIGHT / 2
+        return min(max(HEIGHT * (self.high - value) / (self.high - self.low), 0.0), HEIGHT)
+
+    def inside(self, value: float) -> float | None:
+        return self.y(value) if self.low <= value <= self.high else None
+
+    def ticks(self) -> list[Tick]:
+        """Return three to six round numbers."""
+        width = self.high - self.low
+        if width <= 0:
+            return [Tick(HEIGHT / 2, f"{self.low:.6g}")]
+        rough = width / 4
+        unit = 10.0 ** floor(log10(rough))
+        step = min((k * unit for k in (1, 2, 2.5, 5, 10)), key=lambda one: abs(one - rough))
+        first = floor(self.low / step) + 1
+        numbers = [first * step + i * step for i in range(12)]
+        return [Tick(self.y(n), f"{n + 0.0:.6g}") for n in numbers if n <= self.high]
+
+
+def _range(figure: Figure) -> tuple[float, float]:
+    """Return what the height of the chart stands for: the values that are no wild outliers, and the levels near them."""
+    spans = [_ends(value) for value in figure.values]
+    if (chart := figure.chart) is not None:
+        reach = _FARTHEST_SIGMAS * chart.sigma
+        inner = [
+            s for s, v in zip(spans, figure.values, strict=True) if _is_near(v, chart.centre, reach, figure)
+        ]
+        spans = inner or spans
+    low, high = min(ends[0] for ends in spans), max(ends[1] for ends in spans)
+    width = (high - low) or abs(high) * 0.01 or 1.0
+    for _, level in _named_levels(figure):
+        wider = max(high, level) - min(low, level)
+        if width >= _LEAST_SHARE * wider:
+            low, high = min(low, level), max(high, level)
+    margin = 0.06 * ((high - low) or abs(high) or 1.0)
+    return low - margin, high + margin
+
+
+def _is_near(value: Value, centre: float, reach: float, figure: Figure) -> bool:
+    """Whether a value is drawn where it is: near the centre, or on a level that the figure stepped or drifted to."""
+    chart = figure.chart
+    assert chart is not None
+    levels = [centre, *(step.before for step in chart.steps), *(step.after for step in chart.steps)]
+    levels += [chart.drift.level] if chart.drift else []
+    return any(abs((value.point.value or 0.0) - level) <= reach for level in levels)
+
+
+def _ends(value: Value) -> tuple[float, float]:
+    middle, spread = value.point.value or 0.0, abs(value.point.uncertainty or 0.0)
+    return middle - spread, middle + spread
+
+
+def _named_levels(figure: Figure) -> list[tuple[str, float]]:
+    newest = figure.newest
+    named = [
+        ("lower limit", newest.lower_limit),
+        ("upper limit", newest.upper_limit),
+        ("expected", newest.expected),
+        ("baseline", figure.baseline),
     ]
-    return [(what, value) for what, value in named if value is not None and abs(value) < 1e300]
+    return [(what, value) for what, value in named if value is not None]
 
 
-def _span(metric: QcMetric) -> tuple[float, float, float]:
-    """Return a value with its uncertainty: lowest, itself, highest."""
-    value = figure(metric.measured) or 0.0
-    uncertainty = abs(figure(metric.uncertainty) or 0.0)
-    return value - uncertainty, value, value + uncertainty
+def _levels(figure: Figure, scale: _Scale) -> list[Level]:
+    return [Level(what, value, scale.inside(value)) for what, value in _named_levels(figure)]
 
 
-def _points(told: Sequence[tuple[Run, QcMetric]], low: float, high: float) -> list[Point]:
-    times = [run.row.captured_at for run, _ in told]
-    first, length = min(times), (max(times) - min(times)).total_seconds()
-    points = []
-    for run, metric in told:
-        bottom, y, top = (_y(value, low, high) for value in _span(metric))
-        share = (run.row.captured_at - first).total_seconds() / length if length else 0.5
-        at = run.row.captured_at
-        points.append(Point(run.row.record_id, at, metric, share * WIDTH, y, top, bottom))
-    return points
+def _band(figure: Figure, scale: _Scale) -> tuple[float, float] | None:
+    """Return the top and the bottom of three σ around the centre."""
+    if (chart := figure.chart) is None:
+        return None
+    return scale.y(chart.centre + 3 * chart.sigma), scale.y(chart.centre - 3 * chart.sigma)
 
 
-def _y(value: float, low: float, high: float) -> float:
-    return HEIGHT * (high - value) / (high - low) if high > low else HEIGHT / 2
+def _dot(value: Value, span: Span, scale: _Scale) -> Dot:
+    low, high = _ends(value)
+    middle = value.point.value or 0.0
+    is_off = not scale.low <= middle <= scale.high
+    return Dot(value, span.x(value.point.captured_at), scale.y(middle), scale.y(high), scale.y(low), is_off)
+
+
+def _marks(events: Sequence[Event], span: Span) -> list[Mark]:
+    lanes = [-_LANE_APART] * N_LANES
+    found = []
+    for number, event in enumerate(events, start=1):
+        if span.first <= event.at <= span.last:
+            x = span.x(event.at)
+            lane = next((i for i, end in enumerate(lanes) if x - end >= _LANE_APART), lanes.index(min(lanes)))
+            lanes[lane] = x
+            found.append(Mark(number, x, lane, event.sort))
+    return found
+
+
+def _steps(figure: Figure, span: Span, suspects: Mapping[int, Sequence[Suspect]]) -> list[DrawnStep]:
+    if (chart := figure.chart) is None:
+        return []
+    found = []
+    for step in chart.steps:
+        before, after = chart.samples[step.index - 1].at, chart.samples[step.index].at
+        x = (span.x(before) + span.x(after)) / 2
+        told = tuple(suspects.get(step.index, ()))
+        found.append(DrawnStep(x, after, step.before, step.after, step.n_sigma, told))
+    return found
+
+
+def _drift(figure: Figure, span: Span, scale: _Scale) -> tuple[float, float, float, float] | None:
+    chart = figure.chart
+    if chart is None or chart.drift is None:
+        return None
+    first = chart.samples[chart.steps[-1].index if chart.steps else 0].at
+    days = (chart.drift.at - first).total_seconds() / 86_400
+    start = chart.drift.level - chart.drift.per_day * days
+    return span.x(first), scale.y(start), span.x(chart.drift.at), scale.y(chart.drift.level)

@@ -73,3 +73,15 @@ RULE_NUMBERS = (
     _("clears at"),
     _("older than"),
 )
+LEVELS = (_("lower limit"), _("upper limit"), _("expected"))
+TRENDS = (_("step"), _("drifts"), _("in control"), _("out of control"), _("was overdue"), _("in use"))
+CONTROL = (
+    _("1 value beyond 3 σ"),
+    _("2 of 3 beyond 2 σ"),
+    _("4 of 5 beyond 1 σ"),
+    _("8 in a row on one side"),
+)
+EVENTS = (_("maintenance"), _("change"), _("event"))
+STAMPS = (_("inside"), _("sidecar only"), _("none"))
+SESSION_ENDS = (_("idle"), _("logout"), _("other user"), _("agent stopped"), _("interrupted"))
+NAMES_OF_PEOPLE = (_("omitted"), _("unknown"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta
 from math import floor, log10
 from typing import Any
@@ -93,6 +94,15 @@ def words(name: str) -> str:
     'acquisition started'
     """
     return gettext(name.replace("_", " "))
+
+
+def file_name(path: str) -> str:
+    """Return the last part of a path of whatever system.
+
+    >>> file_name("D:\\\\data\\\\mitosis.ome.zarr"), file_name("/data/run 1/")
+    ('mitosis.ome.zarr', 'run 1')
+    """
+    return re.split(r"[/\\]", path.rstrip("/\\"))[-1]
 
 
 _UNITS = {"um": "µm", "Cel": "°C", "deg": "°", "us": "µs", "uW": "µW"}

@@ -77,8 +77,15 @@ def nasty(running, tools, sender):
     assert sender.send(lines).status_code == 200
     return [
         "/",
+        "/?q=%22%3E%3Cscript%3E&sort=qc",
+        "/?status=qc_fail&after=scope-0",
+        "/acquisitions",
+        "/acquisitions?q=%22%3E%3Cscript%3E&objective=%22%3E&since=2026-05-01",
+        "/compare",
+        "/compare?metric=%22%3E%3Cscript%3E&instrument=scope-1&path=%22",
         "/instruments/scope-1",
         "/instruments/scope-1/changes",
+        "/instruments/scope-1/changes?what=%22%3E%3Cscript%3E&cause=drifted&until=2026-05-09",
         "/instruments/scope-1/changes?device=%22%3E%3Cscript%3E",
         "/instruments/scope-1/acquisitions",
         f"/acquisitions/{acquisition[0].acquisition_id}",
