@@ -14,6 +14,7 @@ from uuid import uuid4
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, TypeAdapter
 
+from agent.records.schedules import BaselineRun, InvalidRun
 from server.quality import find_run, key_of
 from server.store.base import Reads, Writes
 from server.store.rows import Entry
@@ -23,6 +24,8 @@ Line = Annotated[str, StringConstraints(strip_whitespace=True, max_length=200)]
 
 WORK = ("service", "alignment", "cleaning", "repair", "replacement", "consumable", "software", "observation")
 MOST_NOTES = 500
+MOST_TOLD = 500
+"""Characters of a reason that an agent is told."""
 
 
 class _Note(BaseModel):
@@ -162,6 +165,32 @@ def baseline_choice(reads: Reads, record_id: str, comment: str) -> BaselineChoic
     """Return the note that makes a run the baseline of its series, None when there is no such run."""
     run = find_run(reads, record_id)
     return BaselineChoice(series=key_of(run.result), comment=comment) if run else None
+
+
+def told_to_agent(reads: Reads, instrument_id: str) -> tuple[tuple[InvalidRun, ...], tuple[BaselineRun, ...]]:
+    """Return what an instrument's agent is to know: its runs that count no more, and those that are time zero."""
+    invalid, zero = [], []
+    for record_id, one in invalid_runs(reads, instrument_id).items():
+        if (run := find_run(reads, record_id)) is not None and isinstance(one.note, Invalidation):
+            reason = one.note.reason[:MOST_TOLD]
+            invalid.append(InvalidRun(run_id=run.result.run_id, reason=reason, by=one.by, at=one.at))
+    for one in baselines(notes(reads, instrument_id, ("baseline",))).values():
+        if (run := find_run(reads, one.subject or "")) is not None:
+            result = run.result
+            zero.append(
+                BaselineRun(
+                    run_id=result.run_id,
+                    routine=result.routine,
+                    light_path=result.light_path,
+                    by=one.by,
+                    at=one.at,
+                )
+            )
+    return tuple(sorted(invalid, key=_by_id)), tuple(sorted(zero, key=_by_id))
+
+
+def _by_id(one: InvalidRun | BaselineRun) -> str:
+    return str(one.run_id)
 
 
 def _is_in_force(reads: Reads, one: Signed) -> bool:

@@ -23,6 +23,7 @@ from agent.records.schedules import Confirmation, Schedule, SchedulesReply, Stor
 from server.collector import Collector
 from server.errors import RefusedError
 from server.ingest.evidence import record_of
+from server.logbook import told_to_agent
 from server.people import Person
 from server.seeing import check_whole
 from server.store.base import Reads, Writes
@@ -80,7 +81,14 @@ def reply_for(reads: Reads, instrument_id: str, now: datetime) -> tuple[Schedule
         if instrument_id in one.placed.instruments
         or any(instrument_id in members.get(group, ()) for group in one.placed.groups)
     )
-    reply = SchedulesReply(schedules=mine, confirmations=_confirmations(reads, instrument_id, now), time=now)
+    invalid, zero = told_to_agent(reads, instrument_id)
+    reply = SchedulesReply(
+        schedules=mine,
+        confirmations=_confirmations(reads, instrument_id, now),
+        invalid_runs=invalid,
+        baselines=zero,
+        time=now,
+    )
     body = reply.model_dump_json(exclude={"time"}, exclude_none=True)
     return reply, f'"{hashlib.sha256(body.encode()).hexdigest()[:32]}"'
 

@@ -15,8 +15,8 @@ from agent.quality.history import History
 from agent.quality.taken import Taken
 from agent.records import QcResult
 
-MOST_S = 1800.0
-"""A measurement may take this long; the first one on a computer also compiles."""
+MOST_S = 600.0
+"""A measurement may take this long; the first one on a computer also compiles. Below what the scheduler's pulse allows."""
 _LOOK_S = 0.2
 _KILL_WAIT_S = 10.0
 LOG = Path("logs") / "measure-output.log"

@@ -2,27 +2,30 @@
 
 <data>/qc/runs/<routine>/<time>-<run>.json     the QcResult record of a run, in its canonical bytes
 <data>/qc/runs/<routine>/<time>-<run>.npz      what its figures are drawn from; see `arrays`
-<data>/qc/baselines.json                       which run is time zero, by routine and light path
+<data>/qc/baselines.json                       which run is time zero, and since when, by routine and light path
 <data>/qc/invalid.json                         runs that were declared invalid, and why; they are kept, and count no more
+<data>/qc/collector.json                       the same two, as people said it at the collector; replaced when it says more
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from agent.errors import ScopestampError
 from agent.exports.files import replace_file
 from agent.records import QcResult, RecordError, decode, encode
+from agent.records.schedules import BaselineRun, InvalidRun
 
 if TYPE_CHECKING:  # it brings numba, which a capture has no use for
     from qc_routines.results import Measurement
 
 TOLD_FOR = timedelta(days=400)
 """How far back results are looked for; beyond the longest interval at which a routine is due, a year."""
+_INVALID, _BASELINES, _COLLECTOR = "invalid.json", "baselines.json", "collector.json"
 _STAMP = "%Y%m%dT%H%M%SZ"
 
 
@@ -139,24 +142,61 @@ class History:
 
     def invalidate(self, result: QcResult, reason: str, at: datetime) -> None:
         """Declare a run invalid: it is kept, and no acquisition from now on is said to have held it."""
-        invalid = self._read_json("invalid.json")
+        invalid = self._read_json(_INVALID)
         invalid[str(result.run_id)] = f"{at.isoformat()} {reason}"
-        self._write_json("invalid.json", invalid)
+        self._write_json(_INVALID, invalid)
 
     def invalid(self) -> dict[str, str]:
-        """Return the runs that were declared invalid, with when and why."""
-        return self._read_json("invalid.json")
+        """Return the runs that were declared invalid here or at the collector, with when and why."""
+        return {**self._of_collector("invalid"), **self._read_json(_INVALID)}
 
-    def set_baseline(self, result: QcResult) -> None:
-        """Make a run time zero of its routine and light path."""
-        baselines = self._read_json("baselines.json")
-        baselines[_key(result.routine, result.light_path)] = str(result.run_id)
-        self._write_json("baselines.json", baselines)
+    def set_baseline(self, result: QcResult, at: datetime | None = None) -> None:
+        """Make a run time zero of its routine and light path; since `at`, now when omitted."""
+        baselines = self._read_json(_BASELINES)
+        at = at or datetime.now(UTC)
+        baselines[_key(result.routine, result.light_path)] = f"{result.run_id} {at.isoformat()}"
+        self._write_json(_BASELINES, baselines)
 
     def baseline(self, routine: str, light_path: Mapping[str, str]) -> QcResult | None:
-        """Return the run that is time zero, or None when none was set."""
-        run_id = self._read_json("baselines.json").get(_key(routine, light_path))
-        return self.run(run_id) if run_id else None
+        """Return the run that is time zero, or None when none was set.
+
+        Of what was chosen here and at the collector the later choice holds; one that is invalid never does, nor one
+        from the collector whose run is not kept here.
+        """
+        key, invalid = _key(routine, light_path), self.invalid()
+        own, theirs = self._read_json(_BASELINES).get(key, ""), self._of_collector("baselines").get(key, "")
+        own_id, their_id = own.partition(" ")[0], theirs.partition(" ")[0]
+        is_theirs = their_id and their_id not in invalid and self._has(their_id)
+        if is_theirs and _since(theirs) >= _since(own):
+            return self.run(their_id)
+        if own_id and own_id not in invalid:
+            return self.run(own_id)
+        return self.run(their_id) if is_theirs else None
+
+    def heed(self, invalid_runs: Iterable[InvalidRun], baselines: Iterable[BaselineRun]) -> None:
+        """Keep all that people said of the runs at the collector, in place of what they had said before."""
+        said = {
+            "invalid": {
+                str(one.run_id): f"{one.at.isoformat()} {one.reason} ({one.by}, at the collector)"
+                for one in invalid_runs
+            },
+            "baselines": {
+                _key(one.routine, one.light_path): f"{one.run_id} {one.at.isoformat()}" for one in baselines
+            },
+        }
+        if said != {name: self._of_collector(name) for name in said}:
+            self._write_json(_COLLECTOR, said)
+
+    def _has(self, run_id: str) -> bool:
+        return any(self._folder.glob(f"runs/*/*-{run_id}.json"))
+
+    def _of_collector(self, name: str) -> dict[str, str]:
+        """Return one part of what the collector said last; what is damaged is fetched again when it says more."""
+        try:
+            part = json.loads((self._folder / _COLLECTOR).read_bytes())[name]
+        except (OSError, ValueError, LookupError, TypeError):
+            return {}
+        return part if isinstance(part, dict) else {}
 
     def _read_json(self, name: str) -> dict[str, str]:
         path = self._folder / name
@@ -170,7 +210,7 @@ class History:
             ) from error
         return found
 
-    def _write_json(self, name: str, value: Mapping[str, str]) -> None:
+    def _write_json(self, name: str, value: Mapping[str, Any]) -> None:
         self._folder.mkdir(parents=True, exist_ok=True)
         replace_file(self._folder / name, json.dumps(value, indent=2, sort_keys=True).encode())
 
@@ -182,6 +222,11 @@ def figures_of(result: QcResult) -> dict[str, float]:
         for metric in result.metrics
         if metric.measured is not None and not isinstance(metric.measured.value, str | bool)
     }
+
+
+def _since(choice: str) -> str:
+    """Return since when a choice holds; empty, which is before all others, where that was not noted."""
+    return choice.partition(" ")[2]
 
 
 def _key(routine: str, light_path: Mapping[str, str]) -> str:

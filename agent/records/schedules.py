@@ -223,11 +223,37 @@ class Confirmation(Frozen):
     at: UtcTime = Field(description="When.")
 
 
+class InvalidRun(Frozen):
+    """Somebody at the collector declared a run invalid; it is kept, and counts no more."""
+
+    run_id: UUID = Field(description="The run, as in its qc_result record.")
+    reason: str = Field(description="Why.")
+    by: str = Field(description="Who.")
+    at: UtcTime = Field(description="When.")
+
+
+class BaselineRun(Frozen):
+    """Somebody at the collector chose a run as time zero of its routine and light path."""
+
+    run_id: UUID = Field(description="The run, as in its qc_result record.")
+    routine: str = Field(description="Its routine.")
+    light_path: dict[str, str] = Field(description="Its light path.")
+    by: str = Field(description="Who.")
+    at: UtcTime = Field(description="When.")
+
+
 class SchedulesReply(Frozen):
     """Answer to ``GET /v1/schedules``."""
 
     schedules: tuple[StoredSchedule, ...] = Field(description="Of the agent's instrument, by id.")
     confirmations: tuple[Confirmation, ...] = Field(
         default=(), description="Tasks confirmed at the collector."
+    )
+    invalid_runs: tuple[InvalidRun, ...] = Field(
+        default=(), description="All runs of the instrument that must not be relied on, by id."
+    )
+    baselines: tuple[BaselineRun, ...] = Field(
+        default=(),
+        description="Time zero of each series of the instrument for which people chose one, by id.",
     )
     time: UtcTime = Field(description="The collector's clock; no part of the ETag.")

@@ -47,7 +47,7 @@ class RunsAnswer(BaseModel):
 def schedules_of_agent(
     request: Request, collector: WholeCollector, if_none_match: Annotated[str | None, Header()] = None
 ) -> Response:
-    """Give the signing agent the schedules of its instrument, or 304 when it has them."""
+    """Give the signing agent the schedules of its instrument and what people said of its runs, or 304 when it has them."""
     agent = authenticated(collector, request, b"")
     with collector.store.reading() as reads:
         reply, etag = reply_for(reads, agent.instrument_id, collector.now())

@@ -1,4 +1,7 @@
-"""Schedules from the collector: asked for, never pushed; the last good ones stay on disk for when it is away."""
+"""Schedules from the collector: asked for, never pushed; the last good ones stay on disk for when it is away.
+
+What people said there of the instrument's runs comes with them, and goes to the history of runs.
+"""
 
 from __future__ import annotations
 
@@ -10,12 +13,15 @@ from pathlib import Path
 from agent.errors import CollectorError
 from agent.outbox.disk import write_atomically
 from agent.quality.schedule.book import FETCHED_FILE
+from agent.records.schedules import BaselineRun, InvalidRun
 
 _log = logging.getLogger("scopestamp.schedule")
 MOST_PAUSE_S = 1800.0
 
 Ask = Callable[[str | None], tuple[bytes, str | None] | None]
 """Takes the ETag of what is there; returns a body and its ETag, or None when nothing is new. Raises `CollectorError`."""
+
+Heed = Callable[[list[InvalidRun], list[BaselineRun]], None]
 
 
 class Fetcher:
@@ -31,15 +37,20 @@ class Fetcher:
         How often it is asked; after failures less and less often.
     monotonic_s : callable
         Tells when it is time.
+    heed : callable, optional
+        Gets the runs that were declared invalid, and those that were chosen as time zero.
     """
 
-    def __init__(self, ask: Ask, folder: Path, interval_s: float, monotonic_s: Callable[[], float]) -> None:
-        self._ask, self._path, self._interval_s, self._monotonic_s = (
-            ask,
-            folder / FETCHED_FILE,
-            interval_s,
-            monotonic_s,
-        )
+    def __init__(
+        self,
+        ask: Ask,
+        folder: Path,
+        interval_s: float,
+        monotonic_s: Callable[[], float],
+        heed: Heed = lambda invalid_runs, baselines: None,
+    ) -> None:
+        self._ask, self._path, self._heed = ask, folder / FETCHED_FILE, heed
+        self._interval_s, self._monotonic_s = interval_s, monotonic_s
         self._due_s = monotonic_s()
         self._n_failures = 0
         self.last_error = ""
@@ -72,5 +83,9 @@ class Fetcher:
         reply = json.loads(body)
         if not isinstance(reply, dict) or not isinstance(reply.get("schedules"), list):
             raise ValueError("The collector's answer holds no schedules; a proxy may stand in between.")
+        self._heed(
+            [InvalidRun.model_validate(one) for one in reply.get("invalid_runs", ())],
+            [BaselineRun.model_validate(one) for one in reply.get("baselines", ())],
+        )  # before the ETag is kept, after which it is not told again
         self._path.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(self._path, json.dumps({"etag": etag, "reply": reply}).encode())

@@ -13,6 +13,7 @@ from agent.hardware.resources import resources_of_settings
 from agent.idle import Idle, input_idle
 from agent.local import Local
 from agent.profile import load_profile
+from agent.quality.history import History
 from agent.quality.restore import Hardware
 from agent.quality.schedule.booking import BookingGuard
 from agent.quality.schedule.conditions import ConditionsGuard
@@ -111,7 +112,9 @@ def scheduler_of(
             report=report,
             monotonic_s=monotonic_s,
             hardware=hardware,
-            fetcher=Fetcher(ask, folder, section.fetch_interval_s, monotonic_s) if ask else None,
+            fetcher=Fetcher(ask, folder, section.fetch_interval_s, monotonic_s, History(local.data_dir).heed)
+            if ask
+            else None,
             objectives=objectives,
         )
     )
