@@ -14,6 +14,7 @@ from logging.handlers import RotatingFileHandler
 from pathlib import Path
 
 from agent.errors import SettingsError
+from agent.files import move_file
 from agent.settings import LogSettings
 
 LOGGER_NAME = "scopestamp"
@@ -77,6 +78,7 @@ def _file_handler(settings: LogSettings, path: Path, role: str) -> logging.Handl
             f"expected to write the log file {path}, but: {error.strerror}. "
             "Choose another data_dir, or let this account write there."
         ) from error
+    handler.rotator = lambda source, target: move_file(Path(source), Path(target))
     handler.setFormatter(OneLineFormatter(f"%(asctime)s %(levelname)s {role} %(name)s: %(message)s"))
     return handler
 

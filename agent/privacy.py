@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Literal
 
 from agent.errors import SettingsError
+from agent.files import move_file, remove_file
 from agent.settings import PrivacySettings
 
 SECRET_BYTES = 32
@@ -117,5 +118,5 @@ def _make_secret(path: Path) -> None:
     except FileExistsError:
         _log.debug("Another process has just made %s", path)
     except OSError:  # a file system without links
-        half.replace(path)
-    half.unlink(missing_ok=True)
+        move_file(half, path)
+    remove_file(half)

@@ -17,7 +17,6 @@ import errno
 import json
 import logging
 import os
-import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from io import FileIO
@@ -27,6 +26,7 @@ from uuid import UUID, uuid4
 
 from filelock import FileLock, Timeout
 
+from agent.files import move_file, remove_folder
 from agent.records import AcquisitionFinished, AcquisitionStarted, RecordError, decode, encode
 
 FRAMES = "frames.jsonl"
@@ -123,7 +123,8 @@ class Journal:
     def remove(self) -> None:
         """Delete the journal: all of it is in the spool."""
         self.close()
-        shutil.rmtree(self.folder, ignore_errors=True)
+        with suppress(OSError):  # the next start finds it
+            remove_folder(self.folder)
 
     def _line(self, value: Any) -> None:
         self._lines.append(_encode_line(value))
@@ -252,7 +253,8 @@ class JournalSession:
         with _gate(self._folder.parent):
             self._lock.release()
             if not _journals(self._folder):
-                shutil.rmtree(self._folder, ignore_errors=True)
+                with suppress(OSError):  # the next start finds it
+                    remove_folder(self._folder)
 
     def keep(self) -> None:
         """Hold the lock until the process ends, because an acquisition still runs: its data must not be touched."""
@@ -277,7 +279,8 @@ def left_journals(data_dir: Path) -> Iterator[Path]:
             with _gate(root):
                 lock.release()
                 if not _journals(session):
-                    shutil.rmtree(session, ignore_errors=True)
+                    with suppress(OSError):  # the next start finds it
+                        remove_folder(session)
 
 
 def _gate(root: Path) -> FileLock:
@@ -303,7 +306,7 @@ def _write_synced(path: Path, data: bytes) -> None:
         file.write(data)
         file.flush()
         os.fsync(file.fileno())
-    half.replace(path)
+    move_file(half, path)
 
 
 def _sync_folder(folder: Path) -> None:

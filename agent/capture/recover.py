@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import shutil
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -13,6 +12,7 @@ from agent.capture.journal import JournalRead, left_journals, read_journal
 from agent.capture.ledger import batches, ledger_record
 from agent.capture.publish import Publisher
 from agent.capture.quality import KeptQuality
+from agent.files import move_file, remove_folder
 from agent.mint import Mint
 from agent.records import AcquisitionFinished, FinishReason, Instant, RecordError
 from agent.supervise import shielded
@@ -80,7 +80,7 @@ def _ending(folder: Path, journal: JournalRead) -> Ending:
         fields={"finished": finished},
         problems=problems,
         finished=journal.finished,
-        remove=lambda: shutil.rmtree(folder),
+        remove=lambda: remove_folder(folder),
     )
 
 
@@ -100,5 +100,5 @@ def _last_seen(journal: JournalRead) -> Instant:
 def _set_aside(data_dir: Path, folder: Path, why: str) -> None:
     kept = data_dir / "unreadable" / folder.name
     kept.parent.mkdir(parents=True, exist_ok=True)
-    folder.replace(kept)
+    move_file(folder, kept)
     _log.error("The journal of acquisition %s cannot be read (%s); it is kept in %s", folder.name, why, kept)

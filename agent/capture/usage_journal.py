@@ -15,6 +15,7 @@ from uuid import UUID
 from filelock import FileLock, Timeout
 
 from agent.exports.files import replace_file
+from agent.files import remove_file
 from agent.records import RecordError, UsageSession, decode, encode
 
 _log = logging.getLogger("scopestamp.capture")
@@ -55,12 +56,12 @@ class UsageJournal:
     def drop(self, session_id: UUID) -> None:
         """Delete what is published."""
         with suppress(OSError):
-            self._path(session_id, "json").unlink(missing_ok=True)
+            remove_file(self._path(session_id, "json"))
         lock = self._locks.pop(session_id, None)
         if lock is not None:
             lock.release()
         with suppress(OSError):
-            self._path(session_id, "lock").unlink(missing_ok=True)
+            remove_file(self._path(session_id, "lock"))
 
     def close(self) -> None:
         """Let go of every lock; what still lies there is for the next start."""

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import os
-import time
 from pathlib import Path
 
-_TRIES, _PAUSE_S = 20, 0.05
+from agent.files import move_file, remove_file
 
 
 def replace_file(path: Path, data: bytes) -> None:
@@ -17,13 +16,6 @@ def replace_file(path: Path, data: bytes) -> None:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        for left in reversed(range(_TRIES)):
-            try:
-                half.replace(path)
-                return
-            except PermissionError:
-                if not left:
-                    raise
-                time.sleep(_PAUSE_S)
+        move_file(half, path)
     finally:
-        half.unlink(missing_ok=True)
+        remove_file(half)

@@ -1,24 +1,18 @@
-"""What the spool asks of a disk: to be durable, to delete without space, to keep a little in reserve.
-
-Written for Windows first. There an antivirus program or an indexer opens any file for a moment, and a delete or a
-replace then fails with a sharing violation: both are retried for a bounded time, and neither is in the hot path.
-"""
+"""What the spool asks of a disk: to be durable, to delete without space, to keep a little in reserve."""
 
 from __future__ import annotations
 
 import errno
 import os
 import sys
-import time
-from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
 import psutil
 
+from agent.files import move_file, remove_file
+
 BALLAST_BYTES = 2 << 20
-_SHARING_VIOLATIONS = (5, 32, 33)  # ERROR_ACCESS_DENIED, ERROR_SHARING_VIOLATION, ERROR_LOCK_VIOLATION
-_RETRY_S = (0.01, 0.02, 0.05, 0.1, 0.2, 0.4)
 _sync = getattr(os, "fdatasync", os.fsync)  # spares Linux the time stamp; a new length is synced all the same
 _DISK_FULL = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC))
 _WINDOWS_DISK_FULL = (39, 112)  # ERROR_HANDLE_DISK_FULL, ERROR_DISK_FULL
@@ -50,7 +44,7 @@ def sync_folder(folder: Path) -> None:
 def write_atomically(path: Path, data: bytes, mode: int = 0o644) -> None:
     """Write a small file so that after a power cut it is either the old or the new one."""
     new = path.with_name(f"{path.name}.{os.getpid()}.new")
-    new.unlink(missing_ok=True)
+    remove_file(new)
     descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), mode)
     try:
         with os.fdopen(descriptor, "wb", buffering=0) as file:
@@ -71,22 +65,6 @@ def write_all(descriptor: int, data: bytes) -> None:
         rest = rest[os.write(descriptor, rest) :]
 
 
-def remove_file(path: Path) -> None:
-    """Delete a file if it is there; needs no space on the disk.
-
-    Raises
-    ------
-    OSError
-        When another program keeps the file open for longer than about a second (Windows).
-    """
-    _retrying(lambda: path.unlink(missing_ok=True))
-
-
-def move_file(path: Path, target: Path) -> None:
-    """Rename a file within its volume, with the patience of `remove_file`."""
-    _retrying(lambda: path.replace(target))
-
-
 def is_disk_full(error: OSError) -> bool:
     """Return whether an error says that the volume or the quota is full."""
     return error.errno in _DISK_FULL or getattr(error, "winerror", None) in _WINDOWS_DISK_FULL
@@ -95,18 +73,6 @@ def is_disk_full(error: OSError) -> bool:
 def free_bytes(folder: Path) -> int:
     """Return the free space of a folder's volume, for an ordinary user."""
     return psutil.disk_usage(str(folder)).free
-
-
-def _retrying(act: Callable[[], object]) -> None:
-    for pause_s in _RETRY_S:
-        try:
-            act()
-            return
-        except OSError as error:
-            if getattr(error, "winerror", None) not in _SHARING_VIOLATIONS:
-                raise
-            time.sleep(pause_s)
-    act()
 
 
 class Ballast:

@@ -14,6 +14,7 @@ from typing import Any, Protocol
 
 from agent.errors import HardwareError
 from agent.exports.files import replace_file
+from agent.files import remove_file
 from agent.quality.scene import STATE_LABEL, Scene
 
 CALL_S = 120.0
@@ -115,7 +116,7 @@ def _carry_out(hardware: Hardware, plan: RestorePlan, path: Path, say: Callable[
     for problem in problems:
         say(f"Not put back: {problem}")
     if not problems:
-        path.unlink(missing_ok=True)
+        remove_file(path)
 
 
 def restore(hardware: Hardware, plan: RestorePlan) -> list[str]:

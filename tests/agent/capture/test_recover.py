@@ -207,7 +207,7 @@ def test_crash_after_publishing_gives_the_same_ids_again(
     object.__setattr__(started, "outputs", (str(dataset),))
     dead(is_ended=True)
     monkeypatch.setattr(
-        "agent.capture.recover.shutil.rmtree", lambda folder: None
+        "agent.capture.recover.remove_folder", lambda folder: None
     )  # dies before it is removed
     recover()
     first = {record.record_id for record in shelf.records}

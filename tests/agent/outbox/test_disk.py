@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.outbox import disk
+from agent import files
 from agent.outbox.disk import Ballast, is_disk_full, remove_file, write_atomically
 
 
@@ -27,7 +27,7 @@ class Held:
             return act(path, *arguments, **options)
 
         monkeypatch.setattr(Path, method, fail)
-        monkeypatch.setattr(disk.time, "sleep", self.pauses.append)
+        monkeypatch.setattr(files.time, "sleep", self.pauses.append)
 
 
 @pytest.mark.parametrize("winerror", [5, 32, 33])
