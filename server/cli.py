@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.logging import RichHandler
 
 from server import care, manage
+from server.demo_fleet.command import demo_fleet
 from server.errors import CollectorError
 from server.forwarding import commands as forwarding
 from server.opening import config_in
@@ -38,6 +39,7 @@ app.add_typer(forwarding.upstream, name="upstream")
 for command in (care.backup, care.restore, care.verify, care.migrate):
     app.command()(command)
 app.command("retention")(care.give_up)
+app.command("demo-fleet")(demo_fleet)
 
 Data = Annotated[Path, typer.Option("--data", help="Folder that holds everything the collector keeps.")]
 Config = Annotated[Path | None, typer.Option("--config", help="Settings as TOML; see print-config.")]

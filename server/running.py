@@ -8,8 +8,10 @@ import json
 import logging
 import signal
 import socket
+from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
+from typing import Protocol
 
 import uvicorn
 
@@ -27,25 +29,59 @@ URL_FILE = "url.json"
 _log = logging.getLogger(__name__)
 
 
-def run(data: Path, settings: Settings, *, as_json: bool) -> None:
-    """Serve until asked to stop by Ctrl-C or SIGTERM."""
+class Beside(Protocol):
+    """Something that goes on while the collector serves, on a thread of its own."""
+
+    def start(self) -> None:
+        """Begin."""
+
+    def stop(self) -> None:
+        """End, and wait for the end."""
+
+
+Tell = Callable[[Collector, str], None]
+
+
+def run(
+    data: Path,
+    settings: Settings,
+    *,
+    as_json: bool,
+    beside: Callable[[Collector], Beside] | None = None,
+    tell: Tell | None = None,
+) -> None:
+    """Serve until asked to stop by Ctrl-C or SIGTERM.
+
+    Parameters
+    ----------
+    data, settings : Path, Settings
+        Of the collector.
+    as_json : bool
+        Say in JSON that it is ready.
+    beside : callable, optional
+        Makes something more that goes on meanwhile.
+    tell : callable, optional
+        Says that it is ready, and where, in other words.
+    """
     check_listen(settings.listen)
     listening = _listen(settings.listen)
     collector = Collector.on(open_store(data, settings), settings)
     url = _url_of(settings.listen, listening)
-    chores = Chores(collector, signer_in(data, settings.collector.name))
-    forwarder = Forwarder(collector, keys_in(data)) if settings.upstream.url else None
+    going: list[Beside] = [Chores(collector, signer_in(data, settings.collector.name))]
+    if settings.upstream.url:
+        going.append(Forwarder(collector, keys_in(data)))
+    if beside is not None:
+        going.append(beside(collector))
+    tell = tell or (lambda _, at: _announce(at, as_json))
     try:
-        server = _Server(_uvicorn_config(collector), url, data, as_json)
+        server = _Server(_uvicorn_config(collector), data, url, lambda: tell(collector, url))
         _spare_the_collector_of_garbage()
-        chores.start()
-        if forwarder is not None:
-            forwarder.start()
+        for one in going:
+            one.start()
         server.run(sockets=[listening])
     finally:
-        if forwarder is not None:
-            forwarder.stop()
-        chores.stop()
+        for one in reversed(going):
+            one.stop()
         collector.close()
         (data / URL_FILE).unlink(missing_ok=True)
 
@@ -124,11 +160,11 @@ def _uvicorn_config(collector: Collector) -> uvicorn.Config:
 class _Server(uvicorn.Server):
     """uvicorn that says when it is ready and treats being asked to stop as success."""
 
-    def __init__(self, config: uvicorn.Config, url: str, data: Path, as_json: bool) -> None:
+    def __init__(self, config: uvicorn.Config, data: Path, url: str, tell: Callable[[], None]) -> None:
         super().__init__(config)
-        self._url = url
         self._data = data
-        self._as_json = as_json
+        self._url = url
+        self._tell = tell
 
     def run(self, sockets: list[socket.socket] | None = None) -> None:
         # uvicorn raises the signal again after its shutdown; without a handler that would be the end of us, with code 143.
@@ -140,11 +176,12 @@ class _Server(uvicorn.Server):
         await super().startup(sockets=sockets)
         if self.started:
             (self._data / URL_FILE).write_text(json.dumps({"url": self._url}), encoding="utf-8")
-            self._announce()
+            self._tell()
 
-    def _announce(self) -> None:
-        ready = json.dumps({"event": "ready", "url": self._url}, separators=(",", ":"))
-        print(ready if self._as_json else f"Collector ready at {self._url} (Ctrl-C stops it).", flush=True)
+
+def _announce(url: str, as_json: bool) -> None:
+    ready = json.dumps({"event": "ready", "url": url}, separators=(",", ":"))
+    print(ready if as_json else f"Collector ready at {url} (Ctrl-C stops it).", flush=True)
 
 
 def _already_stopping(number: int, frame: FrameType | None) -> None:

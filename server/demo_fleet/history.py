@@ -1,0 +1,138 @@
+"""Week by week, what one instrument and its people did."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from random import Random
+
+from server.demo_fleet.figures import OBJECTIVE, ROUTINES, Figures, temperature_c
+from server.demo_fleet.lines import Lines
+from server.demo_fleet.script import PEOPLE, Instrument, Span
+from server.logbook import Maintenance
+from server.store.rows import Entry
+
+_MISSED = 0.04
+_ERRORED = 0.02
+_TOGGLED = 0.4
+_SERVICE_WEEKS = 52
+_LAST_DAYS = 14
+
+
+class History:
+    """Makes the records of one instrument, in order of time."""
+
+    def __init__(self, instrument: Instrument, span: Span) -> None:
+        self.instrument = instrument
+        self.lines = Lines(instrument)
+        self._span = span
+        self._figures = Figures(instrument, span)
+        self._dice: Random = instrument.dice("history")
+        self._people = instrument.dice("people").sample(PEOPLE, 4)
+        self._temperature_c = temperature_c(instrument, span.week(0))
+        self._firmware = "3.12"
+
+    def weeks(self, first: int, last: int) -> list[bytes]:
+        """Return the records of the weeks ``first … last - 1``; what an instrument that fell silent never sent is left out."""
+        made = sorted(
+            (one for number in range(first, last) for one in self._week(number)), key=lambda one: one[0]
+        )
+        until = self.is_silent_from or self._span.ends_at
+        return [line for at, line in made if at < until]
+
+    def logbook(self) -> list[Entry]:
+        """Return what people wrote into the logbook."""
+        made = [
+            self._note(self._span.week(number) + timedelta(days=4), "service", "Yearly service", 240)
+            for number in range(_SERVICE_WEEKS // 3, self._span.n_weeks, _SERVICE_WEEKS)
+        ]
+        fault = self.instrument.fault
+        if fault is not None and fault.kind == "objective_cleaned":
+            made.append(
+                self._note(fault.at, "cleaning", "60x objective taken out and cleaned", 30, OBJECTIVE)
+            )
+        return sorted(made, key=lambda entry: entry.at)
+
+    @property
+    def is_silent_from(self) -> datetime | None:
+        """When it fell silent; None when it did not."""
+        fault = self.instrument.fault
+        return fault.at if fault is not None and fault.kind == "silent" else None
+
+    @property
+    def disk_free_gb(self) -> float:
+        """Room on its disk, now."""
+        fault = self.instrument.fault
+        return 2.5 if fault is not None and fault.kind == "disk_full" else 200.0 + self.instrument.number
+
+    def _week(self, number: int) -> Iterator[tuple[datetime, bytes]]:
+        at = self._span.week(number)
+        if number == 0:
+            yield at, self.lines.description(at, self._firmware)
+        yield from self._environment(at + timedelta(hours=6))
+        yield from self._quality(number, at + timedelta(days=self.instrument.weekday, hours=3))
+        yield from self._use(at + timedelta(days=1, hours=9))
+        yield from self._use(at + timedelta(days=3, hours=13))
+        yield from self._changed_by_hand(at + timedelta(days=2, hours=16))
+        yield from self._fault(at)
+        if self._span.ends_at - at <= timedelta(days=_LAST_DAYS):
+            for hours in range(0, 7 * 24, 6):
+                moment = at + timedelta(hours=hours + 5.9)
+                yield moment, self.lines.heartbeat(moment, self.disk_free_gb, hours * 3600.0)
+
+    def _environment(self, at: datetime) -> Iterator[tuple[datetime, bytes]]:
+        before = self._temperature_c
+        self._temperature_c = round(temperature_c(self.instrument, at) + self._dice.gauss(0, 0.15), 2)
+        yield at, self.lines.change("Incubator", "Temperature", before, self._temperature_c, at, "Cel")
+
+    def _quality(self, number: int, at: datetime) -> Iterator[tuple[datetime, bytes]]:
+        fault = self.instrument.fault
+        is_over = fault is not None and fault.kind == "qc_overdue" and at >= fault.at
+        if is_over or self._dice.random() < _MISSED:
+            return
+        for minute, (routine, models) in enumerate(ROUTINES.items()):
+            if number % models[0].weeks_apart == 0:
+                moment = at + timedelta(minutes=5 * minute)
+                drawn = [(one, self._figures.draw(one, moment)) for one in models]
+                yield moment, self.lines.qc(routine, moment, drawn)
+
+    def _use(self, at: datetime) -> Iterator[tuple[datetime, bytes]]:
+        person, hours = self._dice.choice(self._people), self._dice.uniform(1, 6)
+        minutes, is_ok = self._dice.uniform(10, 50 * hours), self._dice.random() >= _ERRORED
+        line, name = self.lines.acquisition(at, minutes, self._dice.randrange(50, 2000), person, is_ok)
+        yield at + timedelta(minutes=minutes), line
+        ended = at + timedelta(hours=hours)
+        yield ended, self.lines.session(at, hours, person, [name], 60 * minutes)
+
+    def _changed_by_hand(self, at: datetime) -> Iterator[tuple[datetime, bytes]]:
+        if self._dice.random() < _TOGGLED:
+            back = at + timedelta(minutes=30)
+            yield at, self.lines.change("Objective", "Label", OBJECTIVE, "Plan Fluor 20x", at)
+            yield back, self.lines.change("Objective", "Label", "Plan Fluor 20x", OBJECTIVE, back)
+
+    def _fault(self, week: datetime) -> Iterator[tuple[datetime, bytes]]:
+        fault = self.instrument.fault
+        if fault is None or not week <= fault.at < week + timedelta(weeks=1):
+            return
+        if fault.kind == "dichroic_swapped":
+            line = self.lines.change("Dichroic", "Label", "Quad 405/488/561/640", "Quad (new)", fault.at)
+            yield fault.at, line
+        if fault.kind == "camera_firmware":
+            self._firmware = "4.0"
+            yield fault.at, self.lines.description(fault.at, self._firmware)
+
+    def _note(self, at: datetime, work: str, title: str, minutes: int, device: str = "") -> Entry:
+        note = Maintenance.model_validate(
+            {
+                "work": work,
+                "day": at.date(),
+                "title": title,
+                "minutes": minutes,
+                "device": device,
+                "done_by": "Demo service",
+            }
+        )
+        name = str(self.lines.new_id(at))
+        body = json.dumps(note.model_dump(mode="json"))
+        return Entry(name, "maintenance", at, "demo", body, self.instrument.instrument_id)

@@ -1,0 +1,293 @@
+"""Records of one simulated agent as the bytes it would send.
+
+Each kind is made once by its real model; what varies is then set in a copy. Ingest validates every line as any other.
+"""
+
+from __future__ import annotations
+
+import base64
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import msgspec
+import zstandard
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from agent import records as r
+from agent.records import wire
+from server.demo_fleet.figures import CAMERA, LIGHT_PATH, OBJECTIVE, FigureModel, status_of
+from server.demo_fleet.script import Instrument
+from server.ingest import check_signature, file_lines, parse_headers
+from server.store.rows import Agent, Batch
+
+VERSION = "0.1.0"
+Json = dict[str, Any]
+_AT = datetime.fromisoformat("2001-02-03T04:05:06Z")
+_ID = UUID("00000000-0000-7000-8000-000000000000")
+_encode = msgspec.json.Encoder(order="sorted").encode
+
+
+class Lines:
+    """Makes records of one instrument."""
+
+    def __init__(self, instrument: Instrument) -> None:
+        self.instrument = instrument
+        self._dice = instrument.dice("lines")
+        seed = instrument.dice("key").randbytes(32)
+        self.key = Ed25519PrivateKey.from_private_bytes(seed)
+        self.public_key = self.key.public_key().public_bytes_raw()
+        self.agent_id = wire.agent_id_of(self.public_key)
+        self._templates = _templates(instrument, self.agent_id)
+        self._ns = 0
+
+    def qc(self, routine: str, at: datetime, drawn: list[tuple[FigureModel, float]]) -> bytes:
+        """Return a run of quality control."""
+        worst = "fail" if any(status_of(*one) == "fail" for one in drawn) else "pass"
+        return self._line(
+            f"qc {routine}",
+            at,
+            run_id=self.new_id(at),
+            status=worst,
+            metrics=[self._metric(one, value, at) for one, value in drawn],
+        )
+
+    def change(
+        self, device: str, name: str, before: object, after: object, at: datetime, unit: str | None = None
+    ) -> bytes:
+        """Return one change of a property."""
+        read, instant = self._templates["change"]["changes"][0], self._instant(at)
+        ends = {"before": before, "after": after}
+        unit_told = {"unit": unit} if unit else {}
+        values = {
+            end: {**read[end], "value": value, "observed_at": _told(at), **unit_told}
+            for end, value in ends.items()
+        }
+        told = {**read, **values, "device": device, "property": name, "first_at": instant, "last_at": instant}
+        return self._line("change", at, changes=[told])
+
+    def acquisition(
+        self, at: datetime, minutes: float, n_frames: int, person: str, is_ok: bool
+    ) -> tuple[bytes, UUID]:
+        """Return how an acquisition ended, and its id."""
+        name = self.new_id(at)
+        seen = n_frames if is_ok else n_frames // 2
+        path = f"/data/{person}/{at:%Y-%m-%d}_{str(name)[-6:]}.ome.zarr"
+        file = {**self._templates["finished"]["files"][0], "path": path, "size_bytes": 8_388_608 * n_frames}
+        line = self._line(
+            "finished",
+            at + timedelta(minutes=minutes),
+            acquisition_id=name,
+            started=self._instant(at),
+            finished=self._instant(at + timedelta(minutes=minutes)),
+            reason="completed" if is_ok else "errored",
+            frames={"expected": n_frames, "seen": seen, "unstamped": 0, "dropped": n_frames - seen},
+            plan={
+                **self._templates["finished"]["plan"],
+                "axes": {"t": n_frames},
+                "n_frames_expected": n_frames,
+            },
+            files=[{**file, "sha256": f"{self._dice.getrandbits(256):064x}"}],
+        )
+        return line, name
+
+    def session(
+        self, at: datetime, hours: float, person: str, acquisitions: list[UUID], acquired_s: float
+    ) -> bytes:
+        """Return a session of use."""
+        ended = at + timedelta(hours=hours)
+        return self._line(
+            "session",
+            ended,
+            session_id=self.new_id(at),
+            user=person,
+            began=self._instant(at),
+            ended=self._instant(ended),
+            duration_s=hours * 3600,
+            acquisition_ids=acquisitions,
+            n_acquisitions=len(acquisitions),
+            acquiring_s=acquired_s,
+            n_snaps=self._dice.randrange(40),
+        )
+
+    def heartbeat(self, at: datetime, disk_free_gb: float, uptime_s: float = 86_400.0) -> bytes:
+        """Return a heartbeat."""
+        return self._line("heartbeat", at, disk_free_bytes=int(disk_free_gb * 1e9), uptime_s=uptime_s)
+
+    def description(self, at: datetime, firmware: str) -> bytes:
+        """Return what the instrument is."""
+        software = {**self._templates["description"]["software"], "Camera firmware": firmware}
+        return self._line("description", at, software=software)
+
+    def new_id(self, at: datetime) -> UUID:
+        """Return an id that begins with the time (RFC 9562, version 7), its rest drawn from the seed."""
+        ms, rest = int(at.timestamp() * 1000), self._dice.getrandbits(74)
+        return UUID(int=ms << 80 | 7 << 76 | (rest >> 62) << 64 | 2 << 62 | rest & (1 << 62) - 1)
+
+    def _line(self, kind: str, at: datetime, **varying: object) -> bytes:
+        value = {
+            **self._templates[kind],
+            **varying,
+            "record_id": self.new_id(at),
+            "captured": self._instant(at),
+        }
+        return _encode(value)
+
+    def _instant(self, at: datetime) -> Json:
+        self._ns += 1
+        return {
+            "wall_at": _told(at),
+            "monotonic_ns": int(at.timestamp()) * 10**9 + self._ns,
+            "boot_id": "demo",
+        }
+
+    def _metric(self, model: FigureModel, value: float, at: datetime) -> Json:
+        def quantity(number: float, source: str = "qc") -> Json:
+            return {"value": round(number, 4), "unit": model.unit, "source": source, "observed_at": _told(at)}
+
+        told = {
+            "metric": model.figure,
+            "measured": quantity(value),
+            "uncertainty": quantity(model.noise),
+            "baseline": quantity(model.level),
+            "status": status_of(model, value),
+            "rule": f"at least {model.lower:g}" if model.lower is not None else f"at most {model.upper:g}",
+            "lower_limit": model.lower,
+            "upper_limit": model.upper,
+            "expected": quantity(model.expected, "derived") if model.expected is not None else None,
+        }
+        return {key: one for key, one in told.items() if one is not None}
+
+
+class Spool:
+    """Numbers and signs what one agent sends."""
+
+    def __init__(self, lines: Lines, spool_id: str) -> None:
+        self._lines = lines
+        self._spool_id = spool_id
+        self._seq, self._chain = 0, wire.CHAIN_START
+
+    def batch(self, lines: list[bytes], agent: Agent, at: datetime) -> Batch:
+        """Return lines as the next batch, taken apart and checked by the code that takes any other."""
+        raw = b"".join(line + b"\n" for line in lines)
+        body = zstandard.ZstdCompressor(level=3).compress(raw)
+        told = {
+            wire.AGENT_HEADER: agent.agent_id,
+            wire.SPOOL_HEADER: self._spool_id,
+            wire.FIRST_SEQ_HEADER: str(self._seq + 1),
+            wire.COUNT_HEADER: str(len(lines)),
+            wire.PREV_HEADER: self._chain,
+            wire.TIME_HEADER: at.isoformat(),
+        }
+        signature = self._lines.key.sign(wire.signing_bytes("POST", wire.INGEST_PATH, told, body))
+        told[wire.SIGNATURE_HEADER] = base64.b64encode(signature).decode()
+        check_signature(agent.public_key, "POST", wire.INGEST_PATH, told, body)
+        headers = parse_headers(told)
+        filed = file_lines(raw, headers.first_seq, headers.n_records, headers.prev, agent)
+        self._seq, self._chain = filed[-1].seq, filed[-1].chain
+        return Batch(
+            agent_id=agent.agent_id,
+            spool_id=headers.spool_id,
+            first_seq=headers.first_seq,
+            prev=headers.prev,
+            skipped_from=None,
+            lines=filed,
+            path=wire.INGEST_PATH,
+            headers={"content-encoding": "zstd", **{name.lower(): value for name, value in told.items()}},
+            body=body,
+            received_at=at,
+        )
+
+
+def _told(at: datetime) -> str:
+    return at.isoformat().replace("+00:00", "Z")
+
+
+def _templates(instrument: Instrument, agent_id: str) -> dict[str, Json]:
+    """Return one record of each kind as JSON, made by its model."""
+    now = r.Instant(wall_at=_AT, monotonic_ns=1, boot_id="demo")
+    common = {
+        "record_id": _ID,
+        "captured": now,
+        "instrument_id": instrument.instrument_id,
+        "producer": r.Producer(agent_id=agent_id, version=VERSION),
+    }
+    read = r.Reading(status=r.ReadingStatus.OK, value=1, how=r.How.HARDWARE, observed_at=_AT)
+    change = r.Change(
+        device="D", property="P", before=read, after=read, cause=r.Cause.NOTIFIED, first_at=now, last_at=now
+    )
+    stated = {"source": r.Source.PROFILE, "observed_at": _AT}
+    maker, _, model = instrument.model.partition(" ")
+    file = r.OutputFile(path="/data", format="ome-zarr", size_bytes=1, n_files=14, sha256="0" * 64)
+    plan = r.AcquisitionPlan(
+        axes={"t": 1}, n_frames_expected=1, channels=(r.ChannelPlan(group="Channel", preset="GFP"),)
+    )
+    made: dict[str, r.Record] = {
+        "change": r.StateChange(**common, changes=(change,)),
+        "heartbeat": r.Heartbeat(
+            **common,
+            uptime_s=1.0,
+            spool=r.SpoolHealth(n_waiting=0, bytes_on_disk=0),
+            hardware="idle",
+            disk_free_bytes=1,
+            clock_offset_s=0.05,
+            memory_bytes=60_000_000,
+            versions={"scopestamp": VERSION},
+        ),
+        "finished": r.AcquisitionFinished(
+            **common,
+            acquisition_id=_ID,
+            started=now,
+            finished=now,
+            reason=r.FinishReason.COMPLETED,
+            plan=plan,
+            images=(r.ImageDescription(camera=CAMERA, width_px=2048, height_px=2048, dtype="uint16"),),
+            frames=r.FrameCount(seen=1),
+            files=(file,),
+        ),
+        "session": r.UsageSession(
+            **common,
+            session_id=_ID,
+            user="somebody",
+            user_name="plain",
+            began=now,
+            ended=now,
+            duration_s=1.0,
+            ended_by="idle",
+            devices={"Stage": 12, "Objective": 2},
+        ),
+        "description": r.InstrumentDescription(
+            **common,
+            nameplate={
+                "name": r.Quantity(value=instrument.name, **stated),
+                "manufacturer": r.Quantity(value=maker, **stated),
+                "model": r.Quantity(value=model, **stated),
+            },
+            devices={
+                CAMERA: r.DeviceDescription(
+                    device_type="CameraDevice", library="DemoCamera", adapter_name="DCam", properties={}
+                ),
+                "Objective": r.DeviceDescription(
+                    device_type="StateDevice",
+                    library="DemoCamera",
+                    adapter_name="DObjective",
+                    state_labels=(OBJECTIVE, "Plan Fluor 20x"),
+                    properties={},
+                ),
+            },
+            software={"MMCore": "11.9.0"},
+        ),
+    }
+    for routine in ("psf", "illumination", "drift"):
+        made[f"qc {routine}"] = r.QcResult(
+            **common,
+            run_id=_ID,
+            routine=routine,
+            routine_version="1.0",
+            light_path=LIGHT_PATH,
+            metrics=(),
+            status=r.QcStatus.PASS,
+            n_used=9,
+            software={"scopestamp": VERSION},
+        )
+    return {kind: record.model_dump(mode="json", exclude_none=True) for kind, record in made.items()}

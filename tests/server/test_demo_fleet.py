@@ -1,0 +1,171 @@
+"""The fleet that does not exist: it is filled by the real ingest, and what the script did to it is found."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import httpx
+import pytest
+
+from agent.records import decode
+from server.alerts.findings import Looker
+from server.alerts.rules import DEFAULT_RULES
+from server.collector import Collector
+from server.control_chart import Sample, chart_of
+from server.demo_fleet.figures import LIGHT_PATH
+from server.demo_fleet.filling import Filled, fill, filled_in
+from server.demo_fleet.history import History
+from server.demo_fleet.living import Living
+from server.demo_fleet.script import FAULTS, STEPS, Fault, Span, fleet
+from server.errors import SettingsError
+from server.ingest.evidence import raw_line
+from server.quality_series import series_key
+from server.settings import Settings
+from server.store import SqliteStore, Store
+from server.store.base import Reads
+from server.timeline import Timeline
+from server.verify import verify
+
+NOW = datetime(2026, 5, 4, 12, tzinfo=UTC)
+ALERTS = {
+    "silent": "silent",
+    "qc_overdue": "qc_overdue",
+    "out_of_limits": "qc_failed",
+    "drifts_to_limit": "drift",
+    "disk_full": "disk",
+}
+
+
+@pytest.fixture(scope="module")
+def filled_store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Store, Filled]]:
+    with closing(SqliteStore(tmp_path_factory.mktemp("fleet"))) as store:
+        yield store, fill(store, len(FAULTS), 1, 1, NOW)
+
+
+@pytest.fixture
+def filled(filled_store) -> Filled:
+    return filled_store[1]
+
+
+@pytest.fixture
+def reads(filled_store) -> Iterator[Reads]:
+    with filled_store[0].reading() as reads:
+        yield reads
+
+
+def fault_of(filled: Filled, kind: str) -> Fault:
+    return next(one for one in filled.faults if one.kind == kind)
+
+
+def chart(reads: Reads, instrument_id: str, routine: str, figure: str):
+    points = reads.qc_points(instrument_id, series_key(routine, LIGHT_PATH), figure)
+    return chart_of([Sample(one.captured_at, one.value, one.uncertainty) for one in points])
+
+
+@pytest.mark.parametrize("kind", STEPS)
+def test_scripted_step_is_found_at_its_date_with_its_cause_first(reads, filled, kind):
+    fault = fault_of(filled, kind)
+    found = chart(reads, fault.instrument_id, fault.routine, fault.figure)
+    (step,) = found.steps
+    assert found.samples[step.index - 1].at < fault.at <= found.samples[step.index].at
+    suspects = Timeline(reads, fault.instrument_id).suspects_of(found, step.index, LIGHT_PATH)
+    assert suspects[0].event.subject == fault.cause
+
+
+def test_healthy_figures_do_not_step(reads, filled):
+    fault = fault_of(filled, "silent")
+    assert chart(reads, fault.instrument_id, "psf", "fwhm_x").steps == ()
+
+
+def test_figure_that_follows_the_temperature_says_so(reads, filled):
+    fault = fault_of(filled, "follows_temperature")
+    found = chart(reads, fault.instrument_id, "drift", "displacement_largest")
+    (companion, *_) = Timeline(reads, fault.instrument_id).companions_of(found)
+    assert companion.name == "Incubator Temperature"
+    assert companion.correlation > 0.7
+
+
+def test_scripted_faults_fire_alerts(reads, filled):
+    findings = Looker().look(reads, DEFAULT_RULES, NOW, lambda key: False)
+    fired = {(one.rule, one.instrument_id) for one in findings}
+    for kind, rule in ALERTS.items():
+        assert (rule, fault_of(filled, kind).instrument_id) in fired, kind
+    assert {
+        who for rule, who in fired if rule == "silent" and who != fault_of(filled, "silent").instrument_id
+    } == set()
+
+
+def test_every_record_is_one_that_an_agent_may_send(reads):
+    rows = reads.records(limit=10_000)
+    kinds = set()
+    for row in rows[::7]:
+        kinds.add(decode(raw_line(reads, row)).kind)
+    assert kinds >= {"qc_result", "acquisition_finished", "usage_session", "state_change", "heartbeat"}
+    assert reads.n_quarantined() == 0
+    assert verify(reads).problems == []
+
+
+def test_same_seed_makes_the_same_fleet(tmp_path):
+    leaves = []
+    for name, seed in (("a", 7), ("b", 7), ("c", 8)):
+        with closing(SqliteStore(tmp_path / name)) as store:
+            fill(store, 2, 0.3, seed, NOW)
+            with store.reading() as reads:
+                leaves.append([(one.agent_id, one.chain, one.last_seq) for one in reads.batches(0, 1000)])
+    assert leaves[0] == leaves[1] != leaves[2]
+
+
+def test_folder_with_instruments_is_left_alone(filled_store):
+    with pytest.raises(SettingsError, match="empty"):
+        fill(filled_store[0], 1, 1, 1, NOW)
+
+
+def test_fleet_lives_on_and_silent_ones_stay_silent(tmp_path):
+    with closing(SqliteStore(tmp_path / "store")) as store:
+        filled = fill(store, len(FAULTS), 0.2, 1, NOW)
+        assert filled_in(store) == filled
+    later = NOW + timedelta(minutes=1)
+    with closing(Collector.on(SqliteStore(tmp_path / "store"), Settings(), lambda: later)) as collector:
+        span = Span(NOW, filled.n_weeks)
+        histories = [History(one, span) for one in fleet(len(FAULTS), span, 1)]
+        living = Living(collector, histories, span)
+        assert living.minute(later) >= len(FAULTS) - 1
+        with collector.store.reading() as reads:
+            heard = {agent.instrument_id: agent.heard_at for agent in reads.agents()}
+            assert reads.n_quarantined() == 0
+    silent = fault_of(filled, "silent")
+    assert {who for who, at in heard.items() if at != later} == {silent.instrument_id}
+
+
+def test_command_serves_a_fleet_with_a_link(tmp_path: Path):
+    words = ["demo-fleet", "--instruments", "10", "--years", "1", "--json", "--data", str(tmp_path / "data")]
+    with subprocess.Popen(
+        [sys.executable, "-m", "server", *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        try:
+            line = process.stdout.readline()
+            assert line, process.stderr.read()
+            ready = json.loads(line)
+            with httpx.Client(base_url=ready["url"], follow_redirects=True, timeout=60) as client:
+                assert client.get(ready["sign_in"]).status_code == 200
+                who = ready["faults"][0]["instrument_id"]
+                for page in (
+                    "/",
+                    f"/instruments/{who}",
+                    f"/instruments/{who}/qc",
+                    f"/instruments/{who}/logbook",
+                    "/alerts",
+                ):
+                    assert client.get(page).status_code == 200, page
+                assert len(client.get("/v1/instruments").json()) == 10
+        finally:
+            process.send_signal(signal.SIGTERM)
+            process.communicate(timeout=60)
+    assert process.returncode == 0
