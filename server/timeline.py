@@ -86,8 +86,9 @@ class Timeline:
             known_from = rows[-1].change.last_at.wall_at
             begin = min(step - 1, next(i for i, at in enumerate(runs_at) if at >= known_from))
         events = [*self.written, *self.versions, *self._agent, *map(_event, rows)]
-        since = [event for event in events if runs_at[begin] < event.at]
-        return suspects(since, runs_at[begin:], step - begin, light_path)
+        # Of what came after the step nothing is asked, so the runs after it must not speak for what is rare.
+        known = [event for event in events if runs_at[begin] < event.at <= runs_at[step]]
+        return suspects(known, runs_at[begin : step + 1], step - begin, light_path)
 
     def companions_of(self, chart: Chart) -> list[Companion]:
         """Return the readings of the environment that go along with a chart, the closest first."""

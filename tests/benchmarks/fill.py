@@ -19,12 +19,14 @@ from server.store.rows import (
     AcquisitionFacts,
     Agent,
     Batch,
+    Dataset,
     Filed,
     FiledChange,
     Instrument,
     Line,
     QcFacts,
     QcFigure,
+    SearchFacts,
 )
 
 END_AT = datetime(2026, 5, 4, tzinfo=UTC)
@@ -46,10 +48,9 @@ _IN_A_BATCH = 100
 _BATCHES_AT_ONCE = 250
 
 
-def fill(store: Store, n_instruments: int, n_records: int, years: int = 5) -> int:
+def fill(store: Store, n_instruments: int, n_records: int, weeks: int = 260) -> int:
     """Fill an empty store: weekly QC of four series an instrument, the rest snapshots, heartbeats, changes, acquisitions."""
     _let_in(store, n_instruments)
-    weeks = years * 52
     each = n_records // n_instruments
     scopes = [_Scope(number) for number in range(n_instruments)]
     jobs: list[Batch] = []
@@ -152,7 +153,25 @@ class _Scope:
             "acquisition_started", at, acquisition_id=name, facts=AcquisitionFacts(name, at, n_expected=100)
         )
         end = AcquisitionFacts(name, at, at + timedelta(minutes=9), "completed", 100, 100, 0, 1, n_problems=0)
-        yield self._filed("acquisition_finished", at + timedelta(minutes=9), acquisition_id=name, facts=end)
+        ended = {"acquisition_id": name, "facts": end, "search": self._search(name)}
+        yield self._filed("acquisition_finished", at + timedelta(minutes=9), **ended)
+
+    def _search(self, name: UUID) -> SearchFacts:
+        """Return what it is found by: a rare number, words that half of all have, one of a hundred people."""
+        of = self.dice.choice(("mitosis", "beads"))
+        words = (of, f"{self.dice.randrange(10**6):06d}", "ome", "zarr")
+        terms = [("word", word) for word in words]
+        terms += [
+            ("channel", self.dice.choice(("gfp", "rfp"))),
+            ("objective", self.dice.choice(("60x", "20x"))),
+        ]
+        terms += [
+            ("person", f"person {self.dice.randrange(100)}"),
+            ("qc", self.dice.choice(("pass", "pass", "warn"))),
+        ]
+        sha256 = f"{self.dice.getrandbits(256):064x}"
+        path = rf"D:\data\{words[0]}_{words[1]}.ome.zarr"
+        return SearchFacts((name,), tuple(terms), (Dataset(path, sha256),))
 
 
 def _templates(instrument_id: str, agent_id: str) -> dict[str, str]:
