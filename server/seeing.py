@@ -320,6 +320,28 @@ class ReadsInScope(Reads):
         has = self._has(instrument_id)
         return self._reads.qc_points(instrument_id, series_key, metric, since) if has else []
 
+    # Use
+
+    def usage_sessions(
+        self, since: datetime, until: datetime, among: Sequence[str] | None = None
+    ) -> list[rows.SessionRow]:
+        return self._reads.usage_sessions(since, until, self._among(among))
+
+    def acquisition_times(
+        self, since: datetime, until: datetime, among: Sequence[str] | None = None
+    ) -> list[rows.AcquisitionTime]:
+        return self._reads.acquisition_times(since, until, self._among(among))
+
+    def planned_runs(
+        self, since: datetime, until: datetime, among: Sequence[str] | None = None
+    ) -> list[rows.PlannedRunRow]:
+        return self._reads.planned_runs(since, until, self._among(among))
+
+    def qc_counts(
+        self, since: datetime, until: datetime, among: Sequence[str] | None = None
+    ) -> list[rows.QcCount]:
+        return self._reads.qc_counts(since, until, self._among(among))
+
     # Looking after the store
 
     def old_records(

@@ -33,6 +33,7 @@ from agent.records.wire import Flagged
 from server.errors import RefusedError
 from server.ingest.glance import glance_all
 from server.ingest.searching import model_of, search_of
+from server.ingest.using import use_of
 from server.quality_series import series_key
 from server.store.chains import split_lines
 from server.store.rows import (
@@ -42,8 +43,10 @@ from server.store.rows import (
     FiledChange,
     FlagReason,
     Line,
+    PlannedRunFacts,
     QcFacts,
     QcFigure,
+    SessionFacts,
 )
 
 _INT64 = range(-(2**63), 2**63)
@@ -150,8 +153,9 @@ def filed_of(record: Record) -> Filed:
         qc=_qc(record) if isinstance(record, QcResult) else None,
         search=search_of(record),
         model=model_of(record),
+        use=use_of(record),
     )
-    for number in (filed.monotonic_ns, *(filed.facts.numbers() if filed.facts else ())):
+    for number in (filed.monotonic_ns, *(filed.facts.numbers() if filed.facts else ()), *_counts(filed.use)):
         if number not in _INT64:
             raise OverflowError("A number in it does not fit 64 bits.")
     return filed
@@ -201,7 +205,12 @@ def _facts_of_end(
         n_dropped=record.frames.dropped,
         n_files=len(record.files),
         n_problems=len(record.problems),
+        size_bytes=sum(file.size_bytes or 0 for file in record.files),
     )
+
+
+def _counts(use: SessionFacts | PlannedRunFacts | None) -> tuple[int, ...]:
+    return (use.n_acquisitions, use.n_frames) if isinstance(use, SessionFacts) else ()
 
 
 def _qc(result: QcResult) -> QcFacts:

@@ -190,6 +190,33 @@ class Reads(ABC):
         """Figures of a series, by metric and then oldest first: a trend without decoding one record."""
 
     @abstractmethod
+    def usage_sessions(
+        self, since: datetime, until: datetime, among: Sequence[str] | None = None
+    ) -> list[rows.SessionRow]:
+        """Sessions of use that touch the period from `since` to before `until`, oldest first; of all or some instruments.
+
+        Here and in the two below: what began more than 92 days before the period is left out.
+        """
+
+    @abstractmethod
+    def acquisition_times(
+        self, since: datetime, until: datetime, among: Sequence[str] | None = None
+    ) -> list[rows.AcquisitionTime]:
+        """Acquisitions that touch the period and have ended, oldest first."""
+
+    @abstractmethod
+    def planned_runs(
+        self, since: datetime, until: datetime, among: Sequence[str] | None = None
+    ) -> list[rows.PlannedRunRow]:
+        """Planned runs of quality control that touch the period and have ended, oldest first."""
+
+    @abstractmethod
+    def qc_counts(
+        self, since: datetime, until: datetime, among: Sequence[str] | None = None
+    ) -> list[rows.QcCount]:
+        """How many runs were measured in the period, by instrument, routine and verdict."""
+
+    @abstractmethod
     def checkpoints(self, limit: int | None = None) -> list[rows.Checkpoint]:
         """Signed heads of the tree over all batches, the newest first."""
 

@@ -11,6 +11,7 @@ from server.store import rows
 from server.store.connection import Connection, from_us
 from server.store.filed_qc import Run, add_runs
 from server.store.filed_search import add_search
+from server.store.filed_usage import Use, add_uses
 
 Taken = tuple[int, rows.Batch, rows.Line]
 """A line with the number of its batch."""
@@ -45,6 +46,7 @@ class FiledRecords(ABC):
                 self._update_acquisition(line.filed, line.filed.facts)
         add_runs(self._connection, self._runs(new))
         add_search(self._connection, self._searches(new))
+        add_uses(self._connection, self._uses(new))
         return len(taken)
 
     def _runs(self, new: Sequence[Numbered]) -> list[Run]:
@@ -52,6 +54,13 @@ class FiledRecords(ABC):
             (place, self._instrument_key(line.filed.instrument_id), line.filed, line.filed.qc)
             for place, (_, _, line) in new
             if line.filed is not None and line.filed.qc is not None
+        ]
+
+    def _uses(self, new: Sequence[Numbered]) -> list[Use]:
+        return [
+            (self._instrument_key(line.filed.instrument_id), line.filed.record_id, line.filed.use)
+            for _, (_, _, line) in new
+            if line.filed is not None and line.filed.use is not None
         ]
 
     def _searches(self, new: Sequence[Numbered]) -> list[tuple[int, rows.SearchFacts]]:
@@ -237,6 +246,7 @@ _FACT_COLUMNS = (
     "n_files",
     "n_stamped",
     "n_problems",
+    "size_bytes",
 )
 _RECORD_OF_KIND = {
     "acquisition_started": "started_record_id",

@@ -21,7 +21,8 @@ _BEYOND = "\U0010ffff"
 
 ACQUISITION = """
     SELECT position, acquisition_id, i.instrument_id, began_at, started_at, finished_at, reason, n_expected, n_seen,
-           n_dropped, n_in_ledger, n_files, n_stamped, n_problems, started_record_id, finished_record_id, stamp_record_id
+           n_dropped, n_in_ledger, n_files, n_stamped, n_problems, started_record_id, finished_record_id, stamp_record_id,
+           size_bytes
     FROM acquisitions a JOIN instruments i USING (instrument_key)"""
 _MARK = f"""
     SELECT i.instrument_id, i.name, i.site, i.model, h.heard_at, coalesce(q.qc_rank, 0), q.qc_at, r.running_at
@@ -44,7 +45,7 @@ class FindingReads(DeskReads):
     # Instruments
 
     def fleet(self, among: Sequence[str] | None = None) -> list[rows.FleetRow]:
-        some, ids = _among(among)
+        some, ids = among_these(among)
         heard = dict(
             self._connection.fetch(
                 f"SELECT i.instrument_id, max(heard_at) FROM agents i WHERE {some} GROUP BY i.instrument_id",
@@ -82,7 +83,7 @@ class FindingReads(DeskReads):
         return self._all(rows.FleetMark, _MARK)
 
     def qc_standing(self, among: Sequence[str]) -> list[rows.QcSeriesRow]:
-        some, ids = _among(among)
+        some, ids = among_these(among)
         sql = f"""
             SELECT i.instrument_id, series_key, routine, light_path, n_runs, record_id, captured_at, status
             FROM qc_series JOIN instruments i USING (instrument_key) WHERE {some}
@@ -162,7 +163,8 @@ def page(column: str, before: rows.Place | None) -> tuple[str, list[Any]]:
     return f"({column}, position) < (?, ?)", [before.at, before.position]
 
 
-def _among(ids: Sequence[str] | None) -> tuple[str, list[str]]:
+def among_these(ids: Sequence[str] | None) -> tuple[str, list[str]]:
+    """Return the condition that an instrument `i` is one of some, or any for None, and its values."""
     if ids is None:
         return "TRUE", []
     return f"i.instrument_id IN ({', '.join('?' * len(ids))})" if ids else "FALSE", list(ids)

@@ -38,6 +38,10 @@ class SqlPruning(SqlReads):
         """Remove what the records are filed under."""
         ids = [(to_uuid(one.record_id),) for one in given_up]
         self._connection.do_each("DELETE FROM changes WHERE record_id = ?", ids)
+        # Hours stay in the sums, whose hours they were does not.
+        self._connection.do_each(
+            "UPDATE usage_sessions SET person = NULL, person_how = 'omitted' WHERE record_id = ?", ids
+        )
         self._connection.do_each(
             "DELETE FROM records WHERE position = ?", [(one.position,) for one in given_up]
         )

@@ -14,8 +14,9 @@ from agent.records.wire import CHAIN_START
 from server.store import rows
 from server.store.chains import chain_within
 from server.store.connection import plain, row_of, to_uuid
-from server.store.finding import ACQUISITION, FindingReads, page
+from server.store.finding import ACQUISITION, page
 from server.store.tables import Table, loaded
+from server.store.using import UsingReads
 
 _LAST = 2**62
 _SPOOL = "SELECT agent_id, spool_id, mark, chain, n_skipped, first_received_at, last_received_at FROM spools"
@@ -46,7 +47,7 @@ _QC_POINT = """
     FROM qc_figures"""
 
 
-class SqlReads(FindingReads):
+class SqlReads(UsingReads):
     """Reads through one connection that nobody else uses at the same time."""
 
     records_from: ClassVar[str] = "records r JOIN batches b USING (batch_id)"

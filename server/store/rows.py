@@ -173,6 +173,7 @@ class AcquisitionFacts:
     n_files: int | None = None
     n_stamped: int | None = None
     n_problems: int | None = None
+    size_bytes: int | None = None
     first_frame: int | None = None
     n_frames: int | None = None
 
@@ -225,6 +226,32 @@ class SearchFacts(NamedTuple):
     datasets: tuple[Dataset, ...] = ()
 
 
+class SessionFacts(NamedTuple):
+    """What a record tells of one session of use; `ended_at` is `began_at` plus its duration, whatever the wall clock did."""
+
+    session_id: UUID
+    began_at: datetime
+    ended_at: datetime
+    person: str | None
+    person_how: str
+    acquiring_s: float
+    live_s: float
+    shutter_open_s: float | None
+    n_acquisitions: int
+    n_frames: int
+
+
+class PlannedRunFacts(NamedTuple):
+    """What a record tells of a planned run that had the hardware."""
+
+    run_id: UUID
+    began_at: datetime
+    ended_at: datetime
+    routine: str
+    state: str
+    qc_run_id: UUID | None
+
+
 class FiledChange(NamedTuple):
     """One change of a change record, as it goes into the change log."""
 
@@ -250,6 +277,7 @@ class Filed(NamedTuple):
     qc: QcFacts | None = None
     search: SearchFacts | None = None
     model: str | None = None
+    use: SessionFacts | PlannedRunFacts | None = None
 
 
 class Line(NamedTuple):
@@ -391,6 +419,62 @@ class AcquisitionRow:
     started_record_id: str | None
     finished_record_id: str | None
     stamp_record_id: str | None
+    size_bytes: int | None = None
+    """Of everything it wrote, as its end told."""
+
+
+@dataclass(frozen=True, slots=True)
+class SessionRow:
+    """One session of use. `person` is as the agent published it: a name, a hash of 64 digits, or None."""
+
+    instrument_id: str
+    session_id: str
+    began_at: datetime
+    ended_at: datetime
+    person: str | None
+    person_how: str
+    acquiring_s: float
+    live_s: float
+    shutter_open_s: float | None
+    n_acquisitions: int
+    n_frames: int
+
+
+@dataclass(frozen=True, slots=True)
+class AcquisitionTime:
+    """When an acquisition that has ended had the instrument, and what it made; `is_qc` when quality control measured it."""
+
+    instrument_id: str
+    acquisition_id: str
+    began_at: datetime
+    ended_at: datetime
+    n_frames: int | None
+    n_files: int | None
+    size_bytes: int | None
+    is_qc: int
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedRunRow:
+    """When a planned run of quality control had the hardware, and how it ended."""
+
+    instrument_id: str
+    run_id: str
+    began_at: datetime
+    ended_at: datetime
+    routine: str
+    state: str
+    qc_run_id: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class QcCount:
+    """So many runs of a routine on an instrument ended with a verdict."""
+
+    instrument_id: str
+    routine: str
+    status: str
+    n_runs: int
 
 
 @dataclass(frozen=True, slots=True)

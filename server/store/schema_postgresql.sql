@@ -209,7 +209,8 @@ CREATE TABLE acquisitions (
     n_problems         bigint,
     started_record_id  uuid,
     finished_record_id uuid,
-    stamp_record_id    uuid
+    stamp_record_id    uuid,
+    size_bytes         bigint
 );
 CREATE INDEX acquisitions_by_time ON acquisitions (instrument_key, began_at, position);
 CREATE INDEX acquisitions_by_start ON acquisitions (began_at, position);
@@ -287,6 +288,36 @@ CREATE TABLE qc_figures (
     upper_limit    double precision,
     PRIMARY KEY (instrument_key, series_key, metric, captured_at, position)
 );
+-- Use: one row a session of a person, one a planned run of quality control that had the hardware.
+CREATE TABLE usage_sessions (
+    instrument_key bigint NOT NULL,
+    session_id     uuid NOT NULL,
+    record_id      uuid NOT NULL,
+    began_at       timestamptz NOT NULL,
+    ended_at       timestamptz NOT NULL,
+    person         text,
+    person_how     text NOT NULL,
+    acquiring_s    double precision NOT NULL,
+    live_s         double precision NOT NULL,
+    shutter_open_s double precision,
+    n_acquisitions bigint NOT NULL,
+    n_frames       bigint NOT NULL,
+    PRIMARY KEY (instrument_key, session_id)
+);
+CREATE INDEX usage_sessions_by_start ON usage_sessions (began_at);
+CREATE INDEX usage_sessions_by_record ON usage_sessions (record_id);
+CREATE TABLE planned_runs (
+    instrument_key bigint NOT NULL,
+    run_id         uuid NOT NULL,
+    record_id      uuid NOT NULL,
+    began_at       timestamptz NOT NULL,
+    ended_at       timestamptz NOT NULL,
+    routine        text NOT NULL,
+    state          text NOT NULL,
+    qc_run_id      uuid,
+    PRIMARY KEY (instrument_key, run_id)
+);
+CREATE INDEX planned_runs_by_start ON planned_runs (began_at);
 -- Signed heads of the tree over all batches, and the tree's right edge from which the next is computed.
 CREATE TABLE checkpoints (
     n_batches bigint PRIMARY KEY,

@@ -195,7 +195,8 @@ CREATE TABLE acquisitions (
     n_problems         INTEGER,
     started_record_id  BLOB,
     finished_record_id BLOB,
-    stamp_record_id    BLOB
+    stamp_record_id    BLOB,
+    size_bytes         INTEGER
 );
 CREATE INDEX acquisitions_by_time ON acquisitions (instrument_key, began_at, position);
 CREATE INDEX acquisitions_by_start ON acquisitions (began_at, position);
@@ -273,6 +274,36 @@ CREATE TABLE qc_figures (
     upper_limit    REAL,
     PRIMARY KEY (instrument_key, series_key, metric, captured_at, position)
 ) WITHOUT ROWID;
+-- Use: one row a session of a person, one a planned run of quality control that had the hardware.
+CREATE TABLE usage_sessions (
+    instrument_key INTEGER NOT NULL,
+    session_id     BLOB NOT NULL,
+    record_id      BLOB NOT NULL,
+    began_at       INTEGER NOT NULL,
+    ended_at       INTEGER NOT NULL,
+    person         TEXT,
+    person_how     TEXT NOT NULL,
+    acquiring_s    REAL NOT NULL,
+    live_s         REAL NOT NULL,
+    shutter_open_s REAL,
+    n_acquisitions INTEGER NOT NULL,
+    n_frames       INTEGER NOT NULL,
+    PRIMARY KEY (instrument_key, session_id)
+) WITHOUT ROWID;
+CREATE INDEX usage_sessions_by_start ON usage_sessions (began_at);
+CREATE INDEX usage_sessions_by_record ON usage_sessions (record_id);
+CREATE TABLE planned_runs (
+    instrument_key INTEGER NOT NULL,
+    run_id         BLOB NOT NULL,
+    record_id      BLOB NOT NULL,
+    began_at       INTEGER NOT NULL,
+    ended_at       INTEGER NOT NULL,
+    routine        TEXT NOT NULL,
+    state          TEXT NOT NULL,
+    qc_run_id      BLOB,
+    PRIMARY KEY (instrument_key, run_id)
+) WITHOUT ROWID;
+CREATE INDEX planned_runs_by_start ON planned_runs (began_at);
 -- Signed heads of the tree over all batches, and the tree's right edge from which the next is computed.
 CREATE TABLE checkpoints (
     n_batches INTEGER PRIMARY KEY,

@@ -84,7 +84,7 @@ TABLES = (
         "acquisitions",
         "position",
         f"acquisition_id instrument_key began_at started_at finished_at reason {_COUNTS} "
-        "started_record_id finished_record_id stamp_record_id",
+        "started_record_id finished_record_id stamp_record_id size_bytes",
         is_numbered=True,
     ),
     _table("datasets", "acquisition_id path", "sha256 stamped_sha256"),
@@ -100,6 +100,12 @@ TABLES = (
         "record_id instrument_key run_id series_key routine status captured_at acquisition_id",
     ),
     _table("qc_figures", "instrument_key series_key metric captured_at position", _FIGURES),
+    _table(
+        "usage_sessions",
+        "instrument_key session_id",
+        "record_id began_at ended_at person person_how acquiring_s live_s shutter_open_s n_acquisitions n_frames",
+    ),
+    _table("planned_runs", "instrument_key run_id", "record_id began_at ended_at routine state qc_run_id"),
     _table("checkpoints", "n_batches", "root edge note made_at"),
     _table("counters", "one", "batch_id position"),
 )
@@ -108,5 +114,5 @@ TABLES = (
 
 def loaded(column: str, value: Any) -> Any:
     """Return a value of `plain` as a statement wants it: ids of records as `UUID`."""
-    is_id = column.endswith("record_id") or column in ("acquisition_id", "run_id")
+    is_id = column.endswith(("record_id", "run_id")) or column in ("acquisition_id", "session_id")
     return UUID(value) if is_id and value is not None else value

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from server.errors import SettingsError
 
-SCHEMA_VERSION = 4
-OLDEST = 4
+SCHEMA_VERSION = 5
+OLDEST = 5
 """Those before were never released, and cannot be brought forward."""
 
 MIGRATIONS: dict[int, dict[str, str]] = {}

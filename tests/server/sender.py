@@ -346,6 +346,20 @@ class Scope:
         }
         return r.QcResult(captured=self.now(), **self.common, **said)
 
+    def session(self, duration_s: float, **more: object) -> r.UsageSession:
+        """Return a session of use that begins now and lasts so long; the clock goes on with it."""
+        began = self.now()
+        said = {
+            "session_id": uuid4(),
+            "user_name": "unknown",
+            "ended_by": "idle",
+            "duration_s": duration_s,
+            **more,
+        }
+        return r.UsageSession(
+            began=began, ended=self.later(duration_s), captured=self.now(), **self.common, **said
+        )
+
     def _ledger(self, common: dict[str, object], first: int, n: int) -> r.FrameLedger:
         seen = []
         for i in range(first, first + n):
