@@ -9,6 +9,7 @@ from datetime import timedelta
 from server.attempts import Attempts
 from server.clock import Now, utc_now
 from server.ingest import GroupWriter
+from server.oidc import Provider
 from server.scope import Scope
 from server.seeing import StoreInScope
 from server.settings import Settings
@@ -29,6 +30,8 @@ class Collector:
     """Where batches are checked and taken apart: few threads, because they all want Python's one lock."""
     attempts: Attempts
     now: Now
+    provider: Provider | None = None
+    """Where people sign in, when they do so by single sign-on."""
 
     @classmethod
     def on(cls, store: Store, settings: Settings, now: Now = utc_now) -> Collector:
@@ -40,6 +43,7 @@ class Collector:
             opening=ThreadPoolExecutor(max_workers=OPENING_THREADS, thread_name_prefix="collector-opening"),
             attempts=Attempts(settings.limits.attempts_per_minute, now),
             now=now,
+            provider=Provider(settings.oidc, now) if settings.oidc.issuer else None,
         )
 
     def seen_in(self, scope: Scope) -> Collector:

@@ -89,7 +89,7 @@ def sign_in(collector: Collector, name: str, password: str, address: str) -> str
         if collector.attempts.failed(address):
             collector.note(name[:64], "sign-in", "wrong name or password", address=address, refused=True)
         raise RefusedError(401, "wrong_password", "Name or password is wrong.")
-    return collector.writer.do(lambda writes: _start_session(collector, writes, name))
+    return collector.writer.do(lambda writes: start_session(collector, writes, name))
 
 
 def sign_in_by_link(collector: Collector, secret: str, address: str) -> tuple[str, str]:
@@ -109,7 +109,7 @@ def sign_in_by_link(collector: Collector, secret: str, address: str) -> tuple[st
         user = writes.user(grant.name)
         if user is None or has_ended(user, now):
             raise RefusedError(401, "bad_link", "Whom this link is for may no longer sign in.")
-        return grant.name, _start_session(collector, writes, grant.name)
+        return grant.name, start_session(collector, writes, grant.name)
 
     try:
         return collector.writer.do(exchange)
@@ -124,7 +124,8 @@ def sign_out(collector: Collector, secret: str) -> None:
     collector.writer.do(lambda writes: writes.remove_grant(hash_of(secret)))
 
 
-def _start_session(collector: Collector, writes: Writes, name: str) -> str:
+def start_session(collector: Collector, writes: Writes, name: str) -> str:
+    """Return the secret of a new session; inside a transaction of the store."""
     secret = new_secret()
     now = collector.now()
     life = timedelta(hours=collector.settings.sessions.hours)

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from agent.records.wire import MAX_BODY_BYTES, MAX_EXPANDED_BYTES
 from server.errors import SettingsError
+from server.roles import Role
 
 
 class _Section(BaseModel):
@@ -95,6 +96,28 @@ class SessionSettings(_Section):
     """How long people stay signed in."""
 
     hours: float = Field(default=12.0, gt=0, description="Hours until a session ends.")
+
+
+class OidcSettings(_Section):
+    """Single sign-on for people by OpenID Connect; needs scopestamp[oidc]."""
+
+    issuer: str = Field(
+        default="", description="Address of the identity provider, as it calls itself; empty for none."
+    )
+    label: str = Field(default="single sign-on", description="What the sign-in page calls it.")
+    client_id: str = Field(default="scopestamp", description="What the provider calls this collector.")
+    client_secret_file: str = Field(
+        default="", description="File that holds the secret it gave; empty for a public client."
+    )
+    scopes: tuple[str, ...] = Field(default=("openid", "profile", "email"), description="What is asked for.")
+    name_claim: str = Field(default="preferred_username", description="Claim that people are called by here.")
+    groups_claim: str = Field(default="groups", description="Claim that lists their groups.")
+    roles: dict[str, Role] = Field(
+        default={}, description="Group to role, the strongest counts; without one nobody is let in."
+    )
+    sites: dict[str, str] = Field(
+        default={}, description="Group to site; who is in such groups sees these sites only."
+    )
 
 
 class RetentionSettings(_Section):
@@ -190,6 +213,7 @@ class Settings(_Section):
     limits: LimitSettings = LimitSettings()
     health: HealthSettings = HealthSettings()
     sessions: SessionSettings = SessionSettings()
+    oidc: OidcSettings = OidcSettings()
     retention: RetentionSettings = RetentionSettings()
     smtp: SmtpSettings = SmtpSettings()
     outgoing: OutgoingSettings = OutgoingSettings()

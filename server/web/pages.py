@@ -17,10 +17,12 @@ from server.web import (
     search,
     service,
     sessions,
+    single_sign_on,
 )
 
 routers = (
     sessions.router,
+    single_sign_on.router,
     fleet.router,
     instruments.router,
     compare.router,

@@ -8,9 +8,16 @@ from fastapi import APIRouter, Depends, Form, Request, Response
 from fastapi.responses import RedirectResponse
 
 from server.collector import Collector
-from server.dependencies import SESSION_COOKIE, AnyPerson, TheAddress, WholeCollector, from_our_pages
+from server.dependencies import (
+    SESSION_COOKIE,
+    AnyPerson,
+    TheAddress,
+    WholeCollector,
+    collector_of,
+    from_our_pages,
+)
 from server.errors import RefusedError
-from server.people import person_of, sign_in, sign_in_by_link, sign_out
+from server.people import Person, person_of, sign_in, sign_in_by_link, sign_out
 from server.roles import Permission
 from server.web.languages import LANGUAGE_COOKIE, LANGUAGES
 from server.web.render import render
@@ -21,7 +28,16 @@ router = APIRouter(include_in_schema=False)
 @router.get("/login")
 def login_page(request: Request, next: str = "/") -> Response:
     """Ask for name and password."""
-    return render(request, "login.html", None, target=_own_path(next), refusal=None, name="")
+    return render(
+        request,
+        "login.html",
+        None,
+        target=_own_path(next),
+        refusal=None,
+        name="",
+        provider=label_of(collector_of(request)),
+        way_out=None,
+    )
 
 
 @router.post("/login", dependencies=[Depends(from_our_pages)])
@@ -46,6 +62,8 @@ def login(
             target=target,
             refusal=refused.refusal,
             name=name,
+            provider=label_of(collector_of(request)),
+            way_out=None,
         )
     collector.note(name, "sign-in", "with password", address=address)
     return with_session(request, collector, secret, target)
@@ -80,7 +98,9 @@ def logout(
     person.must_have_sent(form_token)
     sign_out(collector, request.cookies.get(SESSION_COOKIE, ""))
     collector.note(person.name, "sign-out", address=address)
-    response = RedirectResponse("/login", status_code=303)
+    response = RedirectResponse(
+        "/oidc/out" if _came_by_provider(collector, person) else "/login", status_code=303
+    )
     response.delete_cookie(SESSION_COOKIE)
     return response
 
@@ -101,6 +121,18 @@ def with_session(request: Request, collector: Collector, secret: str, target: st
         secure=request.url.scheme == "https",
     )
     return response
+
+
+def label_of(collector: Collector) -> str:
+    """Return what the single sign-on is called, empty without one."""
+    oidc = collector.settings.oidc
+    return oidc.label if oidc.issuer else ""
+
+
+def _came_by_provider(collector: Collector, person: Person) -> bool:
+    with collector.store.reading() as reads:
+        user = reads.user(person.name)
+    return collector.provider is not None and user is not None and bool(user.subject)
 
 
 def _own_path(target: str) -> str:
