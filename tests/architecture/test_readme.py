@@ -29,3 +29,16 @@ def test_ci_runs_the_command_of_the_readme() -> None:
     script = (ROOT / ".ci" / "run").read_text("utf-8")
     assert "README.md" in script
     assert "pip install" not in script, "the command stands in the README alone"
+
+
+def test_every_page_of_the_docs_is_reached_from_the_readme() -> None:
+    reached, todo = set(), [ROOT / "README.md"]
+    while todo:
+        page = todo.pop()
+        if page in reached:
+            continue
+        assert page.is_file(), f"a link leads to {page.relative_to(ROOT)}, which is not there"
+        reached.add(page)
+        links = re.findall(r"\]\(([^)#:]+\.md)(?:#[^)]*)?\)", page.read_text("utf-8"))
+        todo += [(page.parent / link).resolve() for link in links]
+    assert set((ROOT / "docs").glob("*.md")) <= reached
