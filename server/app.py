@@ -17,6 +17,7 @@ from server.dependencies import address_of, collector_of
 from server.errors import NotSignedInError, RefusedError, StoreError
 from server.etags import ETags
 from server.headers import HEADERS, SecurityHeaders
+from server.limits import RequestLimits
 from server.web import pages, refusals
 
 _log = logging.getLogger(__name__)
@@ -34,6 +35,7 @@ def create_app(collector: Collector) -> FastAPI:
     app.state.collector = collector
     app.state.listeners = live.Listeners()
     app.add_middleware(ETags)
+    app.add_middleware(RequestLimits, limits=collector.settings.limits, now=collector.now)
     app.add_middleware(SecurityHeaders)
     for router in (
         agents.router,

@@ -9,6 +9,7 @@ from datetime import timedelta
 from server.attempts import Attempts
 from server.clock import Now, utc_now
 from server.ingest import GroupWriter
+from server.limits import AgentLimits
 from server.oidc import Provider
 from server.scope import Scope
 from server.seeing import StoreInScope
@@ -30,6 +31,7 @@ class Collector:
     """Where batches are checked and taken apart: few threads, because they all want Python's one lock."""
     attempts: Attempts
     now: Now
+    agent_limits: AgentLimits
     provider: Provider | None = None
     """Where people sign in, when they do so by single sign-on."""
 
@@ -43,6 +45,7 @@ class Collector:
             opening=ThreadPoolExecutor(max_workers=OPENING_THREADS, thread_name_prefix="collector-opening"),
             attempts=Attempts(settings.limits.attempts_per_minute, now),
             now=now,
+            agent_limits=AgentLimits(settings.limits, now),
             provider=Provider(settings.oidc, now) if settings.oidc.issuer else None,
         )
 

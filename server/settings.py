@@ -83,6 +83,21 @@ class LimitSettings(_Section):
     attempts_per_minute: int = Field(
         default=10, ge=1, description="Failed sign-ins or join codes an address may try in a minute."
     )
+    agent_requests_per_s: float = Field(
+        default=200.0, ge=0, description="Requests of one agent, ten times that at once; 0 is any."
+    )
+    agent_mb_per_day: int = Field(
+        default=20_000, ge=0, description="Megabytes one agent may send in a day (UTC), compressed; 0 is any."
+    )
+    address_requests_per_s: float = Field(
+        default=50.0,
+        ge=0,
+        description="Requests for pages and the API from one address, ten times that at once; 0 is any.",
+    )
+    request_timeout_s: float = Field(default=120.0, gt=0, description="Time for a request to come in whole.")
+    max_upload_bytes: int = Field(
+        default=64 << 20, ge=1 << 20, description="Largest request of any kind, such as files for the logbook."
+    )
 
 
 class HealthSettings(_Section):

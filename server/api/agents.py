@@ -122,6 +122,7 @@ def authenticated(collector: Collector, request: Request, body: bytes) -> Agent:
 
 def _open_batch(collector: Collector, request: Request, body: bytes) -> Batch:
     agent = authenticated(collector, request, body)
+    collector.agent_limits.check(agent.agent_id, len(body))
     headers = parse_headers(request.headers)
     limit_bytes = collector.settings.limits.max_expanded_bytes
     expanded = expand(body, request.headers.get("content-encoding", "identity"), limit_bytes)

@@ -1,0 +1,139 @@
+"""How much anybody may ask for (ASVS 5.0 2.4.1, 4.2.1, 5.2.1, 5.2.4, 15.2.2)."""
+
+from __future__ import annotations
+
+import socket
+from urllib.parse import urlsplit
+
+import pytest
+
+from agent.records import wire
+from server.limits import MAX_KEYS, Buckets
+from server.settings import LimitSettings, Settings
+
+
+def limited(make_running, **limits):
+    return make_running(Settings(limits=LimitSettings(**limits)))
+
+
+def test_bucket_gives_what_the_rate_allows(clock):
+    """ASVS 5.0 2.4.1: against a count by hand: 3 at once, then one every half second."""
+    buckets = Buckets(2.0, 3.0, clock)
+    assert [buckets.take("a") for _ in range(4)] == [0, 0, 0, 1]
+    clock.later(seconds=0.5)
+    assert [buckets.take("a") for _ in range(2)] == [0, 1]
+    assert buckets.take("b") == 0
+    clock.later(hours=1)
+    assert [buckets.take("a") for _ in range(4)] == [0, 0, 0, 1]
+
+
+def test_memory_of_buckets_is_bounded(clock):
+    """ASVS 5.0 15.2.2."""
+    buckets = Buckets(1.0, 1.0, clock)
+    for key in range(MAX_KEYS + 50):
+        buckets.take(str(key))
+    assert len(buckets._left) == MAX_KEYS
+
+
+def test_agent_that_sends_too_often_waits_and_others_do_not(make_running, tools):
+    """ASVS 5.0 2.4.1: 429 with Retry-After; nothing of what was refused is stored."""
+    running = limited(make_running, agent_requests_per_s=0.2)  # two at once
+    busy, calm = running.sender("scope-1"), running.sender("scope-2")
+    scope = tools.Scope(busy)
+    lines = [scope.heartbeat() for _ in range(3)]
+    chain = [tools.chain_over(lines[:n]) for n in range(3)]
+    replies = [busy.send([line], first_seq=n + 1, prev=chain[n]) for n, line in enumerate(lines)]
+    assert [reply.status_code for reply in replies] == [200, 200, 429]
+    assert 1 <= int(replies[2].headers["Retry-After"]) <= 6
+    assert calm.send([tools.Scope(calm).heartbeat()]).status_code == 200
+    running.clock.later(seconds=int(replies[2].headers["Retry-After"]))
+    assert busy.send([lines[2]], first_seq=3, prev=chain[2]).status_code == 200
+
+
+def test_agent_fills_no_more_than_its_share_of_the_disk(make_running, tools):
+    """ASVS 5.0 5.2.4: a quota a day; refused until midnight UTC, and the agent's records stay with the agent."""
+    running = limited(make_running, agent_mb_per_day=1)
+    agent = running.sender()
+    scope = tools.Scope(agent)
+    noise = [bytes(f'{{"kind":"noise","n":"{n:0900000x}"}}', "ascii") for n in range(2)]
+    assert agent.send(noise[:1], encoding=None).status_code == 200
+    refused = agent.send(noise[1:], first_seq=2, prev=tools.chain_over(noise[:1]), encoding=None)
+    assert (refused.status_code, refused.json()["error"]) == (429, "too_many_requests")
+    assert int(refused.headers["Retry-After"]) == 12 * 3600 + 1
+    running.clock.later(seconds=12 * 3600 + 1)
+    assert (
+        agent.send(noise[1:], first_seq=2, prev=tools.chain_over(noise[:1]), encoding=None).status_code == 200
+    )
+    assert scope is not None
+
+
+def test_stranger_uses_up_nobodys_quota(make_running, tools):
+    """ASVS 5.0 2.4.1: what is not signed by the agent does not count as the agent's."""
+    running = limited(make_running, agent_requests_per_s=0.1)  # one at once
+    agent, stranger = running.sender(), tools.Sender(running.client)
+    stranger.agent_id = agent.agent_id
+    for _ in range(3):
+        assert stranger.send([tools.Scope(stranger).heartbeat()]).status_code == 401
+    assert agent.send([tools.Scope(agent).heartbeat()]).status_code == 200
+
+
+def test_address_that_asks_too_often_waits(make_running):
+    """ASVS 5.0 2.4.1."""
+    running = limited(make_running, address_requests_per_s=0.5)
+    statuses = [running.client.get("/healthz").status_code for _ in range(6)]
+    assert statuses == [200] * 5 + [429]
+    refused = running.client.get("/login")
+    assert refused.status_code == 429 and "content-security-policy" in refused.headers
+    running.clock.later(seconds=int(refused.headers["Retry-After"]))
+    assert running.client.get("/healthz").status_code == 200
+
+
+@pytest.mark.parametrize(
+    "headers", [{f"X-{n}": "1" for n in range(101)}, {"X-Long": "x" * 40_000}], ids=["many", "long"]
+)
+def test_too_many_or_too_long_headers_are_refused(running, headers):
+    """ASVS 5.0 4.2.1."""
+    assert running.client.get("/healthz", headers=headers).status_code == 431
+
+
+def test_upload_beyond_the_limit_is_refused_whatever_it_says_of_its_length(make_running):
+    """ASVS 5.0 5.2.1: announced, and in chunks without a length."""
+    running = limited(make_running, max_upload_bytes=1 << 20)
+    assert running.client.post("/login", content=bytes((1 << 20) + 1)).status_code == 413
+    form = {"Content-Type": "application/x-www-form-urlencoded"}
+    chunked = running.client.post("/login", content=(b"x=" + bytes(1 << 18) for _ in range(6)), headers=form)
+    assert chunked.status_code in (400, 413)
+
+
+def test_body_that_never_comes_is_given_up(make_running):
+    """ASVS 5.0 15.2.2: a slow client holds nothing for ever."""
+    running = limited(make_running, request_timeout_s=0.05)
+    parts = urlsplit(running.url)
+    with socket.create_connection((parts.hostname, parts.port), timeout=60) as slow:
+        slow.sendall(
+            f"POST {wire.INGEST_PATH} HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nhalf".encode()
+        )
+        assert slow.recv(100).startswith(b"HTTP/1.1 408")
+
+
+@pytest.mark.parametrize("path", ["/v1/qc/schedules/deep", "/v1/enrol"])
+def test_deeply_nested_json_is_refused_and_breaks_nothing(running, path):
+    """ASVS 5.0 15.2.2, 1.5.2."""
+    body = b"[" * 60_000 + b"]" * 60_000
+    headers = {**running.token("staff"), "Content-Type": "application/json"}
+    if path.startswith("/v1/qc"):
+        reply = running.client.put(path, content=body[:16_000] if "enrol" in path else body, headers=headers)
+    else:
+        reply = running.client.post(path, content=b"[" * 8_000 + b"]" * 8_000, headers=headers)
+    assert reply.status_code == 400
+    assert running.client.get("/healthz").status_code == 200
+
+
+def test_deeply_nested_record_is_kept_aside(running, tools):
+    """ASVS 5.0 15.2.2, 1.5.2: it is acknowledged, flagged, and shown; nothing fails on it."""
+    agent = running.sender()
+    deep = b'{"kind":"heartbeat","x":' + b"[" * 50_000 + b"]" * 50_000 + b"}"
+    reply = agent.send([deep])
+    assert reply.status_code == 200 and len(reply.json()["flagged"]) == 1
+    with running.browser() as browser:
+        assert browser.get("/quarantine").status_code == 200
