@@ -194,7 +194,7 @@ def page_of(
         n_all=len(everything),
         n_found=len(found),
         counts=counts,
-        sites=_names(place for one in everything for place in places_of(one.mark.site)),
+        sites=_names(place for site in {one.mark.site for one in everything} for place in places_of(site)),
         groups=_names(group for one in everything for group in one.groups),
         models=_names(one.model for one in everything),
         after=shown[-1].mark.instrument_id if start + limit < len(found) else None,

@@ -80,7 +80,11 @@ class FindingReads(DeskReads):
         return {found[0]: row_of(row_type, found[1:]) for found in self._connection.fetch(sql, *values)}
 
     def fleet_marks(self) -> list[rows.FleetMark]:
-        return self._all(rows.FleetMark, _MARK)
+        # By hand rather than by `row_of`: there may be ten thousand of them for one page.
+        return [
+            rows.FleetMark(*named, plain("at", heard_at), rank, plain("at", qc_at), plain("at", running_at))
+            for *named, heard_at, rank, qc_at, running_at in self._connection.fetch(_MARK)
+        ]
 
     def qc_standing(self, among: Sequence[str]) -> list[rows.QcSeriesRow]:
         some, ids = among_these(among)

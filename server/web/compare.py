@@ -13,6 +13,7 @@ from server.fleet import Glance, glances
 from server.store.base import Reads
 from server.store.rows import QcSeriesRow
 from server.web.render import render
+from server.web.search import MOST_CHOICES
 from server.web.trends import HEIGHT, WIDTH, Trend, draw, span_of
 
 MOST_PANELS = 24
@@ -66,7 +67,9 @@ def compare(
         metric=wanted,
         metrics=metrics,
         given={"instrument": instrument, "model": model, "group": group, "path": path},
-        fleet=[(one.mark.instrument_id, one.mark.name) for one in fleet],
+        instruments={one.mark.instrument_id: one.mark.name for one in fleet}
+        if len(fleet) <= MOST_CHOICES
+        else None,
         models=sorted({one.model for one in fleet if one.model}),
         groups=sorted({name for one in fleet for name in one.groups}),
         plot={"width": WIDTH, "height": HEIGHT, "lanes": 0},

@@ -14,6 +14,7 @@ from server.dependencies import TheCollector, ThePerson
 from server.errors import RefusedError
 from server.ingest.searching import SORTS, words_of
 from server.places import from_cursor, next_cursor
+from server.store.base import Reads
 from server.store.connection import to_uuid
 from server.store.rows import AcquisitionQuery
 from server.web.render import render
@@ -53,7 +54,9 @@ def search(
             return RedirectResponse(f"/acquisitions/{acquisition_id}", status_code=303)
         page = reads.find_acquisitions(_query(given, chosen), from_cursor(before), PAGE)
         datasets = reads.datasets([one.acquisition_id for one in page])
-        instruments = {one.instrument_id: one.name for one in reads.instruments()}
+        shown = {one.instrument_id for one in page}
+        names = {key: one.name for key in shown if (one := reads.instrument(key))}
+        instruments = instrument_choices(reads)
         choices = {sort: reads.search_terms(sort, MOST_CHOICES) for sort in SORTS}
     return render(
         request,
@@ -61,6 +64,7 @@ def search(
         person,
         acquisitions=page,
         datasets=datasets,
+        names=names,
         instruments=instruments,
         choices=choices,
         given=given,
@@ -68,6 +72,12 @@ def search(
         before=next_cursor(page, PAGE),
         is_first=before is None,
     )
+
+
+def instrument_choices(reads: Reads) -> dict[str, str] | None:
+    """Return the instruments to choose from, by id; None when they are too many for a list."""
+    everything = reads.instruments()
+    return {one.instrument_id: one.name for one in everything} if len(everything) <= MOST_CHOICES else None
 
 
 def _query(given: dict[str, str], chosen: dict[str, str]) -> AcquisitionQuery:

@@ -202,6 +202,9 @@ def browser(request: pytest.FixtureRequest, site: SimpleNamespace) -> Iterator[w
 PAGES = {
     "instruments": "/",
     "instrument": "/instruments/sd-2",
+    "instruments-filtered": "/?status=qc_fail&sort=site",
+    "compare": "/compare?metric=fwhm_x_um",
+    "search": "/acquisitions?q=mitosis&channel=gfp",
     "changes": "/instruments/sd-2/changes",
     "acquisitions": "/instruments/sd-2/acquisitions",
     "acquisition": "/acquisitions/{acquisition_id}",
