@@ -6,9 +6,10 @@ import difflib
 import tomllib
 from pathlib import Path
 from typing import Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import tomlkit
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from agent.records.wire import MAX_BODY_BYTES, MAX_EXPANDED_BYTES
 from server.errors import SettingsError
@@ -51,6 +52,23 @@ class CollectorSettings(_Section):
         default="",
         description="Where people open it, such as https://scopes.example.org; for links in messages.",
     )
+    time_zone: str = Field(
+        default="UTC", description="By whose days and months hours of use are summed up, such as Europe/Zurich."
+    )
+
+    @field_validator("time_zone")
+    @classmethod
+    def _is_known(cls, name: str) -> str:
+        try:
+            ZoneInfo(name)
+        except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+            raise ValueError(f"{name!r} is no time zone; such as Europe/Zurich") from error
+        return name
+
+    @property
+    def zone(self) -> ZoneInfo:
+        """The time zone."""
+        return ZoneInfo(self.time_zone)
 
 
 class StoreSettings(_Section):
