@@ -29,7 +29,7 @@ from server.store.base import Reads, Writes
 DOCUMENT = "upstream"
 IDLE_S = 1.0
 REFUSED_S = 60.0
-LONGEST_BACKOFF_S = 300.0
+LONGEST_BACKOFF_S = 60.0
 MOST_PARCELS = 200
 _BODY_BYTES = 512 << 10
 _log = logging.getLogger(__name__)
@@ -139,7 +139,7 @@ class Forwarder:
                 update={**known, "log_id": log_id or uuid4().hex, "acked": self._acked, "last_error": ""}
             )
         )
-        policy = Policy(self._settings, own_id)
+        policy = Policy(self._settings, own_id, self._keys.names)
         self._packer = Packer(self._keys, policy, own_id, standing.collector_id, self._upstream.end_of)
         return self._packer
 

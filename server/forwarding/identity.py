@@ -39,10 +39,17 @@ class Keys:
     def in_stead_of(self, agent_id: str) -> Ed25519PrivateKey:
         """Return the key that signs for an agent whose own signature cannot hold any more."""
         if agent_id not in self._derived:
-            derived = HKDF(hashes.SHA256(), 32, salt=None, info=_PURPOSE + agent_id.encode())
-            seed = derived.derive(self.key.private_bytes_raw())
-            self._derived[agent_id] = Ed25519PrivateKey.from_private_bytes(seed)
+            self._derived[agent_id] = Ed25519PrivateKey.from_private_bytes(self._secret_for(agent_id))
         return self._derived[agent_id]
+
+    @property
+    def names(self) -> bytes:
+        """Secret that makes names of what is withheld."""
+        return self._secret_for("names")
+
+    def _secret_for(self, purpose: str) -> bytes:
+        derived = HKDF(hashes.SHA256(), 32, salt=None, info=_PURPOSE + purpose.encode())
+        return derived.derive(self.key.private_bytes_raw())
 
 
 def keys_in(data: Path) -> Keys:

@@ -7,6 +7,7 @@ wholly as soon as people or samples are; so is a field that the model does not k
 from __future__ import annotations
 
 import hashlib
+import hmac
 import json
 from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
@@ -22,6 +23,7 @@ SUMMARIES = frozenset(
      "usage_session", "schedule_run", "dataset_stamp"}
 )  # fmt: skip
 _WITHHELD = "withheld"
+_NAMES = ("path", "sidecar", "name")
 
 Json = dict[str, Any]
 _Path = tuple[str, ...]
@@ -66,10 +68,13 @@ class Policy:
         What they are.
     collector_id : str
         Whose policy it is; stands in every record that it changed.
+    secret : bytes
+        Makes names of withheld paths, so that one can be told from another.
     """
 
-    def __init__(self, settings: UpstreamSettings, collector_id: str) -> None:
+    def __init__(self, settings: UpstreamSettings, collector_id: str, secret: bytes) -> None:
         self._settings = settings
+        self._secret = secret
         self._collector_id = collector_id
         self._is_strict = settings.withhold_people or settings.withhold_samples
         self._thinned = {
@@ -150,13 +155,13 @@ class Policy:
         for path in (*_PEOPLE.get(kind, ()), *_TEXTS.get(kind, ())):
             _remove(value, path)
         for path in _REPLACED.get(kind, ()):
-            _replace(value, path)
+            self._replace(value, path)
 
     def _without_samples(self, value: Json) -> None:
         for path in _TEXTS.get(value["kind"], ()):
             _remove(value, path)
         for path in _REPLACED.get(value["kind"], ()):
-            _replace(value, path)
+            self._replace(value, path)
 
     def _without_properties(self, value: Json) -> None:
         """Withhold what devices are told of people and samples, wherever a state or a change tells it."""
@@ -172,12 +177,21 @@ class Policy:
                 and self._is_withheld(found["property"])
             ):
                 for end in ("before", "after"):
-                    _replace(found, (end, "value"))
+                    self._replace(found, (end, "value"))
         if value["kind"] == "frame_ledger":
             for state in value["states"]:
                 for device in state["values"].values():
                     for name in [one for one in device if self._is_withheld(one)]:
                         del device[name]
+
+    def _replace(self, value: Any, path: _Path) -> None:
+        for holder, key in _ends(value, path):
+            holder[key] = self._name_for(holder[key]) if key in _NAMES else _WITHHELD
+
+    def _name_for(self, path: str) -> str:
+        """Return a name that is the same for the same path, and cannot be guessed back without the site's key."""
+        token = hmac.new(self._secret, path.encode("utf-8", "replace"), hashlib.sha256).hexdigest()[:12]
+        return f"{_WITHHELD}-{token}{_format_of(path)}"
 
     def _is_withheld(self, name: str) -> bool:
         return any(fnmatchcase(name.lower(), one.lower()) for one in self._settings.withhold_properties)
@@ -202,12 +216,6 @@ def _summary(value: Json) -> None:
 def _remove(value: Any, path: _Path) -> None:
     for holder, key in _ends(value, path):
         del holder[key]
-
-
-def _replace(value: Any, path: _Path) -> None:
-    for holder, key in _ends(value, path):
-        suffix = _format_of(holder[key]) if key in ("path", "sidecar", "name") else ""
-        holder[key] = _WITHHELD + suffix
 
 
 def _format_of(path: str) -> str:

@@ -191,6 +191,22 @@ def test_names_stay_where_the_policy_keeps_them(make_running, make_site, tools):
     assert problems(top) == []
 
 
+def test_withheld_paths_stay_different_and_still_join(make_running, make_site, tools):
+    top = make_running()
+    site = make_site(top)
+    sender = site.running.sender()
+    *_, finished, stamp = tools.Scope(sender).acquisition()
+    one = finished.files[0]
+    files = (one, one.model_copy(update={"path": r"D:\data\other.ome.tiff"}))
+    sender.send([finished.model_copy(update={"files": files}), stamp])
+    site.forward()
+    above = json.loads(raw_of(top, finished))["files"]
+    first, second = (file["path"] for file in above)
+    assert first != second
+    assert (first[:9], first[-9:], second[-9:]) == ("withheld-", ".ome.zarr", ".ome.tiff")
+    assert json.loads(raw_of(top, stamp))["files"][0]["path"] == first
+
+
 def test_filtered_record_carries_the_hash_of_the_original(make_running, make_site, tools):
     top = make_running()
     site = make_site(top)
@@ -235,7 +251,7 @@ def test_chosen_kinds_metrics_and_thinning(tools, running):
     chosen = UpstreamSettings(
         **OPEN, kinds=("heartbeat", "qc_result"), metrics=("fwhm_x*",), heartbeats_every_s=120
     )
-    left = [json.loads(line) for line in Policy(chosen, "col-x").apply(lines)]
+    left = [json.loads(line) for line in Policy(chosen, "col-x", b"key").apply(lines)]
     assert [one["kind"] for one in left] == ["heartbeat"] * 3 + ["qc_result"]
     assert [one["metric"] for one in left[-1]["metrics"]] == ["fwhm_x_um"]
     assert left[-1]["filtered"][0]["filters"] == ["metrics"]
@@ -246,10 +262,10 @@ def test_what_cannot_be_judged_is_withheld(tools, running):
     beat = json.loads(r.encode(tools.Scope(sender).heartbeat()))
     odd = [{**beat, "kind": "from_the_future", "who": "rosalind"}, {**beat, "owner": "rosalind"}]
     lines = [json.dumps(one).encode() for one in odd]
-    (left,) = Policy(UpstreamSettings(), "col-x").apply(lines)
+    (left,) = Policy(UpstreamSettings(), "col-x", b"key").apply(lines)
     assert b"rosalind" not in left
     assert json.loads(left)["filtered"][0]["filters"] == ["unknown fields"]
-    assert Policy(UpstreamSettings(**OPEN), "col-x").apply(lines) == lines
+    assert Policy(UpstreamSettings(**OPEN), "col-x", b"key").apply(lines) == lines
 
 
 def test_lost_reply_and_outage_lose_and_double_nothing(make_running, make_site, tools, monkeypatch):
