@@ -165,6 +165,7 @@ class SequencePlan:
     channels: tuple[Channel, ...] = ()
     z_step_um: float | None = None
     time_interval_s: float | None = None
+    longest_pause_s: float | None = None  # between two frames, exposure included; None where nobody can tell
     source: Mapping[str, Any] | None = None  # the plan as its own program writes it
 
 

@@ -41,6 +41,10 @@ class OpenAcquisition:
         Events of the run that found no room in the queue.
     exposed_ms : float
         Sum of the exposures of its frames.
+    longest_pause_s : float or None
+        How long no frame may come although all is well; None where nobody can tell.
+    seen_ns : int
+        Monotonic time of the last frame, or of the start.
     """
 
     started: AcquisitionStarted
@@ -53,6 +57,9 @@ class OpenAcquisition:
     n_frames: int = 0
     n_lost: int = 0
     exposed_ms: float = 0.0
+    longest_pause_s: float | None = None
+    seen_ns: int = 0
+    is_stall_told: bool = False
     _values: dict[Key, str] = field(default_factory=dict)
     _states: dict[int, dict[str, dict[str, str]]] = field(default_factory=dict)
     _rows: list[FrameRow] = field(default_factory=list)
@@ -66,6 +73,12 @@ class OpenAcquisition:
     def n_unstamped(self) -> int:
         """Frames that the driver delivered and the queue had no room for; known at the end."""
         return max(self.finished.n_frames - self.n_frames, 0) if self.finished else 0
+
+    def silent_s(self, now_ns: int) -> float:
+        """Return for how long it has been longer without a frame than its plan explains."""
+        if self.longest_pause_s is None:
+            return 0.0
+        return max(0.0, (now_ns - self.seen_ns) / 1e9 - self.longest_pause_s)
 
     def note_moved(self, moved: Mapping[str, Cause]) -> None:
         """Note which devices were moved; a command is not forgotten over the announcement that follows it."""
@@ -96,6 +109,7 @@ class OpenAcquisition:
         self._rows.append(row)
         self.n_frames += 1
         self.exposed_ms += stamp.exposure_ms or 0.0
+        self.seen_ns, self.is_stall_told = frame.moment.monotonic_ns, False
 
     def _add_state(self, values: Mapping[Key, str]) -> None:
         known = self._values or {key: str(reading.value) for key, reading in self.before.items()}

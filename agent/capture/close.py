@@ -19,6 +19,7 @@ from agent.capture.quality import KeptQuality
 from agent.capture.stamp import describe_output, stamp_dataset
 from agent.errors import CaptureError
 from agent.mint import Mint
+from agent.pulse import Pulse
 from agent.records import (
     AcquisitionFinished,
     AcquisitionStarted,
@@ -29,6 +30,7 @@ from agent.records import (
 )
 from agent.supervise import shielded
 
+WORK_WITHIN_S = 6 * 3600.0  # to hash one acquisition of terabytes
 _log = logging.getLogger("scopestamp.capture")
 
 
@@ -130,6 +132,7 @@ class Closer:
         self._quality = quality
         self._work: SimpleQueue[Callable[[], object] | None] = SimpleQueue()
         self._n_open = 0
+        self.pulse = Pulse()
         self._changed = threading.Condition()
         self._thread = threading.Thread(target=self._run, name="scopestamp-close", daemon=True)
 
@@ -152,6 +155,11 @@ class Closer:
         with self._changed:
             return self._changed.wait_for(lambda: self._n_open == 0, timeout_s)
 
+    @property
+    def is_alive(self) -> bool:
+        """Whether its thread runs."""
+        return self._thread.is_alive()
+
     def stop(self, timeout_s: float) -> bool:
         """End the thread after what it has to do; what is not done in time is done at the next start."""
         self._work.put(None)
@@ -160,7 +168,9 @@ class Closer:
 
     def _run(self) -> None:
         while (work := self._work.get()) is not None:
+            self.pulse.beat(WORK_WITHIN_S)
             shielded(work, "closing an acquisition")
+            self.pulse.rest()
             with self._changed:
                 self._n_open -= 1
                 self._changed.notify_all()

@@ -164,7 +164,7 @@ def read_journal(folder: Path) -> JournalRead:
     """
     started = decode((folder / STARTED).read_bytes())
     if not isinstance(started, AcquisitionStarted):
-        raise RecordError(f"expected the start of an acquisition in {STARTED}; got {started.kind}")
+        raise RecordError(f"expected the start of an acquisition in {STARTED}; got {type(started).__name__}")
     journal = JournalRead(started, [], [], {}, {}, _read_finished(folder / FINISHED))
     for line in _whole_lines(folder / FRAMES):
         try:

@@ -10,11 +10,14 @@ from queue import Empty, SimpleQueue
 from typing import Any
 
 from agent.capture.state import timed_out
+from agent.pulse import Pulse
 from agent.supervise import shielded
 from drivers import Driver, How, Key, Moment, PropertyReading, Status
 
 SLOW_READ_MS = 20.0  # a reading this slow is polled every other cycle, one of 200 ms every tenth
 LEAST_OFTEN_CYCLES = 20
+READ_WITHIN_S = 600.0  # a read that hangs is noticed sooner, by `call`
+LATE_S = 45.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +51,8 @@ class Poller:
         One round of all properties takes at least `interval_s`; between two reads lies `pause_s`.
     left_alone : set of Key
         Not read at all, because reading them hung; reported as time-outs.
+    pulse : Pulse
+        Its sign of life.
     """
 
     driver: Driver
@@ -56,6 +61,7 @@ class Poller:
     pause_s: float
     left_alone: frozenset[Key] = frozenset()
     call: Call | None = None
+    pulse: Pulse = field(default_factory=Pulse)
     _requests: SimpleQueue[tuple[Any, tuple[Key, ...] | None] | None] = field(default_factory=SimpleQueue)
     _cycle: int = 0
     _period: dict[Key, int] = field(default_factory=dict)
@@ -73,6 +79,11 @@ class Poller:
         self._thread.join(timeout_s)
         return not self._thread.is_alive()
 
+    @property
+    def is_alive(self) -> bool:
+        """Whether its thread runs."""
+        return self._thread.is_alive()
+
     def ask(self, request: Any, keys: Iterable[Key] | None = None) -> None:
         """Have `keys` (default: all) read soon, and the result delivered with `request`."""
         self._requests.put((request, None if keys is None else tuple(keys)))
@@ -86,6 +97,7 @@ class Poller:
 
     def _answer_next(self, wait_s: float) -> bool:
         """Answer one request; return False when none came in time."""
+        self.pulse.beat(max(0.0, wait_s) + LATE_S)
         try:
             asked = self._requests.get(timeout=max(0.0, wait_s))
         except Empty:
@@ -132,6 +144,7 @@ class Poller:
     def _read_one(self, key: Key) -> PropertyReading:
         if key in self.left_alone:
             return timed_out(key, Moment.now())
+        self.pulse.beat(READ_WITHIN_S)
         began = time.monotonic_ns()
         self.call = Call(key, began)
         how = How.HARDWARE if self.driver.reads_hardware else How.CACHE

@@ -74,6 +74,10 @@ class Runs:
         """The acquisition that began last, of those that are running."""
         return next(reversed(self._running.values()), None)
 
+    def silent_s(self, now_ns: int) -> float:
+        """Return for how long the newest run has been longer without a frame than its plan explains."""
+        return run.silent_s(now_ns) if (run := self.newest) else 0.0
+
     @property
     def n_ending(self) -> int:
         """How many have ended and wait for the state after them."""
@@ -114,7 +118,9 @@ class Runs:
             before=state_of(before.values(), moment, 0.0),
             outputs=_told(event.outputs, "outputs", (), problems),
         )
-        self._open(event.sequence_key, started, before).problems += problems
+        run = self._open(event.sequence_key, started, before)
+        run.problems += problems
+        run.longest_pause_s, run.seen_ns = plan.longest_pause_s, event.moment.monotonic_ns
 
     def add_frame(self, frame: FrameSeen, known: Callable[[], Mapping[Key, PropertyReading]]) -> None:
         """Stamp a frame; `known` tells the state when the run's start was not seen."""

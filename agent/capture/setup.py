@@ -28,6 +28,7 @@ def options_of(settings: AgentSettings, left_alone: frozenset[Key] = frozenset()
         key_frame_interval_s=section.key_frame_interval_s,
         ledger_flush_s=section.ledger_flush_s,
         after_deadline_s=settings.hardware.call_deadline_s,
+        stall_s=settings.hardware.call_deadline_s,
         stamping=Stamping(
             beside=section.write_sidecar, inside=section.stamp_inside, hash_files=section.hash_files
         ),

@@ -26,10 +26,12 @@ from agent.capture.quality import KeptQuality
 from agent.capture.queue import EventQueue, Lost
 from agent.capture.recover import recover_open_acquisitions
 from agent.capture.runs import Runs
+from agent.capture.temperatures import temperatures_in
 from agent.capture.usage import UsageOptions, UsageTracker, shutters_of
 from agent.capture.usage_journal import UsageJournal, publish_left
 from agent.chronicle import Chronicle
 from agent.mint import Mint
+from agent.pulse import Pulse
 from agent.records import Gap, Severity, SnapshotReason
 from agent.supervise import shielded
 from drivers import (
@@ -50,6 +52,7 @@ from drivers import (
 
 _RETRY_NS = 1_000_000_000
 _IDLE_WAIT_S = 5.0
+_LATE_S = 40.0
 
 
 @dataclass(frozen=True)
@@ -62,6 +65,7 @@ class CaptureOptions:
     key_frame_interval_s: float = 3600.0
     ledger_flush_s: float = 0.25
     after_deadline_s: float = 30.0
+    stall_s: float = 30.0  # a frame may be this much later than its plan explains
     stamping: Stamping = field(default_factory=Stamping)
     left_alone: frozenset[Key] = frozenset()
     usage: Callable[[Path], UsageOptions] | None = (
@@ -135,6 +139,8 @@ class Capture:
         self._retry_ns = self._flushed_ns = 0
         self.last_capture_at: datetime | None = None
         self.is_live = False
+        self.pulse = Pulse()
+        self.temperatures: dict[str, float] = {}
         self.on_moved: Callable[[PropertyMoved], None] = lambda event: None
 
     def _usage_tracker(self, options: UsageOptions) -> UsageTracker:
@@ -223,6 +229,19 @@ class Capture:
         return self._runs.is_any_running
 
     @property
+    def stalled_s(self) -> float:
+        """For how long an acquisition has delivered no frame although one was due; 0 while all is well."""
+        return max(0.0, self._runs.silent_s(time.monotonic_ns()) - self.options.stall_s)
+
+    def parts(self) -> list[tuple[str, bool, float]]:
+        """Return name, whether its thread runs, and how late it is, of each part."""
+        return [
+            ("capture", self._thread.is_alive(), self.pulse.late_s),
+            ("poll", self.poller.is_alive, self.poller.pulse.late_s),
+            ("close", self._closer.is_alive, self._closer.pulse.late_s),
+        ]
+
+    @property
     def n_frames(self) -> int:
         """Frames stamped since the start."""
         return self._runs.n_frames
@@ -232,7 +251,10 @@ class Capture:
     def _run(self) -> None:
         is_running = True
         while is_running:
-            for message in self.queue.take(self._wait_s()):
+            wait_s = self._wait_s()
+            self.pulse.beat(wait_s + _LATE_S)
+            for message in self.queue.take(wait_s):
+                self.pulse.beat(_LATE_S)
                 if isinstance(message, _Stop):
                     is_running = False
                 else:
@@ -288,6 +310,7 @@ class Capture:
             read.request.set()
             return
         self.last_capture_at = self._mint.clock.wall_at()
+        self.temperatures |= temperatures_in(read.readings)
         if isinstance(read.request, OpenAcquisition):
             self._runs.close(read.request, read)
             self._watch.read_after_run(read)
@@ -322,6 +345,7 @@ class Capture:
             self._flushed_ns = now
             self._runs.flush(now)
         self._runs.give_up_overdue(now, is_last=is_last)
+        self._tell_stall()
         if is_last or now - self._retry_ns >= _RETRY_NS:
             self._retry_ns = now
             self.publisher.retry()
@@ -333,6 +357,18 @@ class Capture:
 
     def _is_quiet(self) -> bool:
         return not (len(self.queue) or self._runs.n_ending or self._n_lost_untold) and self._watch.is_quiet
+
+    def _tell_stall(self) -> None:
+        run, late_s = self._runs.newest, self.stalled_s
+        if run is None or run.is_stall_told or not late_s:
+            return
+        run.is_stall_told = True
+        self._watch.tell(
+            Severity.WARNING,
+            "acquisition_stalled",
+            f"An acquisition has delivered {run.n_frames} frames, and none for {late_s + self.options.stall_s:.0f} s more "
+            "than its plan explains. Unless somebody has paused it, look at the camera and what triggers it.",
+        )
 
     def _tell_overflow(self) -> None:
         if self._n_lost_untold:

@@ -61,7 +61,10 @@ class Channel:
 class HardwareChild:
     """Answers the daemon's calls."""
 
-    def __init__(self, driver: Driver, capture: Capture, outbox: Outbox, channel: Channel) -> None:
+    def __init__(
+        self, driver: Driver, capture: Capture, outbox: Outbox, channel: Channel, driver_name: str = ""
+    ) -> None:
+        self._driver_name = driver_name
         self._touch = TouchWatch(capture.hardware)
         capture.on_moved = self._touch.moved
         self._driver, self._capture, self._outbox, self._channel = driver, capture, outbox, channel
@@ -111,6 +114,10 @@ class HardwareChild:
             "spool_error": self._capture.publisher.last_error,
             "last_capture_at": at.isoformat() if at else None,
             "hung": self._longest_call(),
+            "driver": self._driver_name,
+            "parts": self._capture.parts(),
+            "stalled_s": self._capture.stalled_s if isinstance(self._driver, OwningDriver) else 0.0,
+            "temperatures": self._capture.temperatures,
             "touched": self._touch.touched,
         }
 
@@ -248,7 +255,7 @@ def main() -> int:
         channel.send(not_loaded(error))
         return EXIT_NOT_LOADED
     channel.send(_ready(driver))
-    HardwareChild(driver, capture, local.outbox, channel).serve(lines)
+    HardwareChild(driver, capture, local.outbox, channel, order.settings.hardware.driver).serve(lines)
     _cancel(driver)
     capture.stop(_CLOSE_S)
     local.outbox.close()

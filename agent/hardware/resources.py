@@ -26,7 +26,11 @@ Resources = frozenset[str]
 
 def resources_of_settings(hardware: HardwareSettings) -> Resources:
     """Return what the configured hardware needs for itself; nothing for a simulated or a watched microscope."""
-    if hardware.driver in ("simulated", "mmstudio") or hardware.config_file in ("", DEMO_CONFIG, SIMULATED_CONFIG):
+    if hardware.driver in ("simulated", "mmstudio") or hardware.config_file in (
+        "",
+        DEMO_CONFIG,
+        SIMULATED_CONFIG,
+    ):
         return frozenset()
     return resources_of_configuration(Path(hardware.config_file))
 

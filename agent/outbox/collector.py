@@ -17,25 +17,31 @@ from pydantic import ValidationError
 from agent.clock import Clock
 from agent.errors import CollectorAwayError, CollectorRefusedError, SettingsError
 from agent.outbox.identity import Identity
+from agent.pulse import Pulse
 from agent.records.schedules import SCHEDULES_PATH
 from agent.records.wire import (
     CURSOR_PATH,
     ENROL_PATH,
     INGEST_PATH,
+    ROTATE_PATH,
     TIME_HEADER,
     CursorReply,
     EnrolReply,
     EnrolRequest,
     IngestReply,
     Refusal,
+    RotateReply,
+    RotateRequest,
 )
 
 TIMEOUT_S = 60.0
 _MOST_CONNECT_S = 10.0
+_ANSWERED_WITHIN = 2  # time-outs: one to be heard at all, one for the whole answer
+_LATE_S = 30.0
 _MAX_REPLY_BYTES = 4 << 20
 _MAX_RETRY_AFTER_S = 3600.0
 
-Reply = TypeVar("Reply", IngestReply, CursorReply, EnrolReply)
+Reply = TypeVar("Reply", IngestReply, CursorReply, EnrolReply, RotateReply)
 
 
 class Collector:
@@ -54,12 +60,14 @@ class Collector:
     transport : httpx.BaseTransport, optional
         Used instead of the network.
     timeout_s : float
-        Longest silence within a request.
+        Longest silence within a request; twice that is the longest answer.
 
     Attributes
     ----------
     clock_offset_s : float or None
         The collector's clock minus ours at the last answer, taken at the middle of the request.
+    pulse : Pulse
+        Beats before every request about records.
 
     Raises
     ------
@@ -79,6 +87,8 @@ class Collector:
     ) -> None:
         self.url = url.rstrip("/")
         self.clock_offset_s: float | None = None
+        self.pulse = Pulse()
+        self._timeout_s = timeout_s
         self._identity = identity
         self._clock = clock
         host = _host_of(self.url)
@@ -103,6 +113,11 @@ class Collector:
         body = request.model_dump_json().encode()
         return self._ask("POST", ENROL_PATH, {"Content-Type": "application/json"}, body, EnrolReply)
 
+    def rotate(self, request: RotateRequest) -> RotateReply:
+        """Replace our key by another; signed with the one there is."""
+        body = request.model_dump_json().encode()
+        return self._ask("POST", ROTATE_PATH, {"Content-Type": "application/json"}, body, RotateReply)
+
     def schedules(self, etag: str | None) -> tuple[bytes, str | None] | None:
         """Ask for the schedules of our instrument; return the answer and its ETag, or None when nothing is new."""
         path, began_at = SCHEDULES_PATH, self._clock.wall_at()
@@ -122,6 +137,7 @@ class Collector:
     def _ask(
         self, method: str, path: str, headers: Mapping[str, str], body: bytes, reply: type[Reply]
     ) -> Reply:
+        self.pulse.beat((1 + _ANSWERED_WITHIN) * self._timeout_s + _LATE_S)
         began_at = self._clock.wall_at()
         complete = self._identity.sign(method, path, {**headers, TIME_HEADER: began_at.isoformat()}, body)
         status, answer_headers, answer = self._exchange(method, path, complete, body)
@@ -141,6 +157,7 @@ class Collector:
     def _exchange(
         self, method: str, path: str, headers: Mapping[str, str], body: bytes
     ) -> tuple[int, httpx.Headers, bytes]:
+        until_ns = self._clock.monotonic_ns() + int(_ANSWERED_WITHIN * self._timeout_s * 1e9)
         try:
             with self._http.stream(method, self.url + path, headers=dict(headers), content=body) as answer:
                 data = b""
@@ -148,6 +165,8 @@ class Collector:
                     data += piece
                     if len(data) > _MAX_REPLY_BYTES:
                         raise CollectorAwayError(f"{self.url} answers without end; check the address.")
+                    if self._clock.monotonic_ns() > until_ns:
+                        raise CollectorAwayError(f"{self.url} answers too slowly, a few bytes at a time.")
                 return answer.status_code, answer.headers, data
         except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError) as error:
             what = str(error) or type(error).__name__

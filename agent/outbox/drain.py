@@ -168,8 +168,9 @@ class Drain:
             _log.warning("Spool %s cannot be drained now (%s); it is tried again later.", spool.path, error)
 
     def _drain(self, spool: SpoolFolder, is_live: bool, stop: threading.Event) -> None:
-        position: Position | None = self._position(spool)
-        reader = SpoolReader(spool, position, is_live=is_live)
+        start = self._position(spool)
+        position: Position | None = start
+        reader = SpoolReader(spool, start, is_live=is_live)
         feed = Feed(iter(reader))
         n_batches = 0
         while position and (run := feed.take(self._max_records, MAX_EXPANDED_BYTES)):
@@ -199,7 +200,8 @@ class Drain:
             if error.status == 413 and (error.error != "proxy" or len(body) > _SURELY_SMALL_BYTES):
                 return self._poison(spool, position, run[0], error)
             if error.error == "gap" and error.expected is not None:
-                return self._take_word(spool, position, self._asked_position(spool))
+                self._take_word(spool, position, self._asked_position(spool))
+                return None
             raise
         return self._acknowledged(spool, position, run, feed, reply)
 

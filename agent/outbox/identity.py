@@ -4,26 +4,18 @@ from __future__ import annotations
 
 import base64
 import json
-import os
 import secrets
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.serialization import (
-    Encoding,
-    NoEncryption,
-    PrivateFormat,
-    PublicFormat,
-    load_pem_private_key,
-)
 from filelock import FileLock, Timeout
 
 from agent.errors import IdentityError
-from agent.outbox.disk import write_atomically
+from agent.files import move_file
+from agent.outbox.disk import sync_folder, write_atomically
+from agent.outbox.key_file import KeyFile
 from agent.records.wire import AGENT_HEADER, SIGNATURE_HEADER, agent_id_of, signing_bytes
 
 _LOCK_TIMEOUT_S = 30.0
@@ -38,7 +30,7 @@ class Identity:
     data_dir : Path
         Where they are kept.
     agent_id : str
-        Fingerprint of the public key.
+        Fingerprint of the first public key; it stays when the key is replaced.
     instrument_id : str
         The instrument the agent speaks of.
     """
@@ -46,7 +38,7 @@ class Identity:
     data_dir: Path
     agent_id: str
     instrument_id: str
-    _key: Ed25519PrivateKey = field(repr=False, compare=False)
+    _key: KeyFile = field(repr=False, compare=False)
 
     @classmethod
     def load_or_create(cls, data_dir: Path, instrument_id: str | None = None) -> Identity:
@@ -84,19 +76,35 @@ class Identity:
     @classmethod
     def _load_or_create(cls, data_dir: Path, instrument_id: str | None) -> Identity:
         stored = _stored_names(data_dir / "identity.json")
-        key = _load_or_make_key(data_dir / "agent.key", is_expected=stored is not None)
-        agent_id = agent_id_of(key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw))
+        key = KeyFile(data_dir / "agent.key", is_expected=stored is not None)
+        fingerprint = agent_id_of(key.public_bytes)
         if stored is None:
-            stored = {"agent_id": agent_id, "instrument_id": instrument_id or f"ins-{secrets.token_hex(8)}"}
+            stored = {
+                "agent_id": fingerprint,
+                "instrument_id": instrument_id or f"ins-{secrets.token_hex(8)}",
+            }
             write_atomically(data_dir / "identity.json", json.dumps(stored, indent=2).encode() + b"\n")
-        _check(stored, agent_id, instrument_id, data_dir)
-        return cls(data_dir, agent_id, stored["instrument_id"], key)
+        _check(stored, fingerprint, instrument_id, data_dir)
+        return cls(data_dir, stored["agent_id"], stored["instrument_id"], key)
 
     @property
     def public_key(self) -> str:
         """Raw Ed25519 public key, base64."""
-        raw = self._key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
-        return base64.b64encode(raw).decode()
+        return base64.b64encode(self._key.public_bytes).decode()
+
+    def next_key(self) -> Ed25519PrivateKey:
+        """Return the key that is to replace ours, made on first use: asking again after a crash asks for the same."""
+        return KeyFile(self.data_dir / "agent.key.next").key
+
+    def take_next_key(self) -> None:
+        """Sign with the next key from now on, in every process; safe against a crash at any moment."""
+        with FileLock(self.data_dir / "identity.lock", timeout=_LOCK_TIMEOUT_S, thread_local=False):
+            following = self.data_dir / "agent.key.next"
+            keys = (agent_id_of(self._key.public_bytes), agent_id_of(KeyFile(following).public_bytes))
+            told = {"agent_id": self.agent_id, "instrument_id": self.instrument_id, "keys": " ".join(keys)}
+            write_atomically(self.data_dir / "identity.json", json.dumps(told, indent=2).encode() + b"\n")
+            move_file(following, self.data_dir / "agent.key")
+            sync_folder(self.data_dir)
 
     def sign(self, method: str, path: str, headers: Mapping[str, str], body: bytes) -> dict[str, str]:
         """Return `headers` with the agent's id and the signature added.
@@ -111,7 +119,7 @@ class Identity:
             As it is transmitted, after compression.
         """
         complete = {**headers, AGENT_HEADER: self.agent_id}
-        signature = self._key.sign(signing_bytes(method, path, complete, body))
+        signature = self._key.key.sign(signing_bytes(method, path, complete, body))
         return {**complete, SIGNATURE_HEADER: base64.b64encode(signature).decode()}
 
 
@@ -133,39 +141,11 @@ def _stored_names(path: Path) -> dict[str, str] | None:
     return stored
 
 
-def _load_or_make_key(path: Path, *, is_expected: bool) -> Ed25519PrivateKey:
-    if path.exists():
-        return _load_key(path)
-    if is_expected:
+def _check(stored: Mapping[str, str], fingerprint: str, instrument_id: str | None, data_dir: Path) -> None:
+    # After a rotation the id stays, and the names of the keys that may follow stand beside it.
+    if fingerprint not in (stored["agent_id"], *stored.get("keys", "").split()):
         raise IdentityError(
-            f"The agent's key {path} is gone although identity.json is there. Restore the key from a backup; or delete "
-            "identity.json too, start again, and enrol this computer anew."
-        )
-    key = Ed25519PrivateKey.generate()
-    pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    write_atomically(path, pem, mode=0o600)
-    return key
-
-
-def _load_key(path: Path) -> Ed25519PrivateKey:
-    try:
-        key = load_pem_private_key(path.read_bytes(), password=None)
-    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
-        raise IdentityError(
-            f"{path} holds no readable private key ({error}). Restore it from a backup; or delete it and "
-            "identity.json, start again, and enrol this computer anew."
-        ) from error
-    if not isinstance(key, Ed25519PrivateKey):
-        raise IdentityError(f"{path} should hold an Ed25519 key; it holds a {type(key).__name__}.")
-    if sys.platform != "win32" and path.stat().st_mode & 0o077:
-        os.chmod(path, 0o600)  # noqa: PTH101 - a backup restored it with the wrong mode
-    return key
-
-
-def _check(stored: Mapping[str, str], agent_id: str, instrument_id: str | None, data_dir: Path) -> None:
-    if stored["agent_id"] != agent_id:
-        raise IdentityError(
-            f"identity.json in {data_dir} belongs to {stored['agent_id']}, but agent.key to {agent_id}. Restore the two "
+            f"identity.json in {data_dir} belongs to {stored['agent_id']}, but agent.key to {fingerprint}. Restore the two "
             "from one backup; or delete identity.json and enrol this computer anew."
         )
     if instrument_id is not None and stored["instrument_id"] != instrument_id:

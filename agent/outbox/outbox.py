@@ -239,7 +239,7 @@ class Outbox:
             for loss in gone
         ]
 
-    def _gap(self, cause: str, lane: Lane, **facts: Any) -> Gap:
+    def _gap(self, cause: Any, lane: Lane, **facts: Any) -> Gap:
         return Gap(
             captured=self._clock.now(),
             instrument_id=self._identity.instrument_id,

@@ -21,6 +21,7 @@ from agent.outbox.identity import Identity
 from agent.outbox.kept import Kept, Retention
 from agent.outbox.outbox import Outbox
 from agent.outbox.survey import Backlog, Survey
+from agent.pulse import Pulse
 from agent.records.wire import Flagged
 
 _log = logging.getLogger(__name__)
@@ -31,6 +32,7 @@ REFUSED_S = 60.0
 FIRST_BACKOFF_S = 1.0
 LONGEST_BACKOFF_S = 300.0
 _STOP_LOOK_S = 0.5
+_LATE_S = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +156,11 @@ class Sender:
         """The collector it sends to, for other questions to it; from any thread."""
         return self._collector
 
+    @property
+    def pulse(self) -> Pulse:
+        """Its sign of life, while `run` runs."""
+        return self._collector.pulse
+
     def drain_once(self, stop: threading.Event | None = None) -> DrainReport:
         """Send all that waits now, critical records first.
 
@@ -193,6 +200,7 @@ class Sender:
         """
         n_failures = 0
         while not stop.is_set():
+            self.pulse.beat(_LATE_S)
             pause_s, is_failure = self._try_once(stop, n_failures)
             n_failures = n_failures + 1 if is_failure else 0
             self._pause(stop, pause_s)
@@ -258,6 +266,7 @@ class Sender:
             return
         until_ns = self._clock.monotonic_ns() + int(pause_s * 1e9)
         while not stop.is_set() and (rest_ns := until_ns - self._clock.monotonic_ns()) > 0:
+            self.pulse.beat(_LATE_S)
             if self._woken.wait(min(rest_ns / 1e9, _STOP_LOOK_S)):
                 self._woken.clear()
                 return

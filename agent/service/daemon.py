@@ -17,9 +17,11 @@ from agent.hardware.order import ChildOrder
 from agent.local import Local
 from agent.outbox import Retention, Sender, enrolment
 from agent.privacy import Privacy
-from agent.records import AgentEvent, Heartbeat, Severity, SpoolHealth
-from agent.service.health import Usage, free_bytes, versions
+from agent.pulse import Pulse
+from agent.records import AgentEvent, Heartbeat, PartHealth, Severity, SpoolHealth
+from agent.service.health import Usage, free_bytes, temperatures, versions
 from agent.service.supervisor import Supervisor
+from agent.service.watchdog import Part, Watchdog
 from agent.settings import AgentSettings
 from agent.supervise import shielded
 from agent.watch.part import FolderWatch
@@ -34,6 +36,8 @@ _STOP_QC_S = 60.0
 _STOP_SENDER_S = 1.0
 _LAST_SEND_S = 2.0
 _BEAT_LATE_S = 120.0
+_HEARTBEAT_LATE_S = 40.0
+_NO_GOOD_AFTER_S = 600.0  # a part that hangs for so long and cannot be replaced: only a new process helps
 _AGAIN_S = 5.0
 
 
@@ -68,12 +72,18 @@ class Daemon:
         self._began = time.monotonic()
         self._stop = threading.Event()
         self._beat_now = threading.Event()
-        self._threads: list[threading.Thread] = []
-        self._sending: threading.Thread | None = None
+        self.watchdog = Watchdog(self.report)
+        self._watching = threading.Thread(
+            target=lambda: self.watchdog.run(self._stop_watchdog), name="scopestamp-watchdog", daemon=True
+        )
+        self._stop_watchdog = threading.Event()
+        self._leave_folders = threading.Event()
+        self._pulse = Pulse()
+        self._captured: dict[str, datetime] = {}
+        self._parts: dict[str, Part] = {}
         self._last_beat_s = self._began
         self._stop_qc = threading.Event()
         self.scheduler = self._scheduler()
-        self._qc: threading.Thread | None = None
 
     def _sender(self) -> Sender | None:
         section, spool = self.settings.collector, self.settings.spool
@@ -138,51 +148,71 @@ class Daemon:
         self.report(Severity.INFO, "agent_started", "The agent has started.")
         if self.sender is not None:
             sender = self.sender
-            self._sending = self._keep("scopestamp-sender", lambda: sender.run(self._stop))
+            self._keep("sender", sender.pulse, lambda: sender.run(self._stop))
         else:
             _log.warning("No collector is set: records stay on this disk, in %s.", self.data_dir)
         if self.supervisor is not None:
-            self.supervisor.start()
+            self._parts["supervisor"] = self.watchdog.keep(
+                Part("supervisor", self.supervisor.pulse, self.supervisor.start)
+            )
         else:
             _log.warning("No hardware is set: only programs that attach themselves are captured.")
         if self.folders is not None:
-            folders = self.folders
-            self._keep("scopestamp-watch", lambda: folders.watcher.run(self._stop))
-        self._keep("scopestamp-heartbeat", self._beat)
+            self._parts["watch"] = self.watchdog.keep(
+                Part("watch", self.folders.watcher.pulse, self._watch_folders, can_replace=True)
+            )
+        self._keep("heartbeat", self._pulse, self._beat)
         if self.scheduler is not None:
             scheduler = self.scheduler
-            self._qc = self._keep("scopestamp-schedule", lambda: scheduler.run(self._stop_qc), self._stop_qc)
+            self._keep("schedule", scheduler.pulse, lambda: scheduler.run(self._stop_qc), self._stop_qc)
+        self._watching.start()
+
+    def _watch_folders(self) -> threading.Thread:
+        """Start to watch folders; a watcher that hangs or has died before is left to itself and replaced."""
+        if (part := self._parts.get("watch")) is not None:
+            self._leave_folders.set()
+            self.folders, self._leave_folders = self._folders(), threading.Event()
+            assert self.folders is not None
+            part.pulse = self.folders.watcher.pulse
+        folders, leave = self.folders, self._leave_folders
+        assert folders is not None
+        return self._thread("watch", lambda: folders.watcher.run(leave), leave)
 
     def stop(self) -> bool:
         """Stop everything, give the last records a chance to be sent, and return whether all ended in time."""
+        self._stop_watchdog.set()
+        if self._watching.ident is not None:
+            self._watching.join(_STOP_S)
         self._stop_qc.set()
-        if self._qc is not None:
-            self._qc.join(_STOP_QC_S)  # a run under way puts everything back first
+        if qc := self._thread_of("schedule"):
+            qc.join(_STOP_QC_S)  # a run under way puts everything back first
         is_hardware_done = self.supervisor.stop(_STOP_S) if self.supervisor else True
         self.report(Severity.INFO, "agent_stopped", "The agent was stopped.")
         self._stop.set()
+        self._leave_folders.set()
         self._beat_now.set()
         if self.sender is not None:
             self.sender.wake()
         if self.folders is not None:
             self.folders.watcher.wake()
-        own = [thread for thread in self._threads if thread is not self._sending]
+        kept = [self._thread_of(name) for name in ("watch", "heartbeat", "schedule")]
+        own = [thread for thread in kept if thread is not None]
         for thread in own:
             thread.join(_STOP_S)
         if self.folders is not None:
             self.folders.close()
         if self.sender is not None:
             self._send_the_rest(self.sender)
-        if self.scheduler is not None and not (self._qc and self._qc.is_alive()):
+        if self.scheduler is not None and not (qc and qc.is_alive()):
             self.scheduler.close()
         self.local.outbox.close()
         self._lock.release()
         return is_hardware_done and not any(thread.is_alive() for thread in own)
 
     def is_well(self) -> bool:
-        """Return whether heartbeats are being written: a disk or a lock that hangs stops them, and the agent is no good."""
+        """Return whether heartbeats are being written and no part hangs for good; else only a new process helps."""
         late_s = time.monotonic() - self._last_beat_s - self.settings.collector.heartbeat_interval_s
-        return late_s < _BEAT_LATE_S
+        return late_s < _BEAT_LATE_S and all(part.late_s < _NO_GOOD_AFTER_S for part in self.watchdog.parts)
 
     def report(self, severity: Severity, event: str, message: str, **details: Any) -> None:
         """Say something of ourselves, in the log and as a record."""
@@ -205,6 +235,8 @@ class Daemon:
         percent, memory = self._usage.look()
         sent = self.sender.status() if self.sender else None
         status = (self.supervisor.status if self.supervisor else None) or {}
+        if status.get("last_capture_at"):
+            self._captured[status["driver"]] = datetime.fromisoformat(status["last_capture_at"])
         return self.local.mint.make(
             Heartbeat,
             uptime_s=time.monotonic() - self._began,
@@ -216,9 +248,8 @@ class Daemon:
                 n_thinned=self.local.outbox.n_thinned,
             ),
             hardware=self._hardware_state(status),
-            last_capture_at=datetime.fromisoformat(status["last_capture_at"])
-            if status.get("last_capture_at")
-            else None,
+            last_capture_at=self._captured.get(self.settings.hardware.driver),
+            captured_by=self._captured,
             n_restarts=self.supervisor.n_restarts if self.supervisor else 0,
             n_overflow=status.get("n_overflow", 0),
             disk_free_bytes=free_bytes(self.data_dir),
@@ -227,6 +258,8 @@ class Daemon:
             memory_bytes=memory,
             versions=versions(),
             watch=self.folders.watcher.health() if self.folders else None,
+            parts=(*self.watchdog.parts, *_parts_in(status)),
+            temperatures=temperatures(status.get("temperatures", {})),
         )
 
     def _hardware_state(self, status: dict[str, Any]) -> str:
@@ -243,35 +276,44 @@ class Daemon:
     def _beat(self) -> None:
         """Put a heartbeat every interval, and at once when something has happened."""
         while not self._stop.is_set():
+            self._pulse.beat(_HEARTBEAT_LATE_S)
             self._beat_now.clear()
             self.local.outbox.put(self.heartbeat())
             self._last_beat_s = time.monotonic()
+            self._pulse.beat(self.settings.collector.heartbeat_interval_s + _HEARTBEAT_LATE_S)
             self._beat_now.wait(self.settings.collector.heartbeat_interval_s)
 
     def _keep(
-        self, name: str, work: Callable[[], None], stop: threading.Event | None = None
-    ) -> threading.Thread:
-        """Do work that ends only with us on a thread; what it raises costs it a pause, not its life."""
-        ends = stop or self._stop
+        self, name: str, pulse: Pulse, work: Callable[[], None], stop: threading.Event | None = None
+    ) -> None:
+        """Have a part do work that ends only with us, looked after by the watchdog."""
+        part = Part(name, pulse, lambda: self._thread(name, work, stop or self._stop))
+        self._parts[name] = self.watchdog.keep(part)
+
+    def _thread(self, name: str, work: Callable[[], None], stop: threading.Event) -> threading.Thread:
+        """Do work on a thread; what it raises costs it a pause, not its life."""
 
         def again_and_again() -> None:
-            while not ends.is_set():
+            while not stop.is_set():
                 shielded(work, name)
-                ends.wait(_AGAIN_S)
+                stop.wait(_AGAIN_S)
 
-        thread = threading.Thread(target=again_and_again, name=name, daemon=True)
+        thread = threading.Thread(target=again_and_again, name=f"scopestamp-{name}", daemon=True)
         thread.start()
-        self._threads.append(thread)
         return thread
+
+    def _thread_of(self, name: str) -> threading.Thread | None:
+        part = self._parts.get(name)
+        return part.thread if part else None
 
     def _send_the_rest(self, sender: Sender) -> None:
         """Send what is left, for a moment at most: all of it is on disk and goes at the next start otherwise.
 
         A request that hangs in the network is left to itself; it ends with the process.
         """
-        if self._sending is not None:
-            self._sending.join(_STOP_SENDER_S)
-            if self._sending.is_alive():
+        if sending := self._thread_of("sender"):
+            sending.join(_STOP_SENDER_S)
+            if sending.is_alive():
                 return
         enough = threading.Event()
         timer = threading.Timer(_LAST_SEND_S, enough.set)
@@ -284,6 +326,16 @@ class Daemon:
             timer.cancel()
             timer.join()
             sender.close()
+
+
+def _parts_in(status: dict[str, Any]) -> list[PartHealth]:
+    """Return how the parts of the hardware process are, from its answer to a ping."""
+    return [
+        PartHealth(
+            name=name, state="stopped" if not is_alive else "late" if late_s else "running", late_s=late_s
+        )
+        for name, is_alive, late_s in status.get("parts", ())
+    ]
 
 
 def _only_one(data_dir: Path) -> FileLock:

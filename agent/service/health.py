@@ -5,10 +5,13 @@ from __future__ import annotations
 import platform
 import shutil
 import time
+from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 
 import psutil
+
+from agent.records import Temperature
 
 
 class Usage:
@@ -48,3 +51,17 @@ def versions() -> dict[str, str]:
 def free_bytes(folder: Path) -> int:
     """Return the free bytes of the volume a folder is on."""
     return shutil.disk_usage(folder).free
+
+
+def temperatures(of_devices: Mapping[str, float]) -> tuple[Temperature, ...]:
+    """Return what the sensors of this computer read, where the system tells, and those of the devices."""
+    read = getattr(psutil, "sensors_temperatures", None)  # Linux alone has it
+    of_computer = {
+        f"{chip} {sensor.label or number}": sensor.current
+        for chip, sensors in (read() if read else {}).items()
+        for number, sensor in enumerate(sensors)
+    }
+    return (
+        *(Temperature(name=name, value_degc=value, of="computer") for name, value in of_computer.items()),
+        *(Temperature(name=name, value_degc=value, of="device") for name, value in of_devices.items()),
+    )

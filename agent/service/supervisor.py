@@ -13,11 +13,13 @@ from agent.errors import HardwareError
 from agent.hardware.order import ChildOrder
 from agent.hardware.owner import other_owner
 from agent.hardware.process import HardwareProcess
+from agent.pulse import Pulse
 from agent.records import Severity
 
 PING_S = 2.0
 OWNER_S = 5.0  # between two looks whether somebody else still has the hardware
 ENDING_S = 2.0  # a process that crashed is gone for the system only once its memory is
+LATE_S = 40.0
 STABLE_S = 600.0  # a process that lived this long starts over with the shortest pause
 _log = logging.getLogger("scopestamp.supervisor")
 
@@ -61,23 +63,29 @@ class Supervisor:
     status: dict[str, Any] | None = None
     is_starting: bool = True
     last_error: str | None = None
+    pulse: Pulse = field(default_factory=Pulse)
     _process: HardwareProcess | None = None
     _stop: threading.Event = field(default_factory=threading.Event)
     _up: threading.Event = field(default_factory=threading.Event)
     _changed: threading.Condition = field(default_factory=threading.Condition)
 
     def __post_init__(self) -> None:
-        self._thread = threading.Thread(target=self._run, name="scopestamp-supervisor", daemon=True)
+        self._thread: threading.Thread | None = None
 
-    def start(self) -> None:
-        """Start the thread."""
+    def start(self) -> threading.Thread:
+        """Start the thread and return it; one that died is followed by another, with a hardware process of its own."""
+        if self._process is not None and self._up.is_set():
+            self._process.kill()
+        self._thread = threading.Thread(target=self._run, name="scopestamp-supervisor", daemon=True)
         self._thread.start()
+        return self._thread
 
     def stop(self, timeout_s: float) -> bool:
         """Let the process go of the hardware and end; return whether all ended in time."""
         self._stop.set()
-        if self._thread.ident is not None:
-            self._thread.join(timeout_s)
+        if self._thread is None:
+            return True
+        self._thread.join(timeout_s)
         return not self._thread.is_alive()
 
     def wait_until_up(self, timeout_s: float) -> bool:
@@ -117,6 +125,7 @@ class Supervisor:
             self._live_once()
             self._up.clear()
             self.status = None
+            self.pulse.beat(pause_s + LATE_S)
             if self._stop.is_set():
                 return
             if time.monotonic() - began > STABLE_S:
@@ -132,11 +141,14 @@ class Supervisor:
             if words != self.last_error:
                 self.last_error = words
                 self.report(Severity.WARNING, "hardware_in_use", words)
+            self.pulse.beat(OWNER_S + LATE_S)
             self._stop.wait(OWNER_S)
 
     def _live_once(self) -> None:
         """Start the process and follow it to its end."""
         self.is_starting = True
+        hardware = self.order.settings.hardware
+        self.pulse.beat(self.start_deadline_s + hardware.wait_s + LATE_S)
         process = self._process = self.make_process(self.order)
         try:
             ready = process.start(self.start_deadline_s)
@@ -160,14 +172,34 @@ class Supervisor:
     def _follow(self, process: HardwareProcess) -> tuple[str, str] | None:
         """Ping until told to stop (None) or until something is wrong (event and message)."""
         while True:
+            self.pulse.beat(self.call_deadline_s + self.ping_s + LATE_S)
             try:
                 self.status = process.call("ping", self.call_deadline_s)
             except HardwareError:
                 return self._cause_of_death(process)
             if (hung := self.status["hung"]) and hung["for_s"] > self.call_deadline_s:
                 return self._leave_alone(hung)
+            if broken := self._broken(self.status):
+                return broken
             if self._stop.wait(self.ping_s):
                 return None
+
+    def _broken(self, status: dict[str, Any]) -> tuple[str, str] | None:
+        """Return event and message when capture has come to a halt although the process answers."""
+        if stalled_s := status.get("stalled_s"):
+            return (
+                "acquisition_hung",
+                f"An acquisition of the agent's own has delivered no frame for {stalled_s:.0f} s longer than it may. The "
+                "hardware process was ended; the acquisition is closed as interrupted. Check the camera.",
+            )
+        stopped = [name for name, is_alive, late_s in status.get("parts", ()) if not is_alive or late_s]
+        if stopped:
+            return (
+                "capture_part_stopped",
+                f"In the hardware process '{', '.join(stopped)}' came to a halt. The process was ended and is started "
+                "again; what it had recorded is safe on disk.",
+            )
+        return None
 
     def _cause_of_death(self, process: HardwareProcess) -> tuple[str, str]:
         if not process.ends_within(ENDING_S):

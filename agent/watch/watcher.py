@@ -14,6 +14,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Protocol
 
+from agent.pulse import Pulse
 from agent.records import Severity, WatchHealth
 from agent.settings import WatchSettings
 from agent.supervise import shielded
@@ -30,7 +31,7 @@ from agent.watch.shares import is_on_share
 BUSY_STEP_S = 0.1
 LEAST_PAUSE_S = 0.1
 MOST_IDLE_S = 5.0
-DEAD_AFTER_S = 120.0  # no step for so long: the watcher hangs
+DEAD_AFTER_S = 50.0  # no step for so long: the watcher hangs
 _DEAF_AFTER = timedelta(seconds=5)
 _DEAF_PAUSE_S = 60.0
 _OLD_BATCH = 5000
@@ -92,6 +93,7 @@ class Watcher:
         self._began_at = clock.wall_at()
         self._next_scan_s = self._deaf_until_s = float("-inf")
         self._stepped_s: float | None = None
+        self.pulse = Pulse()
         self.last_scan_at: datetime | None = None
 
     # -- as a part of the agent
@@ -100,7 +102,9 @@ class Watcher:
         """Step until `stop` is set, then stop the observers; whoever sets it calls `wake`."""
         try:
             while not stop.is_set():
+                self.pulse.beat(DEAD_AFTER_S)
                 pause_s = shielded(self.step, "watching folders")
+                self.pulse.beat(DEAD_AFTER_S)
                 self._wake.wait(MOST_IDLE_S if pause_s is None else pause_s)
                 self._wake.clear()
                 stop.wait(LEAST_PAUSE_S)  # while a file grows, hints come without end

@@ -30,6 +30,7 @@ from drivers.readings import (
 if TYPE_CHECKING:
     from pymmcore_plus import CMMCorePlus
 
+AUTOFOCUS_S = 120.0
 MOST_EVENTS_COUNTED = 50_000  # beyond that, planned frames are the product of the axes
 
 
@@ -48,6 +49,7 @@ def plan_of(sequence: Any, summary: Mapping[str, Any]) -> SequencePlan:
         ),
         z_step_um=_z_step(sequence),
         time_interval_s=_time_interval(sequence),
+        longest_pause_s=_longest_pause(sequence),
         source=_as_json(sequence),
     )
 
@@ -92,6 +94,19 @@ def _z_step(sequence: Any) -> float | None:
 def _time_interval(sequence: Any) -> float | None:
     interval = getattr(sequence.time_plan, "interval", None)
     return interval.total_seconds() if interval is not None else None
+
+
+def _longest_pause(sequence: Any) -> float:
+    """Return how long no frame may come although all is well, s: the longest interval, the longest exposure, autofocus."""
+    phases = getattr(sequence.time_plan, "phases", None) or [sequence.time_plan]
+    intervals = [getattr(phase, "interval", None) for phase in phases]
+    seconds = [interval.total_seconds() for interval in intervals if interval is not None]
+    exposures = [(channel.exposure or 0.0) / 1e3 for channel in sequence.channels]
+    nested = [
+        _longest_pause(place.sequence) for place in sequence.stage_positions if place.sequence is not None
+    ]
+    focusing_s = AUTOFOCUS_S if sequence.autofocus_plan is not None else 0.0
+    return max([0.0, *seconds, *nested]) + max([0.0, *exposures]) + focusing_s
 
 
 def _as_json(sequence: Any) -> dict[str, Any] | None:

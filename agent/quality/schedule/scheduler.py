@@ -18,6 +18,7 @@ from typing import Any, Protocol
 from agent.errors import SpoolError
 from agent.local import Local
 from agent.outbox.disk import move_file, remove_file
+from agent.pulse import Pulse
 from agent.quality.restore import Hardware
 from agent.quality.schedule.attempt import RESTORE_PATH, End, put_back, run_once
 from agent.quality.schedule.book import Book, Entry, read_book
@@ -40,6 +41,8 @@ from agent.settings import ScheduleSettings
 from agent.supervise import shielded
 
 LOOK_S = 10.0
+LATE_S = 45.0
+_OVERTIME_S = 900.0  # putting everything back, and telling
 NOW_FILE = "now.json"
 FOLDER = "schedule"
 _N_NEXT = 5
@@ -116,6 +119,7 @@ class Scheduler:
         self._planner = Planner(self._journal, parts.local.mint)
         self._told_plan: tuple[PlannedSchedule, ...] | None = None
         self._told_plan_s = 0.0
+        self.pulse = Pulse()
         self._shown: dict[str, Any] = {}
         if self._journal.was_damaged:
             parts.report(
@@ -128,7 +132,9 @@ class Scheduler:
     def run(self, stop: threading.Event) -> None:
         """Look again and again until `stop` is set."""
         while not stop.is_set():
+            self.pulse.beat(LATE_S)
             self.look()
+            self.pulse.beat(LOOK_S + LATE_S)
             stop.wait(LOOK_S)
 
     def close(self) -> None:
@@ -212,6 +218,7 @@ class Scheduler:
     def _run(self, one: Occurrence, entry: Entry) -> None:
         parts, schedule = self._parts, entry.schedule
         assert schedule is not None and parts.hardware is not None  # the hardware guard stands before this
+        self.pulse.beat(schedule.max_duration_min * 60 + _OVERTIME_S)
         hardware, started_at = parts.hardware, parts.local.clock.wall_at()
         banner = (
             f"Quality control is running: {schedule.routine}, until about "
