@@ -1,12 +1,20 @@
-"""Fills a store with years of a fleet, fast: real records in real batches, filed as ingest files them, signatures left out."""
+"""Fills a store with years of a fleet in minutes: the rows that ingest would write, written table by table.
+
+Every week of an instrument is one batch. The lines of a kind are the same but for who sent them, so bodies are made once an
+instrument, and the store is smaller than one of records that differ; its tables and indices are as large as they would be.
+Indices are made at the end. Figures are computed by the database.
+"""
 
 from __future__ import annotations
 
 import hashlib
+import json
 import random
-from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
-from uuid import UUID, uuid4
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from importlib.resources import files
+from typing import Any
+from uuid import UUID
 
 import zstandard
 
@@ -14,20 +22,11 @@ from agent import records as r
 from agent.records.wire import CHAIN_START, agent_id_of
 from server.ingest.filing import filed_of
 from server.quality_series import series_key
-from server.store import Store
-from server.store.rows import (
-    AcquisitionFacts,
-    Agent,
-    Batch,
-    Dataset,
-    Filed,
-    FiledChange,
-    Instrument,
-    Line,
-    QcFacts,
-    QcFigure,
-    SearchFacts,
-)
+from server.store import SqliteStore, Store
+from server.store.connection import Connection, from_us, to_us
+from server.store.filed import RECORD_COLUMNS
+from server.store.rows import Agent, Instrument
+from server.store.tables import TABLES
 
 END_AT = datetime(2026, 5, 4, tzinfo=UTC)
 METRICS = (
@@ -43,135 +42,276 @@ METRICS = (
 PATHS = tuple(
     {"objective": o, "camera": "Camera", "channel": c} for o in ("60x", "20x") for c in ("GFP", "RFP")
 )
+SERIES = tuple(series_key("psf", path) for path in PATHS)
 _ID, _AT = "00000000-0000-4000-8000-000000000000", "2001-02-03T04:05:06Z"
-_IN_A_BATCH = 100
-_BATCHES_AT_ONCE = 250
+_WEEKS_AT_ONCE = 10
+_WEEK_US, _LINE_US = 7 * 86_400_000_000, 600_000_000
+_DEVICES = ("Stage", "Laser", "Turret")
+_EVERY_WEEK = ("qc_result",) * len(PATHS) + ("acquisition_started", "acquisition_finished")
+_AS_IT_GOES = ("state_snapshot", "state_change", "heartbeat")
+_KINDS = tuple(dict.fromkeys(_EVERY_WEEK + _AS_IT_GOES))
+_TERMS = (
+    *(("word", word) for word in ("mitosis", "beads", "ome", "zarr")),
+    *(("channel", name) for name in ("gfp", "rfp")),
+    *(("objective", name) for name in ("60x", "20x")),
+    *(("qc", name) for name in ("pass", "warn")),
+    *(("person", f"person {number}") for number in range(100)),
+)
+_RARE = 1_000_000
+"""Different numbers in file names; each is a word of its own."""
+_COLUMNS = {table.name: table.columns for table in TABLES}
 
 
 def fill(store: Store, n_instruments: int, n_records: int, weeks: int = 260) -> int:
     """Fill an empty store: weekly QC of four series an instrument, the rest snapshots, heartbeats, changes, acquisitions."""
-    _let_in(store, n_instruments)
-    each = n_records // n_instruments
-    scopes = [_Scope(number) for number in range(n_instruments)]
-    jobs: list[Batch] = []
-    n_written = 0
-    for week in range(weeks):
-        at = END_AT - timedelta(weeks=weeks - week)
-        n_now = each * (week + 1) // weeks - each * week // weeks
-        for scope in scopes:
-            jobs.append(scope.batch(scope.week(at, n_now), at))
-            n_written += len(jobs[-1].lines)
-            if len(jobs) >= _BATCHES_AT_ONCE:
-                store.write(jobs)
-                jobs = []
-    store.write(jobs)
-    return n_written
+    years = _Years(n_instruments, n_records // n_instruments, weeks, isinstance(store, SqliteStore))
+    store.write(years.let_in())
+    _done(store, years.without_indices)
+    for week in range(0, weeks, _WEEKS_AT_ONCE):
+        _done(store, lambda db, first=week: years.write(db, range(first, min(first + _WEEKS_AT_ONCE, weeks))))
+    for step in years.endings():
+        _done(store, step)
+    return years.position
 
 
-def _let_in(store: Store, n_instruments: int) -> None:
-    jobs = []
-    for number in range(n_instruments):
-        scope = _Scope(number)
-        instrument = Instrument(
-            scope.instrument_id, f"Microscope {number:04d}", f"Site {number % 20}", END_AT
+def _done(store: Store, work: Callable[[Connection], object]) -> None:
+    (outcome,) = store.write([lambda writes: work(writes._connection)])
+    if (error := getattr(outcome, "error", None)) is not None:
+        raise error
+
+
+class _Years:
+    """What is known while years are written: numbers given out, and what every instrument sends."""
+
+    def __init__(self, n_instruments: int, each: int, weeks: int, is_sqlite: bool) -> None:
+        self.n_instruments, self.each, self.weeks, self.is_sqlite = n_instruments, each, weeks, is_sqlite
+        self.dice = random.Random(n_instruments)
+        self.batch_id = self.position = self.run = 0
+        self.at: Callable[[int], Any] = int if is_sqlite else from_us
+        self.id: Callable[[bytes], Any] = bytes if is_sqlite else lambda raw: UUID(bytes=raw)
+        self.engine = "sqlite" if is_sqlite else "postgresql"
+        schema = files("server.store").joinpath(f"schema_{self.engine}.sql").read_text(encoding="utf-8")
+        self.indices = [line for line in schema.splitlines() if line.startswith("CREATE INDEX")]
+        self.scopes = [_Scope(number) for number in range(n_instruments)]
+        self.terms: list[tuple[int, bytes]] = []
+
+    # Before and after
+
+    def let_in(self) -> list[Any]:
+        """Return the jobs that add instruments and their agents."""
+        jobs = []
+        for scope in self.scopes:
+            site, name = f"Site {scope.number % 20}", f"Microscope {scope.number:04d}"
+            instrument = Instrument(scope.instrument_id, name, site, END_AT)
+            agent = Agent(
+                scope.agent_id, scope.public_key, scope.instrument_id, "pc", "Windows 11", "0.1.0", END_AT
+            )
+            jobs += [lambda w, i=instrument: w.put_instrument(i), lambda w, a=agent: w.put_agent(a)]
+        return jobs
+
+    def without_indices(self, db: Connection) -> None:
+        """Take the indices away, and add what everything else refers to."""
+        for index in self.indices:
+            db.do(f"DROP INDEX {index.split()[2]}")
+        if not self.is_sqlite:
+            db.do("ALTER TABLE qc_figures DROP CONSTRAINT qc_figures_pkey")
+            db.do("SET maintenance_work_mem = '512MB'")
+        keys = dict(db.fetch("SELECT instrument_id, instrument_key FROM instruments"))
+        for scope in self.scopes:
+            scope.key = keys[scope.instrument_id]
+        self._add(db, "kinds", [(number, kind) for number, kind in enumerate(_KINDS, 1)])
+        rare = [(number, "word", f"{number - len(_TERMS) - 1:06d}") for number in self._rare()]
+        self._add(db, "terms", [(n, *term) for n, term in enumerate(_TERMS, 1)] + rare)
+
+    def _rare(self) -> range:
+        n_needed = min(_RARE, max(self.n_instruments * self.weeks, 1) * 4)
+        return range(len(_TERMS) + 1, len(_TERMS) + 1 + n_needed)
+
+    def endings(self) -> Iterator[Callable[[Connection], None]]:
+        """Yield the steps after the last week; each is a transaction."""
+        at_once = max(len(self.scopes) // 10, 1)
+        for first in range(0, len(self.scopes), at_once):
+            keys = [scope.key for scope in self.scopes[first : first + at_once]]
+            yield lambda db, keys=keys: _add_figures(db, min(keys), max(keys))
+        if not self.is_sqlite:
+            key = "instrument_key, series_key, metric, captured_at, position"
+            yield lambda db: _do(db, f"ALTER TABLE qc_figures ADD PRIMARY KEY ({key})")
+            yield lambda db: _do(
+                db,
+                "INSERT INTO record_ids SELECT record_id, received_at, position, instrument_key FROM records",
+            )
+        yield lambda db: self._add(db, "acquisition_terms", sorted(self.terms, key=lambda one: one[:2]))
+        yield self._as_it_stands
+        for index in self.indices:
+            yield lambda db, index=index: _do(db, index.rstrip(";"))
+        yield lambda db: _do(db, "ANALYZE")
+
+    def _add(self, db: Connection, table: str, rows: list[tuple[Any, ...]], *more: str) -> None:
+        db.add(table, (*_COLUMNS[table], *more), rows)
+
+    # Week after week
+
+    def write(self, db: Connection, weeks: range) -> None:
+        """Write weeks of every instrument."""
+        rows: dict[str, list[tuple[Any, ...]]] = {}
+        for week in weeks:
+            began_us = to_us(END_AT) - (self.weeks - week) * _WEEK_US
+            n = self.each * (week + 1) // self.weeks - self.each * week // self.weeks
+            if not self.is_sqlite:
+                _make_partition(db, began_us)
+            for scope in self.scopes:
+                self._week(rows, scope, began_us, max(n, len(_EVERY_WEEK)))
+        for table, added in rows.items():
+            if table == "records":
+                more = () if self.is_sqlite else ("received_at",)
+                db.add(table, (*RECORD_COLUMNS, *more), added)
+            else:
+                self._add(db, table, added)
+
+    def _week(self, rows: dict[str, list], scope: _Scope, began_us: int, n: int) -> None:
+        self.batch_id += 1
+        batch_id, at, received = self.batch_id, self.at, self.at(began_us)
+        rows.setdefault("batches", []).append(scope.batch(batch_id, n, received))
+        acquisition = self._id(began_us)
+        self._acquisition(rows, scope, acquisition, began_us)
+        records = rows.setdefault("records", [])
+        for line, kind in enumerate(scope.kinds(n)):
+            self.position += 1
+            us = began_us + line * _LINE_US
+            record_id, captured = self._id(us), at(us)
+            is_of_it = kind.startswith("acquisition")
+            held = (self.position, record_id, _KINDS.index(kind) + 1, "1.0", scope.key, captured, batch_id, line,
+                    acquisition if is_of_it else None)  # fmt: skip
+            records.append(held if self.is_sqlite else (*held, received))
+            if kind == "state_change":
+                device = self.dice.choice(_DEVICES)
+                change = (self.position, record_id, scope.key, None, device, captured, scope.lines["change"])
+                rows.setdefault("changes", []).append(change)
+            elif kind == "qc_result":
+                run = (
+                    self.position,
+                    record_id,
+                    scope.key,
+                    record_id,
+                    SERIES[line],
+                    "psf",
+                    "pass",
+                    captured,
+                    None,
+                )
+                rows.setdefault("qc_runs", []).append(run)
+
+    def _acquisition(self, rows: dict[str, list], scope: _Scope, name: Any, began_us: int) -> None:
+        dice, began, ended = self.dice, self.at(began_us), self.at(began_us + 540_000_000)
+        row = (self.batch_id, name, scope.key, began, began, ended, "completed", 100, 100, 0, 100, 1, 1, 0, name, name,
+               None, 10**9)  # fmt: skip
+        rows.setdefault("acquisitions", []).append(row)
+        rare = dice.choice(self._rare())
+        word, path = dice.choice((1, 2)), rf"D:\data\{rare:06d}.ome.zarr"
+        rows.setdefault("datasets", []).append((name, path, f"{dice.getrandbits(256):064x}", None))
+        keys = (
+            word,
+            3,
+            4,
+            dice.choice((5, 6)),
+            dice.choice((7, 8)),
+            dice.choice((9, 9, 10)),
+            11 + dice.randrange(100),
+            rare,
         )
-        agent = Agent(
-            scope.agent_id, scope.public_key, scope.instrument_id, "pc", "Windows 11", "0.1.0", END_AT
+        self.terms += [(key, name) for key in keys]
+
+    def _id(self, us: int) -> Any:
+        """Return an id that begins with the time, as agents mint them."""
+        raw = (
+            (us // 1000).to_bytes(6, "big")
+            + b"\x70"
+            + self.dice.randbytes(1)
+            + b"\x80"
+            + self.dice.randbytes(7)
         )
-        jobs += [lambda w, i=instrument: w.put_instrument(i), lambda w, a=agent: w.put_agent(a)]
-    store.write(jobs)
+        return self.id(raw)
+
+    # As it stands at the end
+
+    def _as_it_stands(self, db: Connection) -> None:
+        last_us = to_us(END_AT) - _WEEK_US
+        now, latest, spools, series = self.at(last_us), [], [], []
+        for scope in self.scopes:
+            for kind in _KINDS:
+                name = self._id(last_us)
+                raw = scope.lines[kind].replace(_AT, from_us(last_us).isoformat()).encode()
+                latest.append((scope.key, kind, name, now, now, "boot", 1, now, raw))
+            for key, path in zip(SERIES, PATHS, strict=True):
+                series.append(
+                    (scope.key, key, "psf", json.dumps(path), self.weeks, self._id(last_us), now, "pass")
+                )
+            first = self.at(to_us(END_AT) - self.weeks * _WEEK_US)
+            spools.append((scope.number + 1, scope.agent_id, "years", scope.seq, scope.chain, 0, first, now))
+        self._add(db, "latest", latest)
+        self._add(db, "qc_series", series)
+        self._add(db, "spools", spools)
+        db.do("UPDATE agents SET heard_at = ?", now)
+        db.do("UPDATE counters SET batch_id = ?, position = ?", self.batch_id, self.position)
+        for table in (
+            () if self.is_sqlite else ("kinds", "terms", "spools", "changes", "acquisitions", "qc_runs")
+        ):
+            key = _COLUMNS[table][0]
+            db.fetch(f"SELECT setval(pg_get_serial_sequence('{table}', '{key}'), max({key})) FROM {table}")
+
+
+def _do(db: Connection, sql: str) -> None:
+    db.do(sql)
+
+
+def _make_partition(db: Connection, at_us: int) -> None:
+    from server.store.postgresql import make_partitions  # its driver is there when it is wanted
+
+    make_partitions(db, from_us(at_us).replace(day=1, hour=0))
+
+
+def _add_figures(db: Connection, first_key: int, last_key: int) -> None:
+    """Compute the figures of some instruments' runs: about 0.3, a little different from run to run."""
+    names = " UNION ALL ".join(f"SELECT '{metric}' AS metric" for metric in METRICS)
+    db.do(
+        f"""INSERT INTO qc_figures (instrument_key, series_key, metric, captured_at, position, record_id, status, unit,
+                value, uncertainty, expected, baseline, lower_limit, upper_limit)
+            SELECT instrument_key, series_key, metric, captured_at, position, record_id, status, 'um',
+                0.28 + (position * 7919 % 1000) * 0.00004, 0.004, 0.28, 0.29, NULL, 0.4
+            FROM qc_runs CROSS JOIN ({names}) AS names WHERE instrument_key BETWEEN {first_key} AND {last_key}
+            ORDER BY instrument_key, series_key, metric, captured_at, position"""
+    )
 
 
 class _Scope:
     """One instrument, its agent and its spool."""
 
     def __init__(self, number: int) -> None:
-        self.dice = random.Random(number)
+        self.number = number
         self.instrument_id = f"scope-{number:05d}"
         self.public_key = hashlib.sha256(self.instrument_id.encode()).digest()
         self.agent_id = agent_id_of(self.public_key)
-        self.seq, self.chain, self.n_ns = 0, CHAIN_START, 0
-        self._templates = _templates(self.instrument_id, self.agent_id)
+        self.key, self.seq, self.chain = 0, 0, CHAIN_START
+        self.lines = _templates(self.instrument_id, self.agent_id)
+        self._bodies: dict[int, bytes] = {}
+        self._headers = json.dumps({"content-encoding": "zstd", "scopestamp-agent": self.agent_id, "scopestamp-signature": "x" * 88})  # fmt: skip
 
-    def batch(self, filed: list[tuple[Filed, bytes]], at: datetime) -> Batch:
-        """Return records as the next batch."""
-        prev, chain, lines = self.chain, bytes.fromhex(self.chain), []
-        for seq, (one, raw) in enumerate(filed, start=self.seq + 1):
-            chain = hashlib.sha256(chain + hashlib.sha256(raw).digest()).digest()
-            lines.append(Line(seq, raw, chain.hex(), one))
-        body = zstandard.ZstdCompressor(level=3).compress(b"".join(raw + b"\n" for _, raw in filed))
-        first, self.seq, self.chain = self.seq + 1, self.seq + len(lines), chain.hex()
-        return Batch(
-            agent_id=self.agent_id,
-            spool_id="years",
-            first_seq=first,
-            prev=prev,
-            skipped_from=None,
-            lines=tuple(lines),
-            path="/v1/ingest",
-            headers={
-                "content-encoding": "zstd",
-                "scopestamp-agent": self.agent_id,
-                "scopestamp-signature": "x" * 88,
-            },
-            body=body,
-            received_at=at,
-        )
+    @staticmethod
+    def kinds(n: int) -> Iterator[str]:
+        """Yield the kinds of the lines of a week."""
+        yield from _EVERY_WEEK
+        for number in range(len(_EVERY_WEEK), n):
+            yield _AS_IT_GOES[number % 3]
 
-    def week(self, at: datetime, n: int) -> list[tuple[Filed, bytes]]:
-        """Return what a week brings: QC of each path, one acquisition, and otherwise the state as it goes."""
-        made = [*(self._qc(at, path) for path in PATHS), *self._acquisition(at)]
-        kinds = ("state_snapshot", "state_change", "heartbeat")
-        while len(made) < n:
-            kind = kinds[len(made) % 3]
-            moment = at + timedelta(seconds=600 * len(made))
-            device = self.dice.choice(("Stage", "Laser", "Turret"))
-            changes = (
-                (FiledChange(device, moment, self._templates["change"]),) if kind == "state_change" else ()
-            )
-            made.append(self._filed(kind, moment, changes=changes))
-        return made
-
-    def _filed(self, kind: str, at: datetime, **more: object) -> tuple[Filed, bytes]:
-        record_id = UUID(int=self.dice.getrandbits(128), version=4)
-        self.n_ns += 1
-        filed = Filed(record_id, kind, "1.0", self.instrument_id, at, "boot", self.n_ns, **more)
-        told = at.isoformat().replace("+00:00", "Z")
-        return filed, self._templates[kind].replace(_ID, str(record_id)).replace(_AT, told).encode()
-
-    def _qc(self, at: datetime, path: dict[str, str]) -> tuple[Filed, bytes]:
-        figures = tuple(
-            QcFigure(m, "pass", "um", self.dice.gauss(0.3, 0.01), 0.004, 0.28, 0.29, None, 0.4)
-            for m in METRICS
-        )
-        qc = QcFacts(uuid4(), series_key("psf", path), "psf", path, "pass", figures)
-        return self._filed("qc_result", at, qc=qc)
-
-    def _acquisition(self, at: datetime) -> Iterator[tuple[Filed, bytes]]:
-        name = UUID(int=self.dice.getrandbits(128), version=4)
-        yield self._filed(
-            "acquisition_started", at, acquisition_id=name, facts=AcquisitionFacts(name, at, n_expected=100)
-        )
-        end = AcquisitionFacts(name, at, at + timedelta(minutes=9), "completed", 100, 100, 0, 1, n_problems=0)
-        ended = {"acquisition_id": name, "facts": end, "search": self._search(name)}
-        yield self._filed("acquisition_finished", at + timedelta(minutes=9), **ended)
-
-    def _search(self, name: UUID) -> SearchFacts:
-        """Return what it is found by: a rare number, words that half of all have, one of a hundred people."""
-        of = self.dice.choice(("mitosis", "beads"))
-        words = (of, f"{self.dice.randrange(10**6):06d}", "ome", "zarr")
-        terms = [("word", word) for word in words]
-        terms += [
-            ("channel", self.dice.choice(("gfp", "rfp"))),
-            ("objective", self.dice.choice(("60x", "20x"))),
-        ]
-        terms += [
-            ("person", f"person {self.dice.randrange(100)}"),
-            ("qc", self.dice.choice(("pass", "pass", "warn"))),
-        ]
-        sha256 = f"{self.dice.getrandbits(256):064x}"
-        path = rf"D:\data\{words[0]}_{words[1]}.ome.zarr"
-        return SearchFacts((name,), tuple(terms), (Dataset(path, sha256),))
+    def batch(self, batch_id: int, n: int, received: Any) -> tuple[Any, ...]:
+        """Return the row of the next batch."""
+        if n not in self._bodies:
+            raw = "".join(self.lines[kind] + "\n" for kind in self.kinds(n)).encode()
+            self._bodies[n] = zstandard.ZstdCompressor(level=3).compress(raw)
+        first, prev = self.seq + 1, self.chain
+        self.seq, self.chain = self.seq + n, hashlib.sha256(prev.encode()).hexdigest()
+        return (batch_id, self.number + 1, self.key, first, self.seq, 0, prev, self.chain, "/v1/ingest", self._headers,
+                received, None, self._bodies[n])  # fmt: skip
 
 
 def _templates(instrument_id: str, agent_id: str) -> dict[str, str]:
