@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from server.demo_fleet.script import Instrument, Span
 
@@ -45,6 +45,8 @@ ROUTINES: dict[str, tuple[FigureModel, ...]] = {
     name: tuple(one for one in FIGURES if one.routine == name) for name in ("psf", "illumination", "drift")
 }
 _FOLLOWS_PER_KELVIN = 0.04
+_QUIET = 0.1
+_LEFT_WEEKS = 0.3
 
 
 def temperature_c(instrument: Instrument, at: datetime) -> float:
@@ -67,8 +69,23 @@ class Figures:
     def draw(self, model: FigureModel, at: datetime) -> float:
         """Return the next value of a figure."""
         kelvin = temperature_c(self._instrument, at) - ROOM_C
-        value = self._level[model.figure] + model.per_kelvin * kelvin + self._dice.gauss(0, model.noise)
+        noise = self._dice.gauss(0, model.noise)
+        value = self._level[model.figure] + model.per_kelvin * kelvin + noise
+        if self._drifts(model):
+            return self._drifted(model, at, noise)
         return self._faulty(model, value, at, kelvin)
+
+    def _drifts(self, model: FigureModel) -> bool:
+        fault = self._instrument.fault
+        return fault is not None and fault.kind == "drifts_to_limit" and model.figure == "fwhm_x"
+
+    def _drifted(self, model: FigureModel, at: datetime, noise: float) -> float:
+        """Return a value on a line that is just before its limit when the history ends; a quiet instrument, a clear line."""
+        assert model.upper is not None
+        begins, level = self._span.week(0), self._level[model.figure]
+        week = (at - begins) / timedelta(weeks=1)
+        per_week = (model.upper - level) / (self._span.n_weeks + _LEFT_WEEKS)
+        return level + per_week * min(week, self._span.n_weeks) + _QUIET * noise
 
     def _faulty(self, model: FigureModel, value: float, at: datetime, kelvin: float) -> float:
         fault = self._instrument.fault
@@ -77,9 +94,6 @@ class Figures:
         match fault.kind:
             case "dichroic_swapped" | "objective_cleaned" | "camera_firmware":
                 return value + model.step if model.figure == fault.figure else value
-            case "drifts_to_limit" if model.figure == "fwhm_x" and model.upper is not None:
-                done = (at - self._span.week(0)) / (self._span.ends_at - self._span.week(0))
-                return value + (model.upper - 0.001 - self._level[model.figure]) * done
             case "follows_temperature" if model.per_kelvin:
                 return value + _FOLLOWS_PER_KELVIN * kelvin
             case "out_of_limits" if model.figure == "fwhm_z" and model.upper is not None:

@@ -19,7 +19,7 @@ from server.alerts.findings import Looker
 from server.alerts.rules import DEFAULT_RULES
 from server.collector import Collector
 from server.control_chart import Sample, chart_of
-from server.demo_fleet.figures import LIGHT_PATH
+from server.demo_fleet.figures import FIGURES, LIGHT_PATH, Figures
 from server.demo_fleet.filling import Filled, fill, filled_in
 from server.demo_fleet.history import History
 from server.demo_fleet.living import Living
@@ -100,6 +100,18 @@ def test_scripted_faults_fire_alerts(reads, filled):
     assert {
         who for rule, who in fired if rule == "silent" and who != fault_of(filled, "silent").instrument_id
     } == set()
+
+
+@pytest.mark.parametrize("n_weeks", [52, 157])
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_drift_is_days_from_its_limit_however_long_the_history(n_weeks, seed):
+    span = Span(NOW, n_weeks)
+    drifting = next(one for one in fleet(len(FAULTS), span, seed) if one.fault.kind == "drifts_to_limit")
+    model = FIGURES[0]
+    figures = Figures(drifting, span)
+    runs_at = [span.week(number) + timedelta(days=2) for number in range(n_weeks)]
+    found = chart_of([Sample(at, figures.draw(model, at)) for at in runs_at])
+    assert timedelta(0) < found.drift.crosses(model.upper) < timedelta(days=14)
 
 
 def test_every_record_is_one_that_an_agent_may_send(reads):
