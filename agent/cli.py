@@ -123,6 +123,25 @@ def enrol(
         typer.echo(f'Set [collector] url = "{url}" in the settings, then start the agent.')
 
 
+@app.command("rotate-key")
+def rotate_key(config: Config = None, data: Data = None, as_json: AsJson = False) -> None:
+    """Replace this agent's key by a new one, vouched for by the old; a running agent goes on with the new key."""
+    from agent.clock import Clock
+    from agent.outbox import Identity
+    from agent.outbox.rotating import rotate_key as rotate_at
+    from agent.settings import load_settings
+
+    settings = load_settings(config)
+    if not settings.collector.url:
+        raise ScopestampError("[collector] url is not set; there is no collector to tell of a new key.")
+    identity = Identity.load_or_create(data or settings.data_path, settings.instrument.id or None)
+    reply = rotate_at(
+        identity, settings.collector.url, clock=Clock(), verify=settings.collector.ca_file or True
+    )
+    said = f"{reply.agent_id} has a new key; the old one is accepted until {reply.old_until:%Y-%m-%d %H:%M} UTC."
+    typer.echo(reply.model_dump_json() if as_json else said)
+
+
 def _join_code(code_file: Path | None) -> str:
     """Return the join code; never from the command line, where other users would see it."""
     if code_file is None:

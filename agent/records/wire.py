@@ -40,6 +40,7 @@ from agent.records._base import Frozen, UtcTime
 INGEST_PATH = "/v1/ingest"
 CURSOR_PATH = "/v1/cursor"
 ENROL_PATH = "/v1/enrol"
+ROTATE_PATH = "/v1/rotate-key"
 
 AGENT_HEADER = "Scopestamp-Agent"
 SPOOL_HEADER = "Scopestamp-Spool"
@@ -148,6 +149,26 @@ class EnrolReply(Frozen):
     instrument_id: str = Field(description="The instrument the agent is bound to.")
     collector: str = Field(description="Name of the collector.")
     time: UtcTime = Field(description="The collector's clock.")
+
+
+class RotateRequest(Frozen):
+    """Body of ``POST /v1/rotate-key``, signed with the key that is to be replaced; the agent's id stays."""
+
+    public_key: str = Field(description="The new raw Ed25519 public key, base64.")
+    proof: str = Field(description="Signature of `rotation_bytes` with the new key, base64: whoever asks has it.")
+
+
+class RotateReply(Frozen):
+    """Answer to a new key; asking again with the same key is answered alike."""
+
+    agent_id: str = Field(description="As before.")
+    old_until: UtcTime = Field(description="Until then the old key is accepted beside the new one.")
+    time: UtcTime = Field(description="The collector's clock.")
+
+
+def rotation_bytes(agent_id: str, public_key: str) -> bytes:
+    """Return what the new key signs: that it is to be this agent's."""
+    return f"scopestamp key of {agent_id}: {public_key}".encode()
 
 
 class Refusal(Frozen):

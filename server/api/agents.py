@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
@@ -15,22 +15,29 @@ from agent.records.wire import (
     CURSOR_PATH,
     ENROL_PATH,
     INGEST_PATH,
+    ROTATE_PATH,
     CursorReply,
     EnrolReply,
     EnrolRequest,
     IngestReply,
     Refusal,
+    RotateReply,
+    RotateRequest,
+    agent_id_of,
 )
 from server.collector import Collector
 from server.dependencies import TheAddress, WholeCollector
-from server.enrolment import check_instrument_id, enrol_job, public_key_of
+from server.enrolment import check_instrument_id, decoded_key, enrol_job, public_key_of
 from server.errors import RefusedError
 from server.ingest import check_signature, expand, file_lines, parse_headers
 from server.ingest.headers import SPOOL_ID
+from server.ingest.signature import is_signed_by
+from server.rotation import keys_accepted, rotate_job
 from server.store.rows import Agent, Batch
 
 KEPT_HEADERS = ("scopestamp-", "content-encoding", "content-type")
 MAX_ENROL_BYTES = 16 << 10
+Told = TypeVar("Told", EnrolRequest, RotateRequest)
 _DRAINED_LIMITS = 8
 _REFUSALS = {status: {"model": Refusal} for status in (400, 401, 403, 409, 413, 429, 503)}
 
@@ -85,6 +92,13 @@ async def enrol(request: Request, collector: WholeCollector, address: TheAddress
     )
 
 
+@router.post(ROTATE_PATH)
+async def rotate(request: Request, collector: WholeCollector, address: TheAddress) -> RotateReply:
+    """Replace the signing agent's key by another that it also has."""
+    body = await read_body(request, MAX_ENROL_BYTES)
+    return await run_in_threadpool(_rotate, collector, request, body, address)
+
+
 async def read_body(request: Request, limit_bytes: int) -> bytes:
     """Return the body as transmitted. What is too large is read on for a while, so that the client hears the answer."""
     chunks: list[bytes] = []
@@ -114,10 +128,21 @@ def authenticated(collector: Collector, request: Request, body: bytes) -> Agent:
         agent = reads.agent(request.headers.get(AGENT_HEADER, ""))
     if agent is None:
         raise RefusedError(401, "unknown_agent", f"{AGENT_HEADER} names no agent known here; enrol it first.")
-    check_signature(agent.public_key, request.method, signed_path(request), request.headers, body)
+    _check_key(collector, agent, request, body)
     if agent.revoked_at is not None:
         raise RefusedError(403, "agent_revoked", "This agent was revoked by an administrator; enrol it anew.")
     return agent
+
+
+def _check_key(collector: Collector, agent: Agent, request: Request, body: bytes) -> None:
+    """Refuse what was signed with no key of the agent; one that was just replaced is accepted for a while."""
+    told = (request.method, signed_path(request), request.headers, body)
+    if is_signed_by(agent.public_key, *told):
+        return
+    with collector.store.reading() as reads:
+        others = keys_accepted(reads, agent, collector.now())[1:]
+    if not any(is_signed_by(key, *told) for key in others):
+        check_signature(agent.public_key, *told)
 
 
 def _open_batch(collector: Collector, request: Request, body: bytes) -> Batch:
@@ -148,14 +173,34 @@ def _note_refusal(collector: Collector, request: Request, address: str, refused:
         collector.note(who, "ingest", refused.refusal.error, address=address, refused=True)
 
 
-def _enrol(collector: Collector, request: Request, body: bytes, address: str) -> Agent:
+def _rotate(collector: Collector, request: Request, body: bytes, address: str) -> RotateReply:
     collector.attempts.check(address)
     try:
-        wanted = EnrolRequest.model_validate_json(body)
+        agent = authenticated(collector, request, body)
+        wanted = _told_in(RotateRequest, body)
+        until = collector.writer.do(rotate_job(agent.agent_id, wanted, collector.now()))
+    except RefusedError as refused:
+        if collector.attempts.failed(address):
+            who = request.headers.get(AGENT_HEADER, "nobody")[:64]
+            collector.note(who, "key rotated", refused.refusal.error, address=address, refused=True)
+        raise
+    detail = f"new key {agent_id_of(decoded_key(wanted.public_key))}"
+    collector.note(agent.agent_id, "key rotated", detail, address=address)
+    return RotateReply(agent_id=agent.agent_id, old_until=until, time=collector.now())
+
+
+def _told_in(model: type[Told], body: bytes) -> Told:
+    try:
+        return model.model_validate_json(body)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(str(part) for part in first["loc"])
         raise RefusedError(400, "malformed_request", f"{where or 'body'}: {first['msg']}.") from error
+
+
+def _enrol(collector: Collector, request: Request, body: bytes, address: str) -> Agent:
+    collector.attempts.check(address)
+    wanted = _told_in(EnrolRequest, body)
     check_instrument_id(wanted.instrument_id)
     public_key = public_key_of(wanted)
     check_signature(public_key, request.method, signed_path(request), request.headers, body)

@@ -8,6 +8,7 @@ from agent.records import Record, RecordError, decode_tolerant
 from server.errors import StoreError
 from server.expand import expand
 from server.ingest.signature import is_signed_by
+from server.rotation import keys_for_evidence
 from server.store.base import Reads
 from server.store.chains import split_lines
 from server.store.rows import QuarantineRow, RecordRow, StoredBatch
@@ -40,8 +41,9 @@ def batch_of(reads: Reads, row: RecordRow | QuarantineRow) -> StoredBatch:
 def is_signature_good(reads: Reads, batch: StoredBatch) -> bool:
     """Return whether the stored batch still carries a valid signature of its agent: checked now, not remembered."""
     agent = reads.agent(batch.agent_id)
-    return agent is not None and is_signed_by(
-        agent.public_key, "POST", batch.path, batch.headers, batch.body or b"", batch.body_sha256
+    return agent is not None and any(
+        is_signed_by(key, "POST", batch.path, batch.headers, batch.body or b"", batch.body_sha256)
+        for key in keys_for_evidence(reads, agent)
     )
 
 

@@ -71,6 +71,9 @@ class SqlWrites(SqlAppends, SqlPruning, DeskWrites, Writes):
             agent.enrolled_at,
         )
 
+    def replace_key(self, agent_id: str, public_key: bytes) -> None:
+        self._do("UPDATE agents SET public_key = ? WHERE agent_id = ?", public_key, agent_id)
+
     def revoke_agent(self, agent_id: str, at: datetime) -> None:
         self._do("UPDATE agents SET revoked_at = coalesce(revoked_at, ?) WHERE agent_id = ?", at, agent_id)
 

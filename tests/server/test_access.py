@@ -25,6 +25,7 @@ PUBLIC = {
     "GET /oidc/out",
     "POST /v1/ingest",
     "POST /v1/enrol",
+    "POST /v1/rotate-key",
     "GET /v1/cursor",
     "GET /v1/schedules",
 }
