@@ -62,9 +62,8 @@ class Seen:
     def untouchable(self) -> set[tuple[str, str]]:
         """Properties that hung or crashed the process: they are not touched again."""
         bad = ("hung", "crashed")
-        return {
-            (item.facts.device, item.facts.name) for item in (*self.reads, *self.trials) if item.status in bad
-        }
+        tried: tuple[Any, ...] = (*self.reads, *self.trials)
+        return {(item.facts.device, item.facts.name) for item in tried if item.status in bad}
 
 
 def exercise(bench: Bench, may: Permission, pace: Pace) -> Seen:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 from agent.doctor.finding import Finding, Level, Place
 from agent.outbox import Backlog, Survey
@@ -34,7 +35,7 @@ def spool(place: Place) -> Iterator[Finding]:
 
 
 def _backlog(backlog: Backlog, now: datetime) -> Finding:
-    facts = {"n_waiting": backlog.n_waiting, "bytes_on_disk": backlog.bytes_on_disk}
+    facts: dict[str, Any] = {"n_waiting": backlog.n_waiting, "bytes_on_disk": backlog.bytes_on_disk}
     size = f"{backlog.bytes_on_disk / 1e6:.1f} MB on disk"
     if backlog.oldest_waiting_at is None:
         return Finding(

@@ -64,7 +64,11 @@ def bridge_answers(port: int) -> Holder | None:
     what = f"answers on Micro-Manager's bridge port {port}"
     try:
         for connection in psutil.net_connections("tcp"):
-            if connection.status == psutil.CONN_LISTEN and connection.laddr.port == port and connection.pid:
+            if (
+                connection.status == psutil.CONN_LISTEN
+                and getattr(connection.laddr, "port", None) == port
+                and connection.pid
+            ):
                 return holder_of_process(psutil.Process(connection.pid), what)
     except (psutil.Error, OSError):
         pass

@@ -145,7 +145,8 @@ def _order(config: Path | None, data: Path | None, account: str, name: str, is_u
         folder = Path("/var/lib", name) if is_var_lib else settings.data_path
     if sys.platform == "darwin" and not is_user:
         account = account or os.environ.get("SUDO_USER", "")  # launchd makes no users; root needs not be
-    python, environment = sys.executable, ()
+    python: str = sys.executable
+    environment: tuple[tuple[str, str], ...] = ()
     if sys.platform == "win32":
         python, environment = interpreter(sys.executable, getattr(sys, "_base_executable", sys.executable))
     module = "agent.hosting.windows_service" if sys.platform == "win32" else "agent.service"

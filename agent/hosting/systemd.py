@@ -9,6 +9,7 @@ ProtectHome and ProtectSystem=strict (records are written beside the images, whe
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -148,10 +149,10 @@ def _system_part(order: ServiceOrder) -> str:
 
 def groups_here(wanted: Sequence[str] = ("dialout", "plugdev", "video")) -> tuple[str, ...]:
     """Return those groups that this computer has: a unit that names another one does not start."""
-    try:
-        import grp
-    except ImportError:  # Windows
+    if sys.platform == "win32":
         return ()
+    import grp
+
     there = {group.gr_name for group in grp.getgrall()}
     return tuple(name for name in wanted if name in there)
 

@@ -20,7 +20,7 @@ _TEMPLATES = Environment(
     undefined=StrictUndefined,
     extensions=["jinja2.ext.i18n"],
 )
-_TEMPLATES.install_gettext_callables(gettext, ngettext, newstyle=True)
+_TEMPLATES.install_gettext_callables(gettext, ngettext, newstyle=True)  # type: ignore[attr-defined]
 _TEMPLATES.filters.update(
     when=words.when,
     when_ms=words.when_ms,
