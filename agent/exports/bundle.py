@@ -108,10 +108,10 @@ def _profile_that_held(
     named = [item for item in profiles if item.profile_sha256 == acquisition.profile_sha256]
     if chosen := (named or profiles)[-1:]:
         return chosen[0].profile
-    return _profile_of_nameplate(instruments[-1].nameplate) if instruments else Profile()
+    return profile_of_nameplate(instruments[-1].nameplate) if instruments else Profile()
 
 
-def _profile_of_nameplate(nameplate: Mapping[str, Quantity]) -> Profile:
+def profile_of_nameplate(nameplate: Mapping[str, Quantity]) -> Profile:
     """Return the little that the agent's settings state of the whole instrument."""
     texts = {key: str(quantity.value) for key, quantity in nameplate.items()}
     kept = {key: texts.get(key) for key in ("name", "model", "serial_number")}

@@ -14,11 +14,11 @@ from string import Formatter
 from typing import Any
 
 from agent.exports.errors import ExportError
-from agent.exports.facts import Fact, Facts, channel_facts, facts_in, facts_of, modality_of, text_of
+from agent.exports.facts import Fact, Facts, channel_facts, facts_in, facts_of, modality_of, stated, text_of
 from agent.exports.mapping import load_mapping
 from agent.exports.quality import qc_of_light_paths, qc_that_held
 from agent.exports.view import AcquisitionView, ChannelView
-from agent.records import Filter, QcFigure, QcStatus
+from agent.records import Filter, Profile, QcFigure, QcStatus
 
 LANGUAGES = ("en", "de", "fr", "es", "pt", "ja", "zh")
 Messages = Mapping[str, Mapping[str, str]]
@@ -234,10 +234,19 @@ def _slot(name: str, facts: Facts, words: Messages) -> str:
 
 def acknowledgement(view: AcquisitionView, language: str = "en") -> str:
     """Return the acknowledgement: facility, institution, instrument, grants, and staff who consented."""
+    return _acknowledged(view.bundle.profile, facts_of(view), language)
+
+
+def acknowledgement_of_instrument(profile: Profile, language: str = "en") -> str:
+    """Return the acknowledgement of an instrument, whatever was acquired on it."""
+    facts = stated("facility", profile.facility) | stated("organisation", profile.organisation)
+    return _acknowledged(profile, facts | stated("instrument", profile.instrument), language)
+
+
+def _acknowledged(profile: Profile, facts: Facts, language: str) -> str:
     words = messages(language)
-    profile = view.bundle.profile
     pid = profile.instrument.pid or missing("instrument.pid")
-    sentences = [_filled("acknowledge", words, facts_of(view), pid=pid)]
+    sentences = [_filled("acknowledge", words, facts, pid=pid)]
     separator = words["heading"]["separator"]
     if profile.grants:
         grants = separator.join(_grant(item) for item in profile.grants)

@@ -52,7 +52,7 @@ def ro_crate(view: AcquisitionView, files: Mapping[str, bytes] | None = None) ->
     parts = [*_data_files(view, graph), *_further_files(graph, files or {})]
     action = _acquisition(view, graph, [microscope, software], parts)
     checks = _qc_actions(view, graph, software)
-    people = [person_entity(view, person, graph) for person in named(view)]
+    people = [person_entity(view.bundle.profile, person, graph) for person in named(view.bundle.profile)]
     graph.add(
         {
             "@id": "ro-crate-metadata.json",
@@ -67,13 +67,13 @@ def ro_crate(view: AcquisitionView, files: Mapping[str, bytes] | None = None) ->
         "name": f"{image_name(view)}",
         "description": methods_paragraph(view),
         "datePublished": view.bundle.finished.finished.wall_at.isoformat(),
-        "license": licence(view, graph),
+        "license": licence(view.bundle.profile, graph),
         "hasPart": refs(parts),
         "mentions": refs([action, *checks]),
         "author": refs(people),
-        "publisher": publisher(view, graph),
-        "funder": refs(funders(view, graph)),
-        "funding": refs(funding(view, graph)),
+        "publisher": publisher(view.bundle.profile, graph),
+        "funder": refs(funders(view.bundle.profile, graph)),
+        "funding": refs(funding(view.bundle.profile, graph)),
         "identifier": f"urn:uuid:{view.bundle.finished.acquisition_id}",
     }
     graph.add(root)
@@ -217,8 +217,12 @@ def _further_files(graph: Graph, files: Mapping[str, bytes]) -> list[str]:
 
 def _acquisition(view: AcquisitionView, graph: Graph, instruments: list[str], results: list[str]) -> str:
     finished = view.bundle.finished
-    person = next((item for item in named(view) if item.is_experimenter), None)
-    agent = person_entity(view, person, graph) if person else organisation_entity(view, graph)
+    person = next((item for item in named(view.bundle.profile) if item.is_experimenter), None)
+    agent = (
+        person_entity(view.bundle.profile, person, graph)
+        if person
+        else organisation_entity(view.bundle.profile, graph)
+    )
     state = "Completed" if finished.reason.value == "completed" else "Failed"
     return graph.add(
         {

@@ -6,8 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from agent.exports.facts import text_of
-from agent.exports.view import AcquisitionView
-from agent.records import Agency, Grant, Person
+from agent.records import Agency, Grant, Person, Profile
 
 Entity = dict[str, Any]
 
@@ -51,12 +50,12 @@ def property_value(
     return graph.add(entity | more)
 
 
-def named(view: AcquisitionView) -> list[Person]:
+def named(profile: Profile) -> list[Person]:
     """Return those who consented."""
-    return [person for person in view.bundle.profile.people if person.has_consented]
+    return [person for person in profile.people if person.has_consented]
 
 
-def person_entity(view: AcquisitionView, person: Person, graph: Graph) -> str:
+def person_entity(profile: Profile, person: Person, graph: Graph) -> str:
     """Add a person with ORCID, affiliation and CRediT roles; return the id."""
     name = person.orcid or f"#person-{person.family_name}-{person.given_name}".replace(" ", "-")
     roles = [
@@ -77,15 +76,15 @@ def person_entity(view: AcquisitionView, person: Person, graph: Graph) -> str:
             "name": f"{person.given_name} {person.family_name}",
             "givenName": person.given_name,
             "familyName": person.family_name,
-            "affiliation": refs([organisation_entity(view, graph)]),
+            "affiliation": refs([organisation_entity(profile, graph)]),
             "hasOccupation": refs(roles),
         }
     )
 
 
-def organisation_entity(view: AcquisitionView, graph: Graph) -> str | None:
+def organisation_entity(profile: Profile, graph: Graph) -> str | None:
     """Add the institution; return its id, or none when nobody stated it."""
-    own = view.bundle.profile.organisation
+    own = profile.organisation
     if not own.name:
         return None
     return agency_entity(Agency(name=own.name, ror=own.ror, url=own.url), graph)
@@ -99,11 +98,11 @@ def agency_entity(agency: Agency, graph: Graph) -> str:
     )
 
 
-def publisher(view: AcquisitionView, graph: Graph) -> Any:
+def publisher(profile: Profile, graph: Graph) -> Any:
     """Add the facility and return a reference to it; to the institution when no facility is stated."""
-    facility = view.bundle.profile.facility
+    facility = profile.facility
     if not facility.name:
-        return refs([organisation_entity(view, graph)])
+        return refs([organisation_entity(profile, graph)])
     name = f"https://identifiers.org/{facility.rrid}" if facility.rrid else facility.url or "#facility"
     entity = {
         "@id": name,
@@ -111,17 +110,17 @@ def publisher(view: AcquisitionView, graph: Graph) -> Any:
         "name": facility.name,
         "identifier": facility.rrid,
         "url": facility.url,
-        "parentOrganization": refs([organisation_entity(view, graph)]),
+        "parentOrganization": refs([organisation_entity(profile, graph)]),
     }
     return refs([graph.add(entity)])
 
 
-def funders(view: AcquisitionView, graph: Graph) -> list[str]:
+def funders(profile: Profile, graph: Graph) -> list[str]:
     """Add who paid for the instrument; return their ids."""
-    return [_funder(grant, graph) for grant in view.bundle.profile.grants]
+    return [_funder(grant, graph) for grant in profile.grants]
 
 
-def funding(view: AcquisitionView, graph: Graph) -> list[str]:
+def funding(profile: Profile, graph: Graph) -> list[str]:
     """Add the grants that have a number or an identifier; return their ids."""
     return [
         graph.add(
@@ -133,7 +132,7 @@ def funding(view: AcquisitionView, graph: Graph) -> list[str]:
                 "funder": refs([_funder(grant, graph)]),
             }
         )
-        for grant in view.bundle.profile.grants
+        for grant in profile.grants
         if grant.number or grant.doi
     ]
 
@@ -142,9 +141,9 @@ def _funder(grant: Grant, graph: Graph) -> str:
     return agency_entity(Agency(name=grant.funder, ror=grant.funder_ror), graph)
 
 
-def licence(view: AcquisitionView, graph: Graph) -> Any:
+def licence(profile: Profile, graph: Graph) -> Any:
     """Return the licence, as an entity where its text has an address."""
-    rights = view.bundle.profile.rights
+    rights = profile.rights
     if not rights.licence_url:
         return rights.licence or "Not stated; ask the rights holder before use."
     entity = {

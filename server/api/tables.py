@@ -38,6 +38,12 @@ Form = Annotated[
 InstrumentId = Annotated[str, Path(description="As the agent was enrolled with.")]
 Row = Mapping[str, Any]
 
+MEDIA_TYPES = {
+    "csv": "text/csv; charset=utf-8",
+    "jsonl": "application/jsonl",
+    "parquet": "application/vnd.apache.parquet",
+}
+
 FIGURES = (
     "instrument_id", "routine", "light_path", "metric", "captured_at", "status", "unit", "value", "uncertainty",
     "expected", "baseline", "lower_limit", "upper_limit", "record_id",
@@ -122,23 +128,34 @@ def _table(
 ) -> Response:
     with store.reading() as reads:
         found(reads.instrument(instrument_id), "instrument")
-    safe = "".join(c if c.isascii() and (c.isalnum() or c in "-_.") else "_" for c in name)
-    headers = {"Content-Disposition": f'attachment; filename="{safe}.{form}"'}
     if form == "parquet":
         with store.reading() as reads:
-            return Response(
-                _parquet(columns, rows(reads)), media_type="application/vnd.apache.parquet", headers=headers
-            )
+            return whole_table(name, columns, rows(reads), form)
 
     def lines() -> Iterator[bytes]:
         with store.reading() as reads:
-            yield from (_csv(columns, rows(reads)) if form == "csv" else _jsonl(rows(reads)))
+            yield from (csv_of(columns, rows(reads)) if form == "csv" else _jsonl(rows(reads)))
 
-    media_type = "text/csv; charset=utf-8" if form == "csv" else "application/jsonl"
-    return StreamingResponse(lines(), media_type=media_type, headers=headers)
+    return StreamingResponse(lines(), media_type=MEDIA_TYPES[form], headers=as_download(name, form))
 
 
-def _csv(columns: tuple[str, ...], rows: Iterable[Row]) -> Iterator[bytes]:
+def whole_table(name: str, columns: tuple[str, ...], rows: Iterable[Row], form: str) -> Response:
+    """Return a table that is small enough to be sent in one piece."""
+    if form == "parquet":
+        content = _parquet(columns, rows)
+    else:
+        content = b"".join(csv_of(columns, rows) if form == "csv" else _jsonl(rows))
+    return Response(content, media_type=MEDIA_TYPES[form], headers=as_download(name, form))
+
+
+def as_download(name: str, suffix: str) -> dict[str, str]:
+    """Return the header that makes a browser save an answer under a name, with what is safe of it."""
+    safe = "".join(c if c.isascii() and (c.isalnum() or c in "-_.") else "_" for c in name)
+    return {"Content-Disposition": f'attachment; filename="{safe}.{suffix}"'}
+
+
+def csv_of(columns: tuple[str, ...], rows: Iterable[Row]) -> Iterator[bytes]:
+    """Yield a table as CSV with its header."""
     buffer = io.StringIO()
     writer = csv.DictWriter(buffer, columns)
     writer.writeheader()
@@ -182,6 +199,8 @@ def _schema(pyarrow: Any, columns: tuple[str, ...]) -> Any:
         if name == "at" or name.endswith("_at"):
             return pyarrow.timestamp("us", tz="UTC")
         if name in numbers:
+            return pyarrow.float64()
+        if name.startswith("hours_"):
             return pyarrow.float64()
         return pyarrow.int64() if name.startswith("n_") else pyarrow.string()
 
