@@ -110,7 +110,7 @@ class Reporter:
                     elif self._allowed <= 0:
                         return
             except ChangedError as error:
-                _log.info("%s", error)
+                _log.debug("%s", error)
                 self._drop()
             n_left -= 1
 
@@ -136,7 +136,7 @@ class Reporter:
     def _report(self, settled: Settled) -> Iterator[int]:
         candidate, register = settled.entry.candidate, self._how.register
         if (moved_from := register.same_elsewhere(candidate, settled.extent)) is not None:
-            _log.info("%s is what was %s", candidate.path, moved_from)
+            _log.debug("%s is what was %s", candidate.path, moved_from)
             register.done(candidate, glance(candidate), settled.extent)
             return
         joined = self._join(settled)
