@@ -37,7 +37,7 @@ class GroupWriter:
         self._max_waiting = max_waiting
         self._n_bytes = 0
         self._counting = threading.Lock()
-        self._waiting: deque[tuple[Job, Future[Any]]] = deque()
+        self._waiting: deque[tuple[Job, Future[Any], int]] = deque()
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="collector-writer")
 
     def submit(self, job: Job) -> Future[Any]:
@@ -53,8 +53,9 @@ class GroupWriter:
                 503, "busy", "The disk cannot keep up; send again a little later.", retry_after_s=2
             )
         future: Future[Any] = Future()
-        self._waiting.append((job, future))
-        self._count(_n_bytes(job))
+        n_bytes = job.n_bytes if isinstance(job, Batch) else 0
+        self._waiting.append((job, future, n_bytes))
+        self._count(n_bytes)
         self._thread.submit(self._commit_waiting)
         return future
 
@@ -85,15 +86,11 @@ class GroupWriter:
     def _take_all(self) -> list[tuple[Job, Future[Any]]]:
         group = []
         while self._waiting:
-            job, future = self._waiting.popleft()
-            self._count(-_n_bytes(job))
+            job, future, n_bytes = self._waiting.popleft()
+            self._count(-n_bytes)
             if future.set_running_or_notify_cancel():
                 group.append((job, future))
         return group
-
-
-def _n_bytes(job: Job) -> int:
-    return job.n_bytes if isinstance(job, Batch) else 0
 
 
 def _answer(group: list[tuple[Job, Future[Any]]], outcomes: list[Outcome]) -> None:

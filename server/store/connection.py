@@ -39,6 +39,14 @@ class Connection(ABC):
     def bound(self, value: Any) -> Any:
         """Return a value as this engine's columns hold it."""
 
+    @abstractmethod
+    def bound_time(self, moment: datetime) -> Any:
+        """Return a time as this engine's columns hold it: `bound` for where a thousand are bound at once."""
+
+    @abstractmethod
+    def bound_id(self, record_id: UUID) -> Any:
+        """Return an id as this engine's columns hold it."""
+
     def one(self, sql: str, *values: Any) -> tuple[Any, ...] | None:
         """Return the first row, None without one."""
         found = self.fetch(sql, *values)

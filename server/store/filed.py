@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -27,48 +27,53 @@ RECORD_COLUMNS = (
 _CHANGE_COLUMNS = ("record_id", "instrument_key", "acquisition_id", "device", "last_at", "change")
 
 
+_MORE = rows.Filed._fields.index("changes")
+_NOTHING_MORE = tuple(rows.Filed._field_defaults.values())[-len(rows.Filed._fields) + _MORE :]
+
+
+class _Keys(dict[str, int]):
+    """Names to their keys, each looked up once."""
+
+    def __init__(self, look_up: Callable[[str], int]) -> None:
+        self._look_up = look_up
+
+    def __missing__(self, name: str) -> int:
+        self[name] = self._look_up(name)
+        return self[name]
+
+
 class FiledRecords(ABC):
     """Files a group of records; one object a group, inside the writer's transaction."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
-        self._kinds: dict[str, int] = {}
-        self._instruments: dict[str, int] = {}
+        self._kinds = _Keys(self._kind_key)
+        self._instruments = _Keys(self._instrument_key)
 
     def add(self, taken: Sequence[Taken], position: int) -> int:
         """File what is not filed yet, numbered from `position` + 1, and return how many numbers that took."""
         new = self.add_records(list(enumerate(taken, start=position + 1)))
         self._keep_latest([one for _, one in new])
-        self._log_changes([one for _, one in new])
-        for _, (_, _, line) in new:
-            assert line.filed is not None
-            if line.filed.facts is not None:
-                self._update_acquisition(line.filed, line.filed.facts)
-        add_runs(self._connection, self._runs(new))
-        add_search(self._connection, self._searches(new))
-        add_uses(self._connection, self._uses(new))
+        # By far most records are snapshots, of which nothing more is kept in tables.
+        telling = [one for one in new if one[1][2].filed[_MORE:] != _NOTHING_MORE]  # type: ignore[index]
+        if telling:
+            self._add_more(telling)
         return len(taken)
 
-    def _runs(self, new: Sequence[Numbered]) -> list[Run]:
-        return [
-            (place, self._instrument_key(line.filed.instrument_id), line.filed, line.filed.qc)
-            for place, (_, _, line) in new
-            if line.filed is not None and line.filed.qc is not None
-        ]
-
-    def _uses(self, new: Sequence[Numbered]) -> list[Use]:
-        return [
-            (self._instrument_key(line.filed.instrument_id), line.filed.record_id, line.filed.use)
-            for _, (_, _, line) in new
-            if line.filed is not None and line.filed.use is not None
-        ]
-
-    def _searches(self, new: Sequence[Numbered]) -> list[tuple[int, rows.SearchFacts]]:
-        return [
-            (self._instrument_key(line.filed.instrument_id), line.filed.search)
-            for _, (_, _, line) in new
-            if line.filed is not None and line.filed.search is not None
-        ]
+    def _add_more(self, telling: Sequence[Numbered]) -> None:
+        filed = [(place, line.filed) for place, (_, _, line) in telling if line.filed is not None]
+        keys = self._instruments
+        self._log_changes([one for _, one in filed])
+        for _, one in filed:
+            if one.facts is not None:
+                self._update_acquisition(one, one.facts)
+        runs: list[Run] = [(place, keys[f.instrument_id], f, f.qc) for place, f in filed if f.qc is not None]
+        uses: list[Use] = [(keys[f.instrument_id], f.record_id, f.use) for _, f in filed if f.use is not None]
+        add_runs(self._connection, runs)
+        add_search(
+            self._connection, [(keys[f.instrument_id], f.search) for _, f in filed if f.search is not None]
+        )
+        add_uses(self._connection, uses)
 
     # Once each
 
@@ -76,49 +81,46 @@ class FiledRecords(ABC):
     def add_records(self, numbered: list[Numbered]) -> list[Numbered]:
         """Add the records that are not filed yet, and return those: the same one may reach us through two spools."""
 
-    def record_values(self, numbered: Numbered) -> tuple[Any, ...]:
-        """Return what goes into `RECORD_COLUMNS`."""
-        position, (batch_id, batch, line) = numbered
-        filed, bound = line.filed, self._connection.bound
-        assert filed is not None
-        return (
-            position,
-            bound(filed.record_id),
-            self._kind_key(filed.kind),
-            filed.schema_version,
-            self._instrument_key(filed.instrument_id),
-            bound(filed.captured_at),
-            batch_id,
-            line.seq - batch.first_seq,
-            bound(filed.acquisition_id),
-        )
+    def record_values(self, numbered: Sequence[Numbered]) -> list[tuple[Any, ...]]:
+        """Return what goes into `RECORD_COLUMNS`, a row for each."""
+        kinds, instruments, bound = self._kinds, self._instruments, self._connection.bound
+        time, record_id = self._connection.bound_time, self._connection.bound_id
+        return [
+            (
+                position,
+                record_id(filed.record_id),
+                kinds[filed.kind],
+                filed.schema_version,
+                instruments[filed.instrument_id],
+                time(filed.captured_at),
+                batch_id,
+                line.seq - batch.first_seq,
+                bound(filed.acquisition_id),
+            )
+            for position, (batch_id, batch, line) in numbered
+            if (filed := line.filed) is not None
+        ]
 
     def _kind_key(self, kind: str) -> int:
-        if kind not in self._kinds:
-            self._connection.do("INSERT INTO kinds (kind) VALUES (?) ON CONFLICT (kind) DO NOTHING", kind)
-            self._kinds[kind] = self._connection.fetch("SELECT kind_key FROM kinds WHERE kind = ?", kind)[0][
-                0
-            ]
-        return self._kinds[kind]
+        self._connection.do("INSERT INTO kinds (kind) VALUES (?) ON CONFLICT (kind) DO NOTHING", kind)
+        return int(self._connection.fetch("SELECT kind_key FROM kinds WHERE kind = ?", kind)[0][0])
 
     def _instrument_key(self, instrument_id: str) -> int:
-        if instrument_id not in self._instruments:
-            sql = "SELECT instrument_key FROM instruments WHERE instrument_id = ?"
-            self._instruments[instrument_id] = self._connection.fetch(sql, instrument_id)[0][0]
-        return self._instruments[instrument_id]
+        sql = "SELECT instrument_key FROM instruments WHERE instrument_id = ?"
+        return int(self._connection.fetch(sql, instrument_id)[0][0])
 
     # The newest of each kind
 
     def _keep_latest(self, new: Sequence[Taken]) -> None:
-        newest: dict[tuple[str, str], tuple[Taken, Rank]] = {}
+        newest: dict[tuple[str, str], Taken] = {}
         for one in new:
             filed = one[2].filed
             assert filed is not None
-            rank, key = _rank(one), (filed.instrument_id, filed.kind)
+            key = (filed.instrument_id, filed.kind)
             held = newest.get(key)
-            if held is None or is_newer(rank, held[1]):
-                newest[key] = (one, rank)
-        by_key = {(self._instrument_key(of), kind): one for (of, kind), one in newest.items()}
+            if held is None or _is_taken_newer(one, held):
+                newest[key] = one
+        by_key = {(self._instruments[of], kind): (one, _rank(one)) for (of, kind), one in newest.items()}
         held_now = self.held(list(by_key))
         newer = [
             (*key, *one)
@@ -154,27 +156,26 @@ class FiledRecords(ABC):
 
     # The change log
 
-    def _log_changes(self, new: Sequence[Taken]) -> None:
+    def _log_changes(self, filed: Sequence[rows.Filed]) -> None:
         bound = self._connection.bound
         values = [
             (
-                bound(filed.record_id),
-                self._instrument_key(filed.instrument_id),
-                bound(filed.acquisition_id),
+                bound(one.record_id),
+                self._instruments[one.instrument_id],
+                bound(one.acquisition_id),
                 bound(change.device),
                 bound(change.last_at),
                 change.change,
             )
-            for _, _, line in new
-            if (filed := line.filed) is not None
-            for change in filed.changes
+            for one in filed
+            for change in one.changes
         ]
         self._connection.add("changes", _CHANGE_COLUMNS, values)
 
     # Acquisitions
 
     def _update_acquisition(self, filed: rows.Filed, facts: rows.AcquisitionFacts) -> None:
-        instrument_key = self._instrument_key(filed.instrument_id)
+        instrument_key = self._instruments[filed.instrument_id]
         self._connection.do(
             "INSERT INTO acquisitions (acquisition_id, instrument_key, began_at) VALUES (?, ?, ?) "
             "ON CONFLICT (acquisition_id) DO NOTHING",
@@ -214,6 +215,15 @@ class FiledRecords(ABC):
 def is_newer(one: Rank, other: Rank) -> bool:
     """Return whether a record is newer than another of its kind; see `Reads.latest`."""
     return one[2] >= other[2] if one[1] == other[1] else one[0] >= other[0]
+
+
+def _is_taken_newer(one: Taken, other: Taken) -> bool:
+    """Return `is_newer`; within a boot, as nearly always, without reckoning when they count."""
+    ours, theirs = one[2].filed, other[2].filed
+    assert ours is not None and theirs is not None
+    if ours.boot_id == theirs.boot_id:
+        return ours.monotonic_ns >= theirs.monotonic_ns
+    return is_newer(_rank(one), _rank(other))
 
 
 def _rank(one: Taken) -> Rank:

@@ -56,7 +56,9 @@ class PostgresFiledRecords(FiledRecords):
             if filed.record_id not in seen:
                 seen.add(filed.record_id)
                 new.append(one)
-        values = [(*self.record_values(one), one[1][1].received_at) for one in new]
+        values = [
+            (*row, one[1][1].received_at) for row, one in zip(self.record_values(new), new, strict=True)
+        ]
         self._connection.add("records", (*RECORD_COLUMNS, "received_at"), values)
         ids = [(row[1], row[4], row[-1], row[0]) for row in values]
         self._connection.add("record_ids", ("record_id", "instrument_key", "received_at", "position"), ids)

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine, Iterable, Sequence
+from datetime import datetime
 from functools import lru_cache
 from typing import Any
+from uuid import UUID
 
 import asyncpg
 
@@ -76,6 +78,12 @@ class PostgresConnection(Connection):
     def bound(self, value: Any) -> Any:
         # PostgreSQL's text cannot hold NUL; a device may well send one in a label.
         return value.replace("\0", "\ufffd") if isinstance(value, str) else value
+
+    def bound_time(self, moment: datetime) -> datetime:
+        return moment
+
+    def bound_id(self, record_id: UUID) -> UUID:
+        return record_id
 
     @property
     def is_lost(self) -> bool:

@@ -83,6 +83,11 @@ class SqliteConnection(Connection):
             return to_us(value)
         return value.bytes if isinstance(value, UUID) else value
 
+    bound_time = staticmethod(to_us)
+
+    def bound_id(self, record_id: UUID) -> bytes:
+        return record_id.bytes
+
 
 class SqliteFiledRecords(FiledRecords):
     """Filing where one index keeps every record once."""
@@ -90,7 +95,7 @@ class SqliteFiledRecords(FiledRecords):
     def add_records(self, numbered: list[Numbered]) -> list[Numbered]:
         connection = self._connection
         assert isinstance(connection, SqliteConnection)
-        n_new = connection.add_new("records", RECORD_COLUMNS, [self.record_values(one) for one in numbered])
+        n_new = connection.add_new("records", RECORD_COLUMNS, self.record_values(numbered))
         if n_new == len(numbered):
             return numbered
         first = numbered[0][0]
