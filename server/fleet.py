@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
 
 import msgspec
 from pydantic import BaseModel, ConfigDict, Field
@@ -44,8 +45,7 @@ class _Firing(msgspec.Struct, frozen=True):
     state: str
 
 
-@dataclass(frozen=True, slots=True)
-class Glance:
+class Glance(NamedTuple):
     """One instrument in a few words."""
 
     mark: FleetMark

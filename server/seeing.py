@@ -78,8 +78,8 @@ class ReadsInScope(Reads):
     def instrument(self, instrument_id: str) -> rows.Instrument | None:
         return self._mine(self._reads.instrument(instrument_id))
 
-    def instruments(self) -> list[rows.Instrument]:
-        return [one for one in self._reads.instruments() if self._has(one.instrument_id)]
+    def instruments(self, limit: int | None = None) -> list[rows.Instrument]:
+        return [one for one in self._reads.instruments() if self._has(one.instrument_id)][:limit]
 
     def agent(self, agent_id: str) -> rows.Agent | None:
         return self._mine(self._reads.agent(agent_id))

@@ -27,8 +27,8 @@ class Reads(ABC):
     @abstractmethod
     def instrument(self, instrument_id: str) -> rows.Instrument | None: ...
     @abstractmethod
-    def instruments(self) -> list[rows.Instrument]:
-        """All instruments by name."""
+    def instruments(self, limit: int | None = None) -> list[rows.Instrument]:
+        """All instruments, or the first of them, by name."""
 
     @abstractmethod
     def agent(self, agent_id: str) -> rows.Agent | None: ...

@@ -61,11 +61,10 @@ class SqlReads(UsingReads):
         sql = "SELECT instrument_id, name, site, added_at, model FROM instruments WHERE instrument_id = ?"
         return self._one(rows.Instrument, sql, instrument_id)
 
-    def instruments(self) -> list[rows.Instrument]:
-        sql = (
-            "SELECT instrument_id, name, site, added_at, model FROM instruments ORDER BY name, instrument_id"
-        )
-        return self._all(rows.Instrument, sql)
+    def instruments(self, limit: int | None = None) -> list[rows.Instrument]:
+        sql = """SELECT instrument_id, name, site, added_at, model FROM instruments
+            ORDER BY name, instrument_id LIMIT ?"""
+        return self._all(rows.Instrument, sql, _LAST if limit is None else limit)
 
     def agent(self, agent_id: str) -> rows.Agent | None:
         return self._one(rows.Agent, f"{_AGENT} WHERE agent_id = ?", agent_id)

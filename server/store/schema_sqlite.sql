@@ -242,6 +242,7 @@ CREATE TABLE qc_series (
     status         TEXT NOT NULL,
     PRIMARY KEY (instrument_key, series_key)
 );
+CREATE INDEX qc_series_standing ON qc_series (instrument_key, status, captured_at);
 CREATE TABLE qc_runs (
     position       INTEGER PRIMARY KEY,
     record_id      BLOB NOT NULL,

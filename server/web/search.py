@@ -76,7 +76,7 @@ def search(
 
 def instrument_choices(reads: Reads) -> dict[str, str] | None:
     """Return the instruments to choose from, by id; None when they are too many for a list."""
-    everything = reads.instruments()
+    everything = reads.instruments(MOST_CHOICES + 1)
     return {one.instrument_id: one.name for one in everything} if len(everything) <= MOST_CHOICES else None
 
 
