@@ -108,6 +108,9 @@ def _problems_of_agent(beat: Heartbeat) -> list[Problem]:
     found = []
     if beat.hardware == "down":
         found.append(Problem(_("The hardware cannot be reached.")))
+    for part in beat.parts:
+        if part.state != "running":
+            found.append(Problem(_("The agent's part %(part)s has stopped."), {"part": part.name}))
     if beat.n_overflow:
         text = _("%(n)s events were lost to a full capture queue.")
         found.append(Problem(text, {"n": beat.n_overflow}))

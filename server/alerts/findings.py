@@ -91,6 +91,8 @@ class Looker:
                 yield from _agent_version(rule, condition, scene)
             case r.AgentError() as condition:
                 yield from _agent_error(rule, condition, scene)
+            case r.PartStopped():
+                yield from _part_stopped(rule, scene)
             case r.AcquisitionTrouble():
                 yield from _acquisition_trouble(rule, scene)
             case r.QcOverdue() as condition:
@@ -287,6 +289,24 @@ def _event(reads: Reads, record_id: str) -> tuple[str, str] | None:
     record = record_of(reads, reads.record(record_id))
     is_error = isinstance(record, AgentEvent) and record.severity.value == "error"
     return (record.event, record.message) if is_error else None
+
+
+def _part_stopped(rule: r.Rule, scene: Scene) -> Iterator[Finding]:
+    for part in scene.beat.parts if scene.beat else ():
+        if part.state != "running":
+            assert scene.beat is not None
+            yield Finding(
+                rule.key,
+                scene.instrument_id,
+                part.name,
+                _("The agent's part %(part)s has stopped"),
+                scene.beat.captured.wall_at,
+                {"part": part.name},
+                _(
+                    "It is started again by itself where that is possible; else restart the agent. Its log says more."
+                ),
+                f"/instruments/{scene.instrument_id}#heartbeat",
+            )
 
 
 def _acquisition_trouble(rule: r.Rule, scene: Scene) -> Iterator[Finding]:

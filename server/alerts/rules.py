@@ -107,6 +107,12 @@ class AgentError(_Model):
     hours: float = Field(default=24, gt=0)
 
 
+class PartStopped(_Model):
+    """A part of the agent has ended, or has not been heard of although it should have been."""
+
+    of: Literal["part_stopped"] = "part_stopped"
+
+
 class AcquisitionTrouble(_Model):
     """The last acquisition ended in an error or is missing frames."""
 
@@ -122,6 +128,7 @@ Condition = Annotated[
     | HeartbeatFigure
     | AgentVersion
     | AgentError
+    | PartStopped
     | AcquisitionTrouble,
     Field(discriminator="of"),
 ]
@@ -167,6 +174,7 @@ DEFAULT_RULES = (
     Rule(key="out_of_control", name="Out of control", condition=OutOfControl(), clears_for_min=0),
     Rule(key="drift", name="Drifts to a limit", condition=DriftToLimit(), clears_for_min=0),
     Rule(key="agent_error", name="The agent reports an error", condition=AgentError()),
+    Rule(key="part_stopped", name="A part of the agent stopped", condition=PartStopped(), clears_for_min=2),
     Rule(
         key="acquisition_trouble",
         name="Acquisition in trouble",

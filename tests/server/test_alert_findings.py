@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 
-from agent.records import QcStatus, Severity, SpoolHealth
+from agent.records import PartHealth, QcStatus, Severity, SpoolHealth
 from server.alerts.book import turn
 from server.alerts.findings import Looker
 from server.alerts.rules import (
@@ -15,12 +17,14 @@ from server.alerts.rules import (
     DriftToLimit,
     HeartbeatFigure,
     OutOfControl,
+    PartStopped,
     QcOverdue,
     QcVerdict,
     Rule,
     Silent,
     rules_of,
 )
+from server.health import health_in
 from server.logbook import Invalidation, write
 
 
@@ -99,6 +103,20 @@ def test_threshold_needs_one_side(wrong):
 def test_old_agent_is_found(sender, scope, look, version, is_old):
     deliver(sender, [scope.heartbeat(versions={"scopestamp": version})])
     assert bool(look(AgentVersion(older_than="0.2"))) is is_old
+
+
+def test_part_that_does_not_beat_is_found_and_stands_on_the_page(running, sender, scope, look):
+    parts = [PartHealth(name="sender", state="running"), PartHealth(name="schedule", state="running")]
+    deliver(sender, [scope.heartbeat(parts=tuple(parts))])
+    assert look(PartStopped()) == []
+    parts[1] = PartHealth(name="schedule", state="late", late_s=31)
+    deliver(sender, [scope.heartbeat(parts=tuple(parts))])
+    (found,) = look(PartStopped())
+    assert found.what % found.values == "The agent's part schedule has stopped"
+    with running.collector.store.reading() as reads:
+        (row,) = reads.fleet()
+    problems = health_in(row, running.clock(), timedelta(minutes=5)).problems
+    assert "The agent's part schedule has stopped." in map(str, problems)
 
 
 def test_error_of_the_agent_is_found_for_a_day(running, sender, scope, look):
