@@ -1,0 +1,1 @@
+"""Reports over a period: recognition as CSV and PDF, and an instrument's year as an RO-Crate."""
