@@ -12,7 +12,7 @@ from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
 
 from agent.records.wire import INGEST_PATH
-from server.api import agents, forwarding, live, metrics, query, reference, schedules, tables
+from server.api import agents, forwarding, live, metrics, query, reference, reports, schedules, tables
 from server.collector import Collector
 from server.dependencies import address_of, collector_of
 from server.errors import NotSignedInError, RefusedError, StoreError
@@ -45,6 +45,7 @@ def create_app(collector: Collector) -> FastAPI:
         query.router,
         metrics.router,
         tables.router,
+        reports.router,
         live.router,
         schedules.router,
         reference.router,

@@ -10,6 +10,7 @@ from server.web import (
     fleet,
     instruments,
     logbook,
+    logbooks,
     people,
     quality,
     records,
@@ -17,6 +18,7 @@ from server.web import (
     search,
     service,
     sessions,
+    utilisation,
     single_sign_on,
 )
 
@@ -30,6 +32,8 @@ routers = (
     acquisitions.router,
     quality.router,
     logbook.router,
+    logbooks.router,
+    utilisation.router,
     schedules.router,
     records.router,
     alerts.router,
