@@ -53,7 +53,8 @@ class CollectorSettings(_Section):
         description="Where people open it, such as https://scopes.example.org; for links in messages.",
     )
     time_zone: str = Field(
-        default="UTC", description="By whose days and months hours of use are summed up, such as Europe/Zurich."
+        default="UTC",
+        description="By whose days and months hours of use are summed up, such as Europe/Zurich.",
     )
 
     @field_validator("time_zone")
@@ -114,7 +115,9 @@ class LimitSettings(_Section):
     )
     request_timeout_s: float = Field(default=120.0, gt=0, description="Time for a request to come in whole.")
     max_upload_bytes: int = Field(
-        default=64 << 20, ge=1 << 20, description="Largest request of any kind, such as files for the logbook."
+        default=64 << 20,
+        ge=1 << 20,
+        description="Largest request of any kind, such as files for the logbook.",
     )
 
 

@@ -18,8 +18,8 @@ from server.web import (
     search,
     service,
     sessions,
-    utilisation,
     single_sign_on,
+    utilisation,
 )
 
 routers = (
