@@ -10,6 +10,7 @@ from urllib.parse import urlencode
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import RedirectResponse
 
+from agent.records import QcStatus
 from server.dependencies import TheCollector, ThePerson
 from server.errors import RefusedError
 from server.ingest.searching import SORTS, words_of
@@ -21,6 +22,7 @@ from server.web.render import render
 
 PAGE = 50
 MOST_CHOICES = 300
+VERDICTS = [status.value for status in QcStatus]
 
 _HASH = re.compile(r"[0-9a-f]{12,64}", re.IGNORECASE)
 
@@ -57,7 +59,7 @@ def search(
         shown = {one.instrument_id for one in page}
         names = {key: one.name for key in shown if (one := reads.instrument(key))}
         instruments = instrument_choices(reads)
-        choices = {sort: reads.search_terms(sort, MOST_CHOICES) for sort in SORTS}
+        choices = {sort: reads.search_terms(sort, MOST_CHOICES) for sort in SORTS} | {"qc": VERDICTS}
     return render(
         request,
         "search.html",
