@@ -56,6 +56,15 @@ class Stand(GenericDevice):
         sensor = replace(truth.sensor, height_px=rows, width_px=columns)
         self.microscope.set_up_anew(replace(truth, sensor=sensor))
 
+    @pymm_property(is_pre_init=True, limits=(0.0, 1000.0), name="OnFor-h")
+    def on_for(self) -> float:
+        """Hours since it was switched on: then drift and lamp have settled, and a slow computer sees no more of them."""
+        return self.microscope.healthy_truth.on_for_s / 3600
+
+    @on_for.setter
+    def set_on_for(self, value: float) -> None:
+        self.microscope.set_up_anew(replace(self.microscope.healthy_truth, on_for_s=3600 * float(value)))
+
 
 class _Selector(StateDevice):
     """A device whose labels are the choices of one attribute of the microscope."""

@@ -77,10 +77,11 @@ class SimulatedMicroscope:
         self.camera = CameraSettings()
         self.n_frames = 0
         self._n_readings = 0
-        self._started_at_s = self.lamp_on_at_s = self.clock.now_s()
+        self._started_at_s = self.lamp_on_at_s = self.clock.now_s() - truth.on_for_s
         seed = truth.seed
         self.y, self.x, self.z = (AxisMotor(self.clock, (seed, n)) for n in (11, 12, 13))
-        self._drifted_zyx_um = np.zeros(3)  # more than the present truth's drift explains
+        # more than the present truth's drift explains; nothing has drifted since the slide was put on, which is now
+        self._drifted_zyx_um = -np.array(truth.drift.displacement_zyx_um(truth.on_for_s))
         self._focus_lock_error_um: float | None = None
         self.focus_score = 0.0
         self._focus_random = np.random.default_rng((seed, 14))
@@ -102,7 +103,7 @@ class SimulatedMicroscope:
         self._drifted_zyx_um += before - np.array(self.drift_zyx_um())
 
     def elapsed_s(self) -> float:
-        """Return the time since the microscope was put up."""
+        """Return the time since the microscope was switched on."""
         return self.clock.now_s() - self._started_at_s
 
     def drift_zyx_um(self) -> ZYX:

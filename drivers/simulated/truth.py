@@ -261,6 +261,8 @@ class Truth:
     drift: Drift = field(default_factory=Drift)
     light: Light = field(default_factory=Light)
     room: Room = field(default_factory=Room)
+    on_for_s: float = 0.0
+    """Switched on so long before the slide was put on: drift and lamp settle meanwhile."""
 
     def objective(self, label: str) -> Objective:
         """Return the objective with this label."""

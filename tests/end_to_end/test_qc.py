@@ -44,8 +44,9 @@ AIR_20X = {("Objective", "Label"): "20x/0.75"}
 @pytest.fixture(scope="module")
 def settings(tmp_path_factory: pytest.TempPathFactory) -> AgentSettings:
     folder = tmp_path_factory.mktemp("qc")
-    sensor = f"#py Property,Stand,Sensor,{ROWS}x{COLUMNS}\nProperty,Core,Initialize,1"
-    text = CONFIGURATION.read_text("utf-8").replace("Property,Core,Initialize,1", sensor, 1)
+    # warm, because a computer under load would see more of drift and lamp than another
+    stand = f"#py Property,Stand,Sensor,{ROWS}x{COLUMNS}\n#py Property,Stand,OnFor-h,12\nProperty,Core,Initialize,1"
+    text = CONFIGURATION.read_text("utf-8").replace("Property,Core,Initialize,1", stand, 1)
     (folder / "microscope.cfg").write_text(text, "utf-8")
     return AgentSettings.model_validate(
         {
@@ -260,7 +261,7 @@ def test_run_is_captured_kept_and_put_into_the_outbox(run, microscope, settings)
 
 def test_run_puts_everything_back(run, microscope):
     before = still(microscope[0].call("read_all", CALL_S))
-    run("illumination", "uniform", properties=AIR_10X)
+    run("illumination", "uniform", properties=AIR_10X, options={"exposure_ms": 40.0})
     assert still(microscope[0].call("read_all", CALL_S)) == before
 
 
@@ -294,7 +295,7 @@ def test_what_a_killed_run_left_is_put_back_by_the_next(microscope, settings):
     hardware.call("set_property", CALL_S, device="Objective", property="Label", value="10x/0.30")
     hardware.call("acquire", CALL_S, sequence={"stage_positions": [{"x": 500, "y": -300, "z": 4}]})
     said: list[str] = []
-    request = Request(routine_named("illumination"), slide="uniform")
+    request = Request(routine_named("illumination"), {"exposure_ms": 40.0}, slide="uniform")
     outcome = run_routine(hardware, local, request, Watcher(say=said.append))
     assert "cut off" in said[0]
     assert outcome.result.light_path == {"objective": "60x/1.40 oil", "camera": "Camera", "channel": "FITC"}

@@ -141,7 +141,6 @@ def follow(daemon: Daemon, open_studio: Callable[..., Studio], settings: AgentSe
     assert [channel["preset"] for channel in finished["plan"]["channels"]] == ["DAPI", "FITC"]
     assert Path(done["path"]).name == "cells_1"
     ledger = wait_for(daemon, lambda r: r["kind"] == "frame_ledger")
-    print({k: str(v)[:300] for k, v in finished.items()})
     assert ledger["columns"]["channel"] == ["DAPI", "FITC"] * 3
     assert ledger["columns"]["index"][-1] == {"t": 2, "c": 1}
     (files,) = finished["files"]

@@ -132,3 +132,19 @@ def test_importing_the_package_does_not_load_micro_manager(tmp_path) -> None:
     program = "import sys, drivers.simulated; print('pymmcore_plus' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, check=True)
     assert done.stdout.strip() == b"False"
+
+
+def test_microscope_that_was_on_for_long_has_settled() -> None:
+    """Its lamp is warm, and the slide, put on now, moves as slowly as it ever will."""
+    microscope = SimulatedMicroscope(Truth(on_for_s=12 * 3600.0), clock=JumpingClock())
+    drift, light = microscope.truth.drift, microscope.truth.light
+    assert microscope.drift_zyx_um() == pytest.approx((0, 0, 0), abs=1e-12)
+    microscope.clock.sleep(600)
+    assert np.array(microscope.drift_zyx_um()) * 1000 / 10 == pytest.approx(
+        drift.steady_zyx_nm_per_min, rel=1e-6
+    )
+    assert microscope.elapsed_s() > 60 * light.warm_up_s
+    microscope.shutter_open = True
+    warm_mw = microscope.power_mw()
+    microscope.clock.sleep(600)
+    assert microscope.power_mw() == pytest.approx(warm_mw, rel=1e-9)
