@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import base64
 import binascii
+import json
 import re
 from datetime import datetime, timedelta
 
 from agent.records.wire import EnrolRequest, agent_id_of
 from server.errors import RefusedError
 from server.secrets import hash_of_join_code
-from server.store.base import Job, Writes
+from server.store.base import Job, Reads, Writes
 from server.store.rows import Agent, Instrument, JoinCode
 
+WAITING = "agent_waiting"
+"""Document of an agent that is enrolled and not yet approved."""
 INSTRUMENT_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,99}")
 
 
@@ -59,7 +62,7 @@ def check_instrument_id(instrument_id: str) -> None:
         )
 
 
-def enrol_job(request: EnrolRequest, public_key: bytes, now: datetime) -> Job:
+def enrol_job(request: EnrolRequest, public_key: bytes, now: datetime, is_waiting: bool = False) -> Job:
     """Return the job that enrols the agent; its value is the agent's row.
 
     The same code with the same key is answered alike however often it is sent, because a reply may be lost.
@@ -79,9 +82,23 @@ def enrol_job(request: EnrolRequest, public_key: bytes, now: datetime) -> Job:
             return known
         _check_code(code, request, now)
         _check_owner(writes, code, request, agent_id)
+        if is_waiting and known is None:
+            told = json.dumps({"instrument_id": request.instrument_id})
+            writes.put_document(WAITING, agent_id, told, now, request.hostname)
         return _bind(writes, code, request, public_key, now)
 
     return enrol
+
+
+def check_approved(reads: Reads, agent_id: str) -> None:
+    """Refuse with 503 an agent that nobody has approved yet: it keeps its records and asks again."""
+    if reads.document(WAITING, agent_id) is not None:
+        raise RefusedError(
+            503,
+            "awaiting_approval",
+            f"An administrator has yet to compare the fingerprint {agent_id} and approve this agent.",
+            retry_after_s=60,
+        )
 
 
 def _check_code(code: JoinCode, request: EnrolRequest, now: datetime) -> None:

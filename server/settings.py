@@ -121,6 +121,15 @@ class LimitSettings(_Section):
     )
 
 
+class EnrolmentSettings(_Section):
+    """How instruments are let in."""
+
+    auto_approve: bool = Field(
+        default=True,
+        description="A join code is enough. false: an administrator also compares the key's fingerprint and approves.",
+    )
+
+
 class HealthSettings(_Section):
     """When an instrument counts as silent."""
 
@@ -247,6 +256,7 @@ class Settings(_Section):
     listen: ListenSettings = ListenSettings()
     store: StoreSettings = StoreSettings()
     limits: LimitSettings = LimitSettings()
+    enrolment: EnrolmentSettings = EnrolmentSettings()
     health: HealthSettings = HealthSettings()
     sessions: SessionSettings = SessionSettings()
     oidc: OidcSettings = OidcSettings()

@@ -27,7 +27,7 @@ from agent.records.wire import (
 )
 from server.collector import Collector
 from server.dependencies import TheAddress, WholeCollector
-from server.enrolment import check_instrument_id, decoded_key, enrol_job, public_key_of
+from server.enrolment import check_approved, check_instrument_id, decoded_key, enrol_job, public_key_of
 from server.errors import RefusedError
 from server.ingest import check_signature, expand, file_lines, parse_headers
 from server.ingest.headers import SPOOL_ID
@@ -131,6 +131,9 @@ def authenticated(collector: Collector, request: Request, body: bytes) -> Agent:
     _check_key(collector, agent, request, body)
     if agent.revoked_at is not None:
         raise RefusedError(403, "agent_revoked", "This agent was revoked by an administrator; enrol it anew.")
+    if not collector.settings.enrolment.auto_approve:
+        with collector.store.reading() as reads:
+            check_approved(reads, agent.agent_id)
     return agent
 
 
@@ -204,8 +207,9 @@ def _enrol(collector: Collector, request: Request, body: bytes, address: str) ->
     check_instrument_id(wanted.instrument_id)
     public_key = public_key_of(wanted)
     check_signature(public_key, request.method, signed_path(request), request.headers, body)
+    is_waiting = not collector.settings.enrolment.auto_approve
     try:
-        agent: Agent = collector.writer.do(enrol_job(wanted, public_key, collector.now()))
+        agent: Agent = collector.writer.do(enrol_job(wanted, public_key, collector.now(), is_waiting))
     except RefusedError as refused:
         if collector.attempts.failed(address):
             collector.note(

@@ -9,7 +9,7 @@ from fastapi.responses import RedirectResponse
 
 from server.collector import Collector
 from server.dependencies import TheAddress, TheCollector, TheSiteAdmin, found
-from server.enrolment import join_code_row
+from server.enrolment import WAITING, join_code_row
 from server.errors import RefusedError
 from server.people import Person
 from server.secrets import new_join_code
@@ -69,6 +69,25 @@ def revoke(
     return RedirectResponse("/admin", status_code=303)
 
 
+@router.post("/admin/agents/{agent_id}/approve")
+def approve(
+    agent_id: str,
+    collector: TheCollector,
+    person: TheSiteAdmin,
+    address: TheAddress,
+    form_token: Annotated[str, Form()] = "",
+) -> Response:
+    """Let an enrolled agent send: its fingerprint is the one its computer shows."""
+    person.must_have_sent(form_token)
+    with collector.store.reading() as reads:
+        found(reads.agent(agent_id), "agent")
+    found(
+        collector.writer.do(lambda writes: writes.remove_document(WAITING, agent_id)) or None, "waiting agent"
+    )
+    collector.note(person.name, "agent approved", agent_id, address=address)
+    return RedirectResponse("/admin", status_code=303)
+
+
 def _check_site(collector: Collector, person: Person, site: str, instrument_id: str) -> None:
     """Refuse a code for another site, or one that would take an instrument over, beyond the person's scope."""
     if not person.scope.has_site(site):
@@ -88,4 +107,5 @@ def _page(request: Request, collector: Collector, person: Person, new_code: str 
             agents=reads.agents(),
             instruments={one.instrument_id: one for one in reads.instruments()},
             join_codes=reads.join_codes(),
+            waiting={one.key for one in reads.documents(WAITING)},
         )

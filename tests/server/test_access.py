@@ -26,6 +26,9 @@ PUBLIC = {
     "POST /v1/ingest",
     "POST /v1/enrol",
     "POST /v1/rotate-key",
+    "POST /v1/forward",
+    "GET /v1/forward",
+    "POST /v1/forward/join",
     "GET /v1/cursor",
     "GET /v1/schedules",
 }

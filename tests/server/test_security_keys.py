@@ -15,6 +15,7 @@ from agent.outbox.collector import Collector
 from agent.outbox.rotating import rotate_key
 from agent.records import wire
 from server.enrolment import enrol_job
+from server.settings import EnrolmentSettings, Settings
 from server.verify import verify
 
 
@@ -175,3 +176,26 @@ def test_keys_are_private_to_their_owner(running, identity, tmp_path):
     assert (tmp_path / "agent" / "agent.key.next").stat().st_mode & 0o777 == 0o600
     rotate_key(identity, running.url, clock=Clock())
     assert (tmp_path / "agent" / "agent.key").stat().st_mode & 0o777 == 0o600
+
+
+def test_agent_waits_until_its_fingerprint_is_approved(make_running, tools):
+    """ASVS 5.0 8.2.1: with auto_approve off, a join code alone opens nothing; the agent is told to ask again."""
+    running = make_running(Settings(enrolment=EnrolmentSettings(auto_approve=False)))
+    agent = tools.Sender(running.client)
+    assert agent.enrol(running.join_code()).status_code == 200
+    line = [tools.Scope(agent).heartbeat()]
+    early = agent.send(line)
+    assert (early.status_code, early.json()["error"], early.headers["Retry-After"]) == (
+        503,
+        "awaiting_approval",
+        "60",
+    )
+    assert agent.agent_id in early.json()["message"]
+    with running.browser("root", "admin") as browser:
+        page = browser.get("/admin").text
+        assert agent.agent_id in page
+        form = {"form_token": page.split('name="form_token" value="')[1].split('"')[0]}
+        assert browser.post(f"/admin/agents/{agent.agent_id}/approve").status_code == 403
+        assert browser.post(f"/admin/agents/{agent.agent_id}/approve", data=form).status_code == 200
+        assert browser.post(f"/admin/agents/{agent.agent_id}/approve", data=form).status_code == 404
+    assert agent.send(line).status_code == 200
