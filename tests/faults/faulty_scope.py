@@ -1,0 +1,65 @@
+"""Devices that fail on order: when a file of that name lies in the folder named by `SCOPESTAMP_FAULTS`."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from drivers.mmcore.loading import fenced_import
+from drivers.simulated.camera_device import Camera as SoundCamera
+from drivers.simulated.stage_devices import XYStage as SoundStage
+
+with fenced_import():
+    from pymmcore_plus.experimental.unicore import GenericDevice, pymm_property
+
+FOLDER = "SCOPESTAMP_FAULTS"
+
+
+def is_ordered(fault: str) -> bool:
+    """Return whether a fault is to happen now."""
+    return Path(os.environ[FOLDER], fault).exists()
+
+
+def is_due(fault: str) -> bool:
+    """Return whether a fault is to happen now, and once only."""
+    try:
+        Path(os.environ[FOLDER], fault).unlink()
+    except FileNotFoundError:
+        return False
+    return True
+
+
+class Sick(GenericDevice):
+    """Device whose property hangs, or takes its process along"""
+
+    @pymm_property(name="Health")
+    def health(self) -> int:
+        if is_due("hang-property"):
+            threading.Event().wait()
+        if is_due("crash"):
+            os.abort()
+        return 1
+
+
+class Camera(SoundCamera):
+    """Camera that is unplugged, or never delivers"""
+
+    def start_sequence(
+        self, n: int | None, get_buffer: Callable[[Sequence[int], Any], Any]
+    ) -> Iterator[Mapping[str, str]]:
+        for frame in super().start_sequence(n, get_buffer):
+            if is_due("unplug"):
+                raise RuntimeError("the camera is not there any more")
+            if is_due("hang-camera"):
+                threading.Event().wait()
+            yield frame
+
+
+class XYStage(SoundStage):
+    """Stage that never stops being busy"""
+
+    def busy(self) -> bool:
+        return is_ordered("busy-stage") or super().busy()

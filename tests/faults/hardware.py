@@ -1,0 +1,264 @@
+"""The hardware: its process killed, a property that hangs, a camera that goes or hangs, an adapter that crashes."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import random
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from bench import Collector
+from faulty_scope import FOLDER
+from outcome import Outcome
+
+from agent.errors import HardwareError
+from agent.outbox import Identity
+from agent.outbox.cursor import Position
+from agent.outbox.folders import all_spools, spools
+from agent.outbox.reader import SpoolReader
+from agent.service import Daemon
+from agent.settings import AgentSettings
+from drivers.simulated import CONFIGURATION
+
+WAIT_S = 120.0
+DEADLINE_S = 8.0
+SEQUENCE = {"channels": [{"config": "DAPI", "exposure": 5}], "time_plan": {"interval": 0, "loops": 20}}
+
+
+class Scope:
+    """A daemon on a microscope whose devices fail on order."""
+
+    def __init__(self, collector: Collector, folder: Path) -> None:
+        self.orders, self.data_dir = folder / "orders", folder / "agent"
+        self.orders.mkdir(parents=True)
+        os.environ[FOLDER] = str(self.orders)
+        os.environ["PYTHONPATH"] = os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")])
+        self.identity = Identity.load_or_create(self.data_dir, f"ins-{folder.parent.name}-{folder.name}")
+        collector.let_in(self.identity)
+        self.collector = collector
+        self.daemon = Daemon(self._settings(folder), self.data_dir)
+        self.daemon.start()
+        assert self.daemon.supervisor is not None
+        self.supervisor = self.daemon.supervisor
+        if not self.supervisor.wait_until_up(WAIT_S):
+            raise SystemExit(f"The microscope was not loaded: {self.supervisor.last_error}")
+
+    def _settings(self, folder: Path) -> AgentSettings:
+        lines = CONFIGURATION.read_text("utf-8").replace(
+            "drivers.simulated.camera_device,Camera", "faulty_scope,Camera"
+        )
+        lines = lines.replace("drivers.simulated.stage_devices,XYStage", "faulty_scope,XYStage")
+        sick = "#py pyDevice,Sick,faulty_scope,Sick\n"
+        configuration = folder / "faulty.cfg"
+        configuration.write_text(lines.replace("Device,DHub", f"{sick}Device,DHub", 1), "utf-8")
+        hardware = {"driver": "simulated", "config_file": str(configuration), "call_deadline_s": DEADLINE_S}
+        return AgentSettings.model_validate(
+            {
+                "hardware": {**hardware, "restart_backoff_s": 0.1, "restart_backoff_max_s": 0.2},
+                "capture": {"poll_interval_s": 0.5, "poll_pause_ms": 0.0},
+                "collector": {"url": self.collector.url, "heartbeat_interval_s": 2.0},
+            }
+        )
+
+    def acquire(self) -> None:
+        """Run an acquisition; one that ends badly is what is tried here."""
+        try:
+            self.supervisor.call("acquire", WAIT_S, sequence=SEQUENCE)
+        except HardwareError:
+            return
+
+    def order(self, fault: str) -> None:
+        """Have a fault happen."""
+        (self.orders / fault).touch()
+
+    def repair(self) -> None:
+        """Have no fault any more."""
+        for path in self.orders.iterdir():
+            path.unlink(missing_ok=True)
+
+    def settle(self) -> None:
+        """Wait until what happened so far is on disk; the hardware process may just be starting."""
+        until_s = time.monotonic() + WAIT_S
+        while time.monotonic() < until_s:
+            self.supervisor.wait_until_up(WAIT_S)
+            try:
+                self.supervisor.call("settle", WAIT_S)
+                return
+            except HardwareError:
+                threading.Event().wait(0.1)
+
+    def wait_for_event(self, name: str) -> bool:
+        """Wait until the agent has recorded an event."""
+        until_s, pause = time.monotonic() + WAIT_S, threading.Event()
+        while time.monotonic() < until_s:
+            if any(record.get("event") == name for record in map(json.loads, self.recorded())):
+                return True
+            pause.wait(0.1)
+        return False
+
+    def recorded(self) -> list[bytes]:
+        """Return every record on the agent's disk, sent or not."""
+        sent = self.data_dir / "sent"
+        folders = [
+            *all_spools(self.data_dir),
+            *(s for f in (sent.iterdir() if sent.is_dir() else ()) for s in spools(f)),
+        ]
+        return [stored.record for spool in folders for stored in SpoolReader(spool, Position(), is_live=True)]
+
+    def end(self, outcome: Outcome) -> None:
+        """Stop, send the rest, and compare the agent's disk with the collector."""
+        outcome.expect(self.daemon.stop(), "the agent did not stop in time")
+        recorded = self.recorded()
+        promised = {json.loads(line)["record_id"]: hashlib.sha256(line).hexdigest() for line in recorded}
+        outcome.compare(promised, self.collector, self.identity.agent_id)
+        kinds = {kind: _acquisitions(recorded, f"acquisition_{kind}") for kind in ("started", "finished")}
+        outcome.expect(
+            set(kinds["started"]) == set(kinds["finished"]), "an acquisition that was begun was never closed"
+        )
+
+
+def _acquisitions(recorded: list[bytes], kind: str) -> Counter[str]:
+    records = {record["record_id"]: record for record in map(json.loads, recorded) if record["kind"] == kind}
+    return Counter(record["acquisition_id"] for record in records.values())
+
+
+def reasons(scope: Scope) -> list[str]:
+    """Return how the acquisitions ended, in no order."""
+    records = [json.loads(line) for line in scope.recorded()]
+    return [record["reason"] for record in records if record["kind"] == "acquisition_finished"]
+
+
+def killed(collector: Collector, folder: Path, n_trials: int) -> Outcome:
+    """Kill the hardware process at random instants of acquisitions that follow one another."""
+    outcome, chance = Outcome("kill -9 of the hardware process", n_trials), random.Random(4)
+    scope, stop = Scope(collector, folder / "scope"), threading.Event()
+    acquiring = threading.Thread(target=lambda: _acquire_until(scope, stop))
+    acquiring.start()
+    for trial in range(n_trials):
+        marks = _marks(scope)
+        stop.wait(chance.random() * 1.5)
+        if (pid := scope.supervisor.pid) is not None:
+            os.kill(pid, 9)
+        began = time.monotonic()
+        outcome.expect(scope.supervisor.wait_for_restart(trial + 1, WAIT_S), "it was not started again")
+        outcome.recovery_s.append(time.monotonic() - began)
+        outcome.expect(_holds(scope, marks), "a record is gone that the process had on disk")
+    stop.set()
+    acquiring.join()
+    scope.settle()
+    scope.end(outcome)
+    return outcome
+
+
+def _acquire_until(scope: Scope, stop: threading.Event) -> None:
+    while not stop.is_set():
+        scope.acquire()
+        stop.wait(0.02)
+
+
+def _marks(scope: Scope) -> dict[str, int]:
+    try:
+        return dict(scope.supervisor.call("spools", WAIT_S))
+    except HardwareError:
+        return {}
+
+
+def _holds(scope: Scope, marks: dict[str, int]) -> bool:
+    """Return whether the disk has every spool as far as the process said it had written it."""
+    sent = scope.data_dir / "sent"
+    there: Counter[str] = Counter()
+    for spool in [
+        *all_spools(scope.data_dir),
+        *(s for f in (sent.iterdir() if sent.is_dir() else ()) for s in spools(f)),
+    ]:
+        numbers = [stored.seq for stored in SpoolReader(spool, Position(), is_live=True)]
+        there[spool.spool_id] = max([there[spool.spool_id], *numbers])
+    return all(there[spool_id] >= mark for spool_id, mark in marks.items())
+
+
+Expectation = Callable[[Scope, Outcome], None]
+
+
+def _failing(
+    name: str, fault: str, during: Callable[[Scope], Any], expected: Expectation, *given: Any
+) -> Outcome:
+    collector, folder, n_trials = given
+    outcome = Outcome(name, n_trials)
+    for trial in range(n_trials):
+        scope = Scope(collector, folder / str(trial))
+        scope.acquire()
+        scope.order(fault)
+        during(scope)
+        expected(scope, outcome)
+        scope.repair()
+        began = time.monotonic()
+        scope.settle()
+        outcome.recovery_s.append(time.monotonic() - began)
+        scope.acquire()
+        scope.settle()
+        outcome.expect(reasons(scope).count("completed") >= 2, f"no acquisition after it: {reasons(scope)}")
+        scope.end(outcome)
+    return outcome
+
+
+def _tells(event: str, reason: str = "") -> Expectation:
+    def expected(scope: Scope, outcome: Outcome) -> None:
+        if event:
+            outcome.expect(scope.wait_for_event(event), f"the event {event} did not come")
+        scope.repair()
+        scope.settle()
+        if reason:
+            outcome.expect(reason in reasons(scope), f"no acquisition ended as {reason}: {reasons(scope)}")
+
+    return expected
+
+
+def _move(scope: Scope) -> None:
+    try:
+        scope.supervisor.call("move", WAIT_S, position_um={"x": 100.0, "y": 0.0}, timeout_s=1.0)
+    except HardwareError as error:
+        scope.said = str(error)  # type: ignore[attr-defined]
+
+
+def _refused(scope: Scope, outcome: Outcome) -> None:
+    outcome.expect("said" in vars(scope), "the stage that never stops was not noticed")
+
+
+FAULTS = {
+    "hw-hang": partial(
+        _failing,
+        "hardware: a property read hangs for ever",
+        "hang-property",
+        lambda scope: None,
+        _tells("hardware_call_hung"),
+    ),
+    "hw-unplug": partial(
+        _failing,
+        "hardware: camera unplugged in an acquisition",
+        "unplug",
+        Scope.acquire,
+        _tells("", "errored"),
+    ),
+    "hw-crash": partial(
+        _failing,
+        "hardware: an adapter crashes the process",
+        "crash",
+        lambda scope: None,
+        _tells("hardware_process_crashed"),
+    ),
+    "hw-busy": partial(_failing, "hardware: a stage that never stops", "busy-stage", _move, _refused),
+    "hw-hung-camera": partial(
+        _failing,
+        "hardware: an acquisition hangs in its camera",
+        "hang-camera",
+        Scope.acquire,
+        _tells("acquisition_hung", "interrupted"),
+    ),
+}
