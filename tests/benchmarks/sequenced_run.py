@@ -85,11 +85,13 @@ def _daemon(folder: Path) -> Iterator[Path]:
     config = folder / "agent.toml"
     config.write_text(CONFIG)
     process = subprocess.Popen([sys.executable, "-m", "agent.service", "--config", str(config)])
-    while not (folder / "data" / "daemon.json").is_file():
-        time.sleep(0.05)
-    yield config
-    process.terminate()
-    process.wait()
+    try:
+        while not (folder / "data" / "daemon.json").is_file():
+            time.sleep(0.05)
+        yield config
+    finally:
+        process.terminate()
+        process.wait()
 
 
 def _stamped(data_dir: Path) -> int:
