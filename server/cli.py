@@ -19,6 +19,7 @@ from server import care, manage
 from server.demo_fleet.command import demo_fleet
 from server.errors import CollectorError
 from server.forwarding import commands as forwarding
+from server.grafana import dashboard_json
 from server.opening import config_in
 from server.running import run as run_collector
 from server.settings import Settings, load_settings, to_toml
@@ -82,6 +83,12 @@ def run(
 def print_config(config: Config = None) -> None:
     """Print the effective settings as commented TOML."""
     print(to_toml(load_settings(config)), end="")
+
+
+@app.command("grafana-dashboard")
+def grafana_dashboard() -> None:
+    """Print a Grafana dashboard over /metrics; import it there and choose the Prometheus that scrapes this collector."""
+    print(dashboard_json(), end="")
 
 
 def _overridden(settings: Settings, said: dict[str, object]) -> Settings:
