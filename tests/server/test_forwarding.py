@@ -79,7 +79,9 @@ def make_site(make_running, tmp_path) -> Callable[..., Site]:
 
     def make(above, called: str = "Basel", **policy: object) -> Site:
         running = make_running(settings_for(above.url, called, **policy))
-        site = Site(running, keys_in(tmp_path / f"data{1 + len(made)}"))
+        folder = tmp_path / f"keys{len(made)}"
+        folder.mkdir()
+        site = Site(running, keys_in(folder))
         join(running, above, site.keys, called)
         made.append(site)
         return site
@@ -224,8 +226,10 @@ def test_filtered_record_carries_the_hash_of_the_original(make_running, make_sit
     assert raw_of(top, heartbeat) == raw_of(site.running, heartbeat)
 
 
-def test_batch_without_names_keeps_its_signature_between_filtered_ones(make_running, make_site, tools):
-    top = make_running()
+def test_batch_without_names_keeps_its_signature_between_filtered_ones(
+    running_on, open_store, make_site, tools
+):
+    top = running_on(open_store())  # on every engine: what is withheld in between is no gap
     site = make_site(top)
     sender = site.running.sender()
     scope = tools.Scope(sender)
