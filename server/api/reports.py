@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Depends, Path, Query, Response
+from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from agent.exports.methods import LANGUAGES
@@ -28,6 +28,7 @@ from server.sites import is_within
 from server.store.base import Reads
 from server.store.rows import Instrument
 from server.utilisation import MODES, Utilisation, utilisation
+from server.web.languages import language_of, speak
 
 router = APIRouter(
     prefix="/v1",
@@ -162,6 +163,7 @@ def people(collector: TheCollector, asked: TheAsked, person: TheStaff, form: For
 
 @router.get("/reports/recognition", response_class=Response)
 def recognition_report(
+    request: Request,
     collector: TheCollector,
     asked: TheAsked,
     form: Annotated[Literal["csv", "pdf"], Query(alias="format", description="csv or pdf.")] = "csv",
@@ -173,6 +175,7 @@ def recognition_report(
     if form == "csv":
         content = b"".join(csv_of(COLUMNS, report.rows()))
         return Response(content, media_type="text/csv; charset=utf-8", headers=as_download(name, "csv"))
+    speak(language_of(request))
     content = recognition_pdf(
         report, _title(collector, asked, [line.instrument for line in report.lines]), collector.now()
     )

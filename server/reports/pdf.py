@@ -22,7 +22,7 @@ _INK, _SOFT, _RULE = "#16202a", "#586673", "#c9d0d6"
 COLOURS = {"acquiring": "#0f766e", "manual": "#5aa9e6", "qc": "#8a5200", "maintenance": "#a61b29"}
 _CJK = ("Noto Sans CJK JP", "Noto Sans CJK SC", "Source Han Sans", "Yu Gothic", "Microsoft YaHei", "Hiragino Sans",
         "WenQuanYi Zen Hei", "IPAGothic", "TakaoGothic", "Droid Sans Fallback")  # fmt: skip
-_WIDTHS = (0.25, 0.25, 0.09, 0.08, 0.11, 0.08, 0.07, 0.07)
+_WIDTHS = (0.22, 0.22, 0.12, 0.12, 0.09, 0.08, 0.07, 0.08)
 
 
 def recognition_pdf(report: Recognition, title: str, now: datetime) -> bytes:
@@ -79,7 +79,8 @@ def _can_write(text: str) -> bool:
 
 def _written(text: str, longest: int = 200) -> str:
     """Return a text with a box for every letter that no font here has, cut to a length; never taken for a formula."""
-    told = "".join(letter if _can_write(letter) else "\u25a1" for letter in text if letter.isprintable())
+    plain = (letter if letter.isprintable() else " " for letter in text)
+    told = "".join(letter if _can_write(letter) else "\u25a1" for letter in plain)
     cut = told if len(told) <= longest else told[: longest - 1] + "\u2026"
     return cut.replace("$", r"\$")
 
@@ -163,7 +164,7 @@ def _definitions(figure: Figure) -> None:
         gettext("Maintenance is what the logbook tells."),
     )  # fmt: skip
     for number, line in enumerate(told):
-        figure.text(0.08, 0.2 - 0.019 * number, line, size=8, color=_SOFT)
+        figure.text(0.08, 0.22 - 0.019 * number, line, size=7, color=_SOFT, wrap=True)
 
 
 def _table_page(report: Recognition, lines: Sequence[Line], title: str, number: int, n_pages: int) -> Figure:
