@@ -13,6 +13,7 @@ from starlette.exceptions import HTTPException
 
 from agent.records.wire import INGEST_PATH
 from server.api import agents, forwarding, live, metrics, query, reference, reports, schedules, tables
+from server.api.described import DescribedApi
 from server.collector import Collector
 from server.dependencies import address_of, collector_of
 from server.errors import NotSignedInError, RefusedError, StoreError
@@ -26,7 +27,7 @@ _log = logging.getLogger(__name__)
 
 def create_app(collector: Collector) -> FastAPI:
     """Return the application; whoever calls this closes the collector."""
-    app = FastAPI(
+    app = DescribedApi(
         title="Scopestamp collector",
         version=version("scopestamp"),
         docs_url=None,
