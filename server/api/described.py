@@ -17,6 +17,14 @@ _AT = "2026-05-04T12:00:00Z"
 _HASH = "5f70bf18a086007016e948b04aed3b82103a36bea41755b6cddfaf10ace3c6ef"
 
 VALUES: dict[str, Any] = {
+    "Reading.error": None, "Schedule.every_days": None, "Confirmation.reason": "", "QcRunAnswer.status": "pass",
+    "QcMetric.uncertainty": None, "QcMetric.lower_limit": None, "QcMetric.upper_limit": 0.282, "Quantity.note": None,
+    "ScheduleRun.state": "done", "ScheduleRun.reason": "", "ScheduleRun.supersedes": None, "ScheduleRun.task": None,
+    "ScheduleRun.confirmed_by": None, "StartCondition.at_least": None, "StartCondition.steady_within": 0.5,
+    "LedgerAnswer.first_frame": 0, "AcquisitionAnswer.n_dropped": 0, "AcquisitionAnswer.n_problems": 0,
+    "AcquisitionDetail.n_dropped": 0, "AcquisitionDetail.n_problems": 0, "SpoolAnswer.n_skipped": 0,
+    "AgentAnswer.revoked_at": None, "QuarantineEntry.reason": "unknown_kind", "NotTaken.reason": "foreign_agent",
+    "n_expected": 44, "n_seen": 44, "n_frames": 44, "n_in_ledger": 44, "n_used": 7, "n_waiting": 2,
     "agent_id": "b2f1a0c4d6e83957", "instrument_id": "sd-2", "hostname": "scope-pc", "platform": "Windows 11",
     "name": "Spinning disk 2", "site": "Building 4", "version": "0.1.0", "software": "scopestamp",
     "language": "en", "hardware": "idle", "presence": "reporting", "reason": "completed", "kind": "qc_result",
@@ -32,9 +40,10 @@ VALUES: dict[str, Any] = {
     "n_rejected": {"saturated": 2}, "before": None, "leaf": _HASH, "log_id": "6c0f2f5e", "figures": None,
     "record": {"kind": "heartbeat", "record_id": _ID}, "problems": ["2 records wait in its spools."],
     "channels": [], "options": {}, "qc_status": "pass", "slide": "beads", "steps": ["Put the slide into the holder."],
-    "baselines": [], "etag": "w3x1",
+    "baselines": [], "conditions": [], "for_min": 10, "instruments": ["sd-2"], "groups": ["confocals"], "above": None,
+    "at_most": None, "equals": None, "old_until": None, "etag": "w3x1",
 }  # fmt: skip
-"""Field to a value it may have; one that its schema does not allow is not taken."""
+"""Field, or model and field, to a value it may have; one that a field's type does not allow is not taken."""
 
 PARAMETERS = {
     "instrument_id": "As the agent was enrolled with.",
@@ -138,7 +147,11 @@ def _one_of(options: list[Schema], schemas: Schema, field: str) -> Any:
 def _object(schema: Schema, schemas: Schema, field: str) -> Any:
     if "properties" not in schema:
         return VALUES[field] if isinstance(VALUES.get(field), dict) else {}
-    return {name: example_of(one, schemas, name) for name, one in schema["properties"].items()}
+    values, title = {}, schema.get("title", "")
+    for name, one in schema["properties"].items():
+        own = f"{title}.{name}"
+        values[name] = VALUES[own] if own in VALUES else example_of(one, schemas, name)
+    return values
 
 
 def _array(schema: Schema, schemas: Schema, field: str) -> list[Any]:
@@ -179,7 +192,5 @@ def _scalar(schema: Schema, field: str) -> Any:
 def _number(schema: Schema) -> Any:
     if schema.get("default") is not None:
         return schema["default"]
-    lowest = schema.get(
-        "minimum", schema.get("exclusiveMinimum", -1) + 1 if "exclusiveMinimum" in schema else 1
-    )
+    lowest = schema.get("minimum", schema.get("exclusiveMinimum", 0) + 1)
     return max(int(lowest), 1)
