@@ -99,15 +99,17 @@ class Looker:
                 yield from _qc_overdue(rule, condition, scene)
             case r.QcVerdict() as condition:
                 yield from _qc_verdict(rule, condition, scene)
-            case r.OutOfControl():
-                yield from self._out_of_control(rule, scene)
+            case r.OutOfControl() as condition:
+                yield from self._out_of_control(rule, condition, scene)
             case r.DriftToLimit() as condition:
                 yield from self._drift(rule, condition, scene)
 
-    def _out_of_control(self, rule: r.Rule, scene: Scene) -> Iterator[Finding]:
+    def _out_of_control(self, rule: r.Rule, condition: r.OutOfControl, scene: Scene) -> Iterator[Finding]:
         for series, point, chart in self._charts_of(scene):
-            broken = [signal for signal in chart.signals if signal.index == len(chart.samples) - 1]
-            for signal in broken:
+            broken = {signal.index: signal for signal in chart.signals}
+            newest = range(len(chart.samples) - condition.in_a_row, len(chart.samples))
+            if all(index in broken for index in newest):
+                signal = broken[newest[0]]
                 yield Finding(
                     rule=rule.key,
                     instrument_id=scene.instrument_id,

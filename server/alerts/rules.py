@@ -65,9 +65,13 @@ class QcVerdict(_Model):
 
 
 class OutOfControl(_Model):
-    """The newest value of a figure breaks a rule of its control chart, though it may be within its limits."""
+    """The newest values of a figure break rules of its control chart, though they may be within their limits.
+
+    Of a thousand charts ten break a rule by chance at any time; that the next value breaks one too is rare.
+    """
 
     of: Literal["out_of_control"] = "out_of_control"
+    in_a_row: int = Field(default=2, ge=1, le=20, description="So many of the newest values, all of them.")
 
 
 class DriftToLimit(_Model):

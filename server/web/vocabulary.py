@@ -72,6 +72,7 @@ RULE_NUMBERS = (
     _("below"),
     _("clears at"),
     _("older than"),
+    _("in a row"),
 )
 LEVELS = (_("lower limit"), _("upper limit"), _("expected"))
 TRENDS = (_("step"), _("drifts"), _("in control"), _("out of control"), _("was overdue"), _("in use"))

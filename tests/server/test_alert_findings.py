@@ -174,6 +174,9 @@ def test_figure_out_of_control_is_found_though_within_its_limits(running, sender
     _send_trend(running, sender, scope, quiet)
     assert look(OutOfControl()) == []
     _send_trend(running, sender, scope, [0.235])
+    assert look(OutOfControl()) == []
+    assert len(look(OutOfControl(in_a_row=1))) == 1
+    _send_trend(running, sender, scope, [0.235])
     (found,) = look(OutOfControl())
     assert found.values["pattern"] == "1 value beyond 3 σ"
     assert found.href.endswith("#trends")

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from babel.messages.checkers import checkers
 
-from server.web.languages import LANGUAGES, SOURCE_LANGUAGE, catalogue, speak, translations
+from server.web.languages import LANGUAGES, SOURCE_LANGUAGE, catalogue, speak, texts_in_source, translations
 from server.web.words import ago, words
 
 FOREIGN = sorted(set(LANGUAGES) - {SOURCE_LANGUAGE})
@@ -67,3 +67,15 @@ def test_durations_are_translated(language):
     now = datetime(2026, 5, 4, tzinfo=UTC)
     language("de")
     assert "3 Tage" in ago(now - timedelta(days=3), now)
+
+
+@pytest.mark.parametrize("code", FOREIGN)
+def test_catalogue_translates_every_text_there_is(code):
+    known = catalogue(code)
+
+    def is_translated(text):
+        strings = known[text.id].string if text.id in known else ""
+        return all(strings if isinstance(strings, tuple) else (strings,))
+
+    missing = [text.id for text in texts_in_source() if text.id and not is_translated(text)]
+    assert missing == [], "run `python -m server.web.languages`, and translate these"
