@@ -173,7 +173,6 @@ class _Years:
         batch_id, at, received = self.batch_id, self.at, self.at(began_us)
         rows.setdefault("batches", []).append(scope.batch(batch_id, n, received))
         acquisition = self._id(began_us)
-        self._acquisition(rows, scope, acquisition, began_us)
         records = rows.setdefault("records", [])
         for line, kind in enumerate(scope.kinds(n)):
             self.position += 1
@@ -183,6 +182,7 @@ class _Years:
             held = (self.position, record_id, _KINDS.index(kind) + 1, "1.0", scope.key, captured, batch_id, line,
                     acquisition if is_of_it else None)  # fmt: skip
             records.append(held if self.is_sqlite else (*held, received))
+            scope.newest[kind] = scope.newest[line] = record_id
             if kind == "state_change":
                 device = self.dice.choice(_DEVICES)
                 change = (self.position, record_id, scope.key, None, device, captured, scope.lines["change"])
@@ -200,11 +200,12 @@ class _Years:
                     None,
                 )
                 rows.setdefault("qc_runs", []).append(run)
+        self._acquisition(rows, scope, acquisition, began_us)
 
     def _acquisition(self, rows: dict[str, list], scope: _Scope, name: Any, began_us: int) -> None:
         dice, began, ended = self.dice, self.at(began_us), self.at(began_us + 540_000_000)
-        row = (self.batch_id, name, scope.key, began, began, ended, "completed", 100, 100, 0, 100, 1, 1, 0, name, name,
-               None, 10**9)  # fmt: skip
+        row = (self.batch_id, name, scope.key, began, began, ended, "completed", 100, 100, 0, 100, 1, 1, 0,
+               scope.newest["acquisition_started"], scope.newest["acquisition_finished"], None, 10**9)  # fmt: skip
         rows.setdefault("acquisitions", []).append(row)
         rare = dice.choice(self._rare())
         word, path = dice.choice((1, 2)), rf"D:\data\{rare:06d}.ome.zarr"
@@ -239,13 +240,12 @@ class _Years:
         now, latest, spools, series = self.at(last_us), [], [], []
         for scope in self.scopes:
             for kind in _KINDS:
-                name = self._id(last_us)
+                name = scope.newest[kind]
                 raw = scope.lines[kind].replace(_AT, from_us(last_us).isoformat()).encode()
                 latest.append((scope.key, kind, name, now, now, "boot", 1, now, raw))
-            for key, path in zip(SERIES, PATHS, strict=True):
-                series.append(
-                    (scope.key, key, "psf", json.dumps(path), self.weeks, self._id(last_us), now, "pass")
-                )
+            for line, (key, path) in enumerate(zip(SERIES, PATHS, strict=True)):
+                row = (scope.key, key, "psf", json.dumps(path), self.weeks, scope.newest[line], now, "pass")
+                series.append(row)
             first = self.at(to_us(END_AT) - self.weeks * _WEEK_US)
             spools.append((scope.number + 1, scope.agent_id, "years", scope.seq, scope.chain, 0, first, now))
         self._add(db, "latest", latest)
@@ -293,6 +293,7 @@ class _Scope:
         self.agent_id = agent_id_of(self.public_key)
         self.key, self.seq, self.chain = 0, 0, CHAIN_START
         self.lines = _templates(self.instrument_id, self.agent_id)
+        self.newest: dict[str | int, Any] = {}
         self._bodies: dict[int, bytes] = {}
         self._headers = json.dumps({"content-encoding": "zstd", "scopestamp-agent": self.agent_id, "scopestamp-signature": "x" * 88})  # fmt: skip
 
