@@ -171,6 +171,8 @@ class Daemon:
         """Start to watch folders; a watcher that hangs or has died before is left to itself and replaced."""
         if (part := self._parts.get("watch")) is not None:
             self._leave_folders.set()
+            if self.folders is not None and part.thread is not None and not part.thread.is_alive():
+                self.folders.close()
             self.folders, self._leave_folders = self._folders(), threading.Event()
             assert self.folders is not None
             part.pulse = self.folders.watcher.pulse

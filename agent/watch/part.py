@@ -71,6 +71,7 @@ class FolderWatch:
 
     def close(self) -> None:
         """Close the files; the watcher has stopped."""
+        self.watcher.stop_observing()
         self._register.close()
         self._chronicle.close()
 

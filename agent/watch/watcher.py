@@ -111,6 +111,10 @@ class Watcher:
         finally:
             self._hints.stop()
 
+    def stop_observing(self) -> None:
+        """Stop the observers, should `run` have died before it could."""
+        self._hints.stop()
+
     def wake(self) -> None:
         """Have `run` look at once."""
         self._wake.set()

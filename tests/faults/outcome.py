@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from bench import Collector
@@ -53,8 +54,8 @@ class Outcome:
         if not is_so:
             self.failures.append(words)
 
-    def compare(self, promised: dict[str, str], collector: Collector, agent_id: str) -> None:
-        """Count what the collector has of `promised`: record id to the SHA-256 of the bytes that were recorded."""
+    def compare(self, promised: Mapping[str, str | set[str]], collector: Collector, agent_id: str) -> None:
+        """Count what the collector has of `promised`: record id to the SHA-256 of what was recorded."""
         lines = collector.lines(agent_id)
         held: dict[str, set[str]] = {}
         told = 0
@@ -68,5 +69,10 @@ class Outcome:
         self.acknowledged += len(promised) - missing
         self.told_lost += min(told, missing)
         self.lost += max(0, missing - told)
-        self.altered += sum(held.get(one, {sha256}) != {sha256} for one, sha256 in promised.items())
+        recorded = {one: {told} if isinstance(told, str) else told for one, told in promised.items()}
+        altered = {one for one in held.keys() & recorded.keys() if held[one] - recorded[one]}
+        self.altered += len(altered)
+        for line in lines:
+            if json.loads(line)["record_id"] in altered:
+                self.failures.append(f"altered: {line.decode()}")
         self.duplicated += sum(n > 1 for n in Counter(collector.record_ids(agent_id)).values())
