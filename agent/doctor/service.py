@@ -47,7 +47,7 @@ def _manager(running: Announced | None, host: Host) -> Finding:
     states = []
     for is_user in (False, True) if sys.platform != "win32" else (False,):
         try:
-            states.append(manager_here(is_user=is_user).state(host))
+            states.append(manager_here(is_user=is_user).standing(host))
         except ServiceError as error:
             reason = str(error)
     installed = next((state for state in states if state.is_installed), None)

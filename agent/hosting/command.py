@@ -94,7 +94,7 @@ def status(name: Name = "scopestamp", user: ForUser = False, as_json: AsJson = F
     from agent.hosting.host import Computer
     from agent.hosting.managers import manager_here
 
-    state = manager_here(name, is_user=user).state(Computer())
+    state = manager_here(name, is_user=user).standing(Computer())
     if as_json:
         typer.echo(json.dumps(state.as_dict()))
     else:

@@ -78,7 +78,7 @@ class Launchd:
         """Return how to stop it: a job that is kept alive is stopped by unloading it; the next boot loads it."""
         return [Run(("launchctl", "bootout", f"{self._domain}/{self.label}"), _NOT_THERE)]
 
-    def state(self, host: Host) -> ServiceState:
+    def standing(self, host: Host) -> ServiceState:
         """Ask launchd."""
         manager = "launchd (user)" if self._is_user else "launchd"
         is_there = host.run(("test", "-f", self.plist_path)).code == 0

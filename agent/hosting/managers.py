@@ -29,7 +29,7 @@ class ServiceManager(Protocol):
     def stop(self) -> list[Step]:
         """Return how to stop it until the next boot."""
 
-    def state(self, host: Host) -> ServiceState:
+    def standing(self, host: Host) -> ServiceState:
         """Ask how it fares; `ServiceError` when the manager cannot be asked."""
 
 

@@ -83,7 +83,7 @@ class Systemd:
         """Return how to stop it."""
         return [Run((*self._systemctl, "stop", self._name), _NOT_LOADED)]
 
-    def state(self, host: Host) -> ServiceState:
+    def standing(self, host: Host) -> ServiceState:
         """Ask systemd."""
         wanted = "LoadState,ActiveState,SubState,MainPID,NRestarts,UnitFileState,Result"
         ran = host.run((*self._systemctl, "show", self._name, f"--property={wanted}"))

@@ -75,7 +75,7 @@ class WindowsServices:
         """Return how to stop it."""
         return [Run(("sc.exe", "stop", self._name), _NOT_ACTIVE)]
 
-    def state(self, host: Host) -> ServiceState:
+    def standing(self, host: Host) -> ServiceState:
         """Ask the service control manager. Labels are translated in other languages' Windows, the words of states not."""
         ran = host.run(("sc.exe", "queryex", self._name))
         if ran.code == _NOT_THERE:

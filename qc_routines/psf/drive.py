@@ -34,7 +34,7 @@ def drive_uncertainty_um(fwhm_um: float, step_um: float, repeatability_um: float
     Two planes within the width, and eight:
 
     >>> [round(drive_uncertainty_um(0.5, step, 0.02), 4) for step in (0.25, 0.0625)]
-    [0.0333, 0.0167]
+    [0.0215, 0.0107]
     """
     sigma_um = fwhm_um / FWHM_PER_SIGMA
     return (

@@ -114,7 +114,7 @@ def test_failing_step_says_what_the_command_said_and_ends_the_plan():
     ids=["runs", "fails", "absent"],
 )  # fmt: skip
 def test_systemd_state(output, is_installed, is_running, says):
-    state = Systemd("scopestamp").state(FakeHost(show=Ran(0, output)))
+    state = Systemd("scopestamp").standing(FakeHost(show=Ran(0, output)))
     assert (state.is_installed, state.is_running, state.says) == (is_installed, is_running, says)
     assert (state.pid is not None) == is_running
 
@@ -135,10 +135,10 @@ def test_launchd_state():
     text = (
         "system/org.scopestamp.scopestamp = {\n\tstate = running\n\tprogram = x\n\truns = 3\n\tpid = 812\n}\n"
     )
-    state = Launchd("scopestamp").state(FakeHost(print=Ran(0, text)))
+    state = Launchd("scopestamp").standing(FakeHost(print=Ran(0, text)))
     assert (state.is_running, state.pid, state.n_restarts) == (True, 812, 2)
     absent = FakeHost(print=Ran(113, "Could not find service"), test=Ran(1, ""))
-    state = Launchd("scopestamp").state(absent)
+    state = Launchd("scopestamp").standing(absent)
     assert (state.is_installed, state.is_running) == (False, False)
 
 
@@ -209,7 +209,7 @@ def test_windows_install_restarts_for_ever_and_gives_the_account_its_folder_alon
     ids=["runs", "German, stopped", "absent"],
 )
 def test_windows_state(code, output, is_installed, is_running, pid):
-    state = WindowsServices("scopestamp").state(
+    state = WindowsServices("scopestamp").standing(
         FakeHost(queryex=Ran(code, output), qc=Ran(0, "2 AUTO_START"))
     )
     assert (state.is_installed, state.is_running, state.pid) == (is_installed, is_running, pid)
