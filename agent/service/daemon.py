@@ -21,7 +21,7 @@ from agent.pulse import Pulse
 from agent.records import AgentEvent, Heartbeat, PartHealth, Severity, SpoolHealth
 from agent.service.health import Usage, free_bytes, temperatures, versions
 from agent.service.supervisor import Supervisor
-from agent.service.watchdog import Part, Watchdog
+from agent.service.vigil import Part, Watchdog
 from agent.settings import AgentSettings
 from agent.supervise import shielded
 from agent.watch.part import FolderWatch

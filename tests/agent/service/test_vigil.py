@@ -11,7 +11,7 @@ import pytest
 from agent.pulse import Pulse
 from agent.records import Severity
 from agent.service import Daemon
-from agent.service.watchdog import LOOK_S, Part, Watchdog
+from agent.service.vigil import LOOK_S, Part, Watchdog
 from agent.settings import AgentSettings
 
 WAIT_S = 60.0
@@ -125,7 +125,7 @@ def test_a_computer_that_slept_is_no_part_that_hangs(watchdog, told, time_s, fre
 @pytest.fixture
 def daemon(tmp_path, monkeypatch) -> Iterator[Daemon]:
     monkeypatch.setattr("agent.quality.schedule.scheduler.LOOK_S", 0.2)  # a thread dies when it next wakes
-    monkeypatch.setattr("agent.service.watchdog.LOOK_S", 3600.0)  # the test looks by itself
+    monkeypatch.setattr("agent.service.vigil.LOOK_S", 3600.0)  # the test looks by itself
     (tmp_path / "images").mkdir()
     settings = {
         "watch": {"folders": [str(tmp_path / "images")], "rescan_s": 0.5},
