@@ -32,8 +32,8 @@ PUBLIC = {
     "GET /v1/cursor",
     "GET /v1/schedules",
 }
-"""Everything that answers without a session; the last four are guarded by signature or join code, the one before by
-its one-time secret."""
+"""Everything that answers without a session; what is under /v1 is guarded by signature or join code, a sign-in link by its
+one-time secret."""
 
 PASSWORD = "correct horse battery"
 
