@@ -19,7 +19,7 @@ from agent.records import Severity
 PING_S = 2.0
 OWNER_S = 5.0  # between two looks whether somebody else still has the hardware
 ENDING_S = 2.0  # a process that crashed is gone for the system only once its memory is
-LATE_S = 40.0
+LATE_S = 20.0
 STABLE_S = 600.0  # a process that lived this long starts over with the shortest pause
 _log = logging.getLogger("scopestamp.supervisor")
 

@@ -41,7 +41,7 @@ from agent.settings import ScheduleSettings
 from agent.supervise import shielded
 
 LOOK_S = 10.0
-LATE_S = 45.0
+LATE_S = 35.0
 _OVERTIME_S = 900.0  # putting everything back, and telling
 NOW_FILE = "now.json"
 FOLDER = "schedule"
