@@ -36,10 +36,10 @@ def minus(spans: Spans, taken: Spans) -> list[Span]:
     [(0, 2), (3, 5), (25, 30)]
     """
     left: list[Span] = []
-    ends = [end for _, end in taken]
     for begin, end in spans:
         at = begin
-        for first, last in taken[bisect_right(ends, begin) :]:
+        for number in range(bisect_right(taken, begin, key=_end), len(taken)):
+            first, last = taken[number]
             if first >= end:
                 break
             if first > at:
@@ -56,13 +56,17 @@ def within(spans: Spans, begin: float, end: float) -> list[Span]:
     >>> within([(0, 10), (20, 30)], 5, 21)
     [(5, 10), (20, 21)]
     """
-    start = bisect_right([last for _, last in spans], begin)
     found: list[Span] = []
-    for first, last in spans[start:]:
+    for number in range(bisect_right(spans, begin, key=_end), len(spans)):
+        first, last = spans[number]
         if first >= end:
             break
         found.append((max(first, begin), min(last, end)))
     return found
+
+
+def _end(span: Span) -> float:
+    return span[1]
 
 
 def length(spans: Spans) -> float:

@@ -13,11 +13,15 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 
+from server.errors import RefusedError
 from server.intervals import Span, Spans, length, minus, union, within
 from server.logbook import MOST_NOTES, Maintenance, Signed, notes
 from server.periods import Period
 from server.store.base import Reads
 from server.store.rows import AcquisitionTime, Instrument, PlannedRunRow, SessionRow
+
+MOST_PARTS = 60_000
+"""Instruments times months that one answer goes through."""
 
 MODES = ("acquiring", "manual", "qc", "maintenance", "idle")
 
@@ -156,7 +160,17 @@ class Utilisation:
 
 
 def utilisation(reads: Reads, period: Period, among: Sequence[Instrument], now: datetime) -> Utilisation:
-    """Return what instruments were used for, each from when it was added, or first used if that was before."""
+    """Return what instruments were used for, each from when it was added, or first used if that was before.
+
+    Raises
+    ------
+    RefusedError
+        400 ``too_much`` for more instruments and months than one answer can go through.
+    """
+    if len(among) * len(list(period.months())) > MOST_PARTS:
+        raise RefusedError(
+            400, "too_much", "So many months of so many instruments at once take too long; ask for fewer."
+        )
     ids = [one.instrument_id for one in among]
     until = max(period.since, min(period.until, now))
     sessions = _by_instrument(reads.usage_sessions(period.since, until, ids))

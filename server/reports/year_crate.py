@@ -44,7 +44,16 @@ _FIGURES = ("run_record_id", "captured_at", "routine", "metric", "status", "unit
             "baseline", "lower_limit", "upper_limit")  # fmt: skip
 _WORKS = ("day", "work", "title", "text", "device", "n_minutes")
 _MONTHS = ("month", *(f"hours_{mode}" for mode in MODES))
-_ACQUISITIONS = ("acquisition_id", "began_at", "ended_at", "n_frames", "n_files", "size_bytes", "is_qc")
+_ACQUISITIONS = (
+    "acquisition_id",
+    "began_at",
+    "finished_at",
+    "reason",
+    "n_expected",
+    "n_seen",
+    "n_files",
+    "size_bytes",
+)
 _TOLD = {
     "qc-runs.csv": "Runs of quality control with their verdicts; those declared invalid say why",
     "qc-figures.csv": "Every figure of these runs",
@@ -73,7 +82,7 @@ def _day_of(one: Signed) -> tuple[Any, int]:
 
 
 Told = dict[str, Any]
-"""A run as its row in the table says it."""
+"""A run or an acquisition as its row in the table says it."""
 
 
 def _runs(reads: Reads, instrument_id: str, year: Period) -> Iterator[Told]:
@@ -95,13 +104,24 @@ def _runs(reads: Reads, instrument_id: str, year: Period) -> Iterator[Told]:
 
 
 def _rows(reads: Reads, instrument_id: str, year: Period) -> Iterator[QcRunRow]:
-    before: Place | None = Place(year.until, 0)
+    before = Place(year.until, 0)
     while page := reads.qc_runs(instrument_id, before=before, limit=_AT_ONCE):
         for row in page:
             if row.captured_at < year.since:
                 return
             yield row
         before = Place(page[-1].captured_at, page[-1].position)
+
+
+def _acquisitions(reads: Reads, instrument_id: str, year: Period) -> Iterator[Told]:
+    """Yield the acquisitions that began in the year, newest first."""
+    before = Place(year.until, 0)
+    while page := reads.acquisitions(instrument_id, before, _AT_ONCE):
+        for row in page:
+            if row.began_at < year.since:
+                return
+            yield {name: getattr(row, name) for name in _ACQUISITIONS}
+        before = Place(page[-1].began_at, page[-1].position)
 
 
 def _files(
@@ -114,7 +134,6 @@ def _files(
     use: Utilisation,
 ) -> Iterator[tuple[str, bytes]]:
     of = instrument.instrument_id
-    acquired = reads.acquisition_times(year.since, year.until, [of])
     months = (
         {"month": f"{month.first:%Y-%m}", **{f"hours_{mode}": hours_of(hours.of(mode)) for mode in MODES}}
         for month, hours in use.by_month()
@@ -123,10 +142,7 @@ def _files(
     yield "qc-figures.csv", _csv(_FIGURES, _figures(reads, of, year))
     yield "logbook.csv", _csv(_WORKS, map(_work, works))
     yield "utilisation.csv", _csv(_MONTHS, months)
-    yield (
-        "acquisitions.csv",
-        _csv(_ACQUISITIONS, ({name: getattr(one, name) for name in _ACQUISITIONS} for one in acquired)),
-    )
+    yield "acquisitions.csv", _csv(_ACQUISITIONS, _acquisitions(reads, of, year))
     text = json.dumps(pidinst(profile, of), indent=2, ensure_ascii=False, default=str)
     yield "instrument.json", text.encode("utf-8", "replace")
 

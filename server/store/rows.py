@@ -428,7 +428,6 @@ class SessionRow:
     """One session of use. `person` is as the agent published it: a name, a hash of 64 digits, or None."""
 
     instrument_id: str
-    session_id: str
     began_at: datetime
     ended_at: datetime
     person: str | None
@@ -445,7 +444,6 @@ class AcquisitionTime:
     """When an acquisition that has ended had the instrument, and what it made; `is_qc` when quality control measured it."""
 
     instrument_id: str
-    acquisition_id: str
     began_at: datetime
     ended_at: datetime
     n_frames: int | None
@@ -459,12 +457,10 @@ class PlannedRunRow:
     """When a planned run of quality control had the hardware, and how it ended."""
 
     instrument_id: str
-    run_id: str
     began_at: datetime
     ended_at: datetime
     routine: str
     state: str
-    qc_run_id: str | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -150,6 +150,13 @@ def test_impossible_days_are_refused(running, query):
         assert browser.get(f"/utilisation?{query}").status_code == 400
 
 
+def test_more_than_an_answer_can_go_through_is_refused(filled, monkeypatch):
+    monkeypatch.setattr("server.utilisation.MOST_PARTS", 2)
+    assert filled.get("/v1/utilisation?since=2026-04-01&until=2026-05-31").status_code == 200
+    reply = filled.get("/v1/utilisation?since=2026-03-01&until=2026-05-31")
+    assert (reply.status_code, reply.json()["error"]) == (400, "too_much")
+
+
 # Credit
 
 
