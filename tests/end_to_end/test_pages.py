@@ -1,6 +1,7 @@
 """Every page in a real Chromium, over a real collector process that really ingested what it shows.
 
-Screenshots are left in ``artefacts/screenshots/``: desktop and phone, light and dark.
+Screenshots are left in ``artefacts/screenshots/``: desktop and phone, light and dark. Every page is checked for accessibility
+with axe-core at both widths and in both schemes.
 """
 
 from __future__ import annotations
@@ -35,6 +36,12 @@ CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 CHROMEDRIVER = shutil.which("chromedriver")
 SIZES = {"desktop": (1280, 900), "phone": (390, 844)}
 PAINTED = "requestAnimationFrame(() => requestAnimationFrame(arguments[0]))"
+AXE = importlib.util.find_spec("axe_core_python")
+"""Found, not imported: the package reads its script in the platform's encoding, which is not UTF-8 on Windows."""
+LOOK = """
+const done = arguments[arguments.length - 1];
+axe.run({resultTypes: ["violations"]}).then(found => done(found.violations), error => done(String(error)));
+"""
 NASTY = "<script>document.title='owned'</script><img src=x onerror=alert(1)>"
 
 pytestmark = [
@@ -190,9 +197,11 @@ def browser(request: pytest.FixtureRequest, site: SimpleNamespace) -> Iterator[w
     driver.scheme = request.param
     media = {"features": [{"name": "prefers-color-scheme", "value": request.param}]}
     driver.execute_cdp_cmd("Emulation.setEmulatedMedia", media)
+    driver.set_script_timeout(120)
     try:
         driver.get(site.url)
         _keep_screenshots(driver, "login")
+        driver.login_barriers = {name: _barriers(driver, size) for name, size in SIZES.items()}
         driver.get(_command(site.data, "sign-in-link")["url"])
         yield driver
     finally:
@@ -220,6 +229,12 @@ PAGES = {
     "logbooks": "/logbook",
     "quarantine": "/quarantine",
     "admin": "/admin",
+    "admin-alerts": "/admin/alerts",
+    "people": "/admin/people",
+    "audit": "/audit",
+    "alerts": "/alerts",
+    "service": "/service",
+    "service-instrument": "/service/sd-2",
     "reference": "/docs",
     "not-found": "/nothing-here",
 }
@@ -241,6 +256,28 @@ def test_page_shows_without_complaint_and_fits_every_width(browser, site, name):
         entry["message"] for entry in browser.get_log("browser") if "/nothing-here" not in entry["message"]
     ]
     assert complaints == []
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_page_has_no_serious_barrier(browser, site, name):
+    browser.get(site.url + PAGES[name].format(**vars(site)))
+
+    assert {size_name: _barriers(browser, size) for size_name, size in SIZES.items()} == {
+        size_name: [] for size_name in SIZES
+    }
+
+
+def test_barriers_would_be_found(browser, site):
+    browser.get(site.url + "/tasks")
+    image = "const image = document.createElement('img'); document.querySelector('main').append(image);"
+    browser.execute_script(image + "document.querySelector('h1').style.color = 'rgb(128 128 128 / 30%)'")
+
+    found = {barrier.split(":")[0] for barrier in _barriers(browser, SIZES["phone"])}
+    assert {"image-alt", "color-contrast"} <= found
+
+
+def test_sign_in_page_has_no_serious_barrier(browser):
+    assert browser.login_barriers == {size_name: [] for size_name in SIZES}
 
 
 def test_pages_load_nothing_from_elsewhere(browser, site):
@@ -290,6 +327,22 @@ def _resize(browser: webdriver.Chrome, size: tuple[int, int]) -> None:
     width, height = size
     metrics = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 500}
     browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+
+
+def _barriers(browser: webdriver.Chrome, size: tuple[int, int]) -> list[str]:
+    """Return what axe finds serious or critical on the page: rule, element and why."""
+    _resize(browser, size)
+    browser.execute_async_script(PAINTED)
+    assert AXE is not None and AXE.origin is not None
+    browser.execute_script(Path(AXE.origin).with_name("axe.min.js").read_text(encoding="utf-8"))
+    found = browser.execute_async_script(LOOK)
+    assert isinstance(found, list), found
+    return [
+        f"{rule['id']}: {' '.join(map(str, node['target']))}: {node['failureSummary']}"
+        for rule in found
+        if rule["impact"] in ("serious", "critical")
+        for node in rule["nodes"]
+    ]
 
 
 def _keep_screenshots(browser: webdriver.Chrome, name: str) -> None:
