@@ -17,7 +17,6 @@ with fenced_import():
 
 FOLDER = "SCOPESTAMP_FAULTS"
 FRAMES_A_RUN = 20
-IN_THE_MIDDLE = 7
 
 
 def is_ordered(fault: str) -> bool:
@@ -49,16 +48,10 @@ class Sick(GenericDevice):
 class Camera(SoundCamera):
     """Camera that is unplugged, or never delivers"""
 
-    _n_frames = 0
-
     def start_sequence(
         self, n: int | None, get_buffer: Callable[[Sequence[int], Any], Any]
     ) -> Iterator[Mapping[str, str]]:
         for frame in super().start_sequence(n, get_buffer):
-            Camera._n_frames += 1
-            if Camera._n_frames % FRAMES_A_RUN != IN_THE_MIDDLE:
-                yield frame
-                continue
             if is_due("unplug"):
                 raise RuntimeError("the camera is not there any more")
             if is_due("hang-camera"):
