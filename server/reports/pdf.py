@@ -198,7 +198,7 @@ def _row(
     for number, (cell, width) in enumerate(zip(cells, _WIDTHS, strict=True)):
         is_text = number < 2
         at = x if is_text else x + 0.88 * width - 0.004
-        figure.text(at, y, _written(cell, 32 if is_text else 20), size=points, color=colour, weight=weight,
+        figure.text(at, y, _written(cell, 27 if is_text else 20), size=points, color=colour, weight=weight,
                     ha="left" if is_text else "right")  # fmt: skip
         x += 0.88 * width
     figure.add_artist(Line2D((0.06, 0.94), (y - 0.008, y - 0.008), color=_RULE, linewidth=0.5))
