@@ -119,7 +119,7 @@ def _soak(collector: Collector, data_dir: Path, n_runs: int, n_frames: int) -> d
     outbox = Outbox.open(data_dir, clock=clock, identity=identity, budget=ANY_SPACE)
     sender = Sender(data_dir, identity, collector.url, outbox=outbox, clock=clock, retention=_KEEP)
     driver = TirelessDriver()
-    options = CaptureOptions(queue_size=4 * n_frames + 1000, poll_interval_s=3600.0)
+    options = CaptureOptions(queue_size=25 * n_frames + 1000, poll_interval_s=3600.0)
     capture = Capture(
         driver, outbox, Mint(identity.instrument_id, identity.agent_id, clock), data_dir, options
     )
