@@ -48,7 +48,7 @@ def _person_behind(request: Request) -> Person:
     collector = collector_of(request)
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
     cookie = request.cookies.get(SESSION_COOKIE)
-    with collector.store.reading() as reads:
+    with collector.store.reading_newest() as reads:
         if scheme.lower() == "bearer" and token:
             return person_of(reads, token.strip(), "token", collector.now())
         if cookie:

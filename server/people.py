@@ -82,7 +82,7 @@ def has_ended(user: User, now: datetime) -> bool:
 def sign_in(collector: Collector, name: str, password: str, address: str) -> str:
     """Return the secret of a new session, or refuse alike for a wrong name and a wrong password."""
     collector.attempts.check(address)
-    with collector.store.reading() as reads:
+    with collector.store.reading_newest() as reads:
         user = reads.user(name)
     is_over = user is not None and has_ended(user, collector.now())
     if not is_password(password, user.password if user else None) or is_over:

@@ -42,6 +42,11 @@ class StoreInScope(Store):
             yield ReadsInScope(reads, self._scope)
 
     @contextmanager
+    def reading_newest(self) -> Iterator[Reads]:
+        with self._store.reading_newest() as reads:
+            yield ReadsInScope(reads, self._scope)
+
+    @contextmanager
     def snapshot(self) -> Iterator[Reads]:
         with self._store.snapshot() as reads:
             yield ReadsInScope(reads, self._scope)

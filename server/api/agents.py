@@ -72,7 +72,7 @@ def cursor(
 ) -> CursorReply:
     """Say where a spool of the signing agent stands."""
     agent = authenticated(collector, request, b"")
-    with collector.store.reading() as reads:
+    with collector.store.reading_newest() as reads:
         known = reads.spool(agent.agent_id, spool)
     return CursorReply(
         acked=known.mark if known else 0, chain=known.chain if known else CHAIN_START, time=collector.now()
@@ -124,7 +124,7 @@ def signed_path(request: Request) -> str:
 
 
 def authenticated(collector: Collector, request: Request, body: bytes) -> Agent:
-    with collector.store.reading() as reads:
+    with collector.store.reading_newest() as reads:
         agent = reads.agent(request.headers.get(AGENT_HEADER, ""))
     if agent is None:
         raise RefusedError(401, "unknown_agent", f"{AGENT_HEADER} names no agent known here; enrol it first.")
@@ -132,7 +132,7 @@ def authenticated(collector: Collector, request: Request, body: bytes) -> Agent:
     if agent.revoked_at is not None:
         raise RefusedError(403, "agent_revoked", "This agent was revoked by an administrator; enrol it anew.")
     if not collector.settings.enrolment.auto_approve:
-        with collector.store.reading() as reads:
+        with collector.store.reading_newest() as reads:
             check_approved(reads, agent.agent_id)
     return agent
 
@@ -142,7 +142,7 @@ def _check_key(collector: Collector, agent: Agent, request: Request, body: bytes
     told = (request.method, signed_path(request), request.headers, body)
     if is_signed_by(agent.public_key, *told):
         return
-    with collector.store.reading() as reads:
+    with collector.store.reading_newest() as reads:
         others = keys_accepted(reads, agent, collector.now())[1:]
     if not any(is_signed_by(key, *told) for key in others):
         check_signature(agent.public_key, *told)

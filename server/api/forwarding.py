@@ -69,7 +69,7 @@ async def forward(request: Request, collector: WholeCollector) -> Response:
 def standing_of(request: Request, collector: WholeCollector) -> Standing:
     """Say where the log of the signing collector stands, and which collectors are above."""
     sender = _authenticated(collector, request, b"")
-    with collector.store.reading() as reads:
+    with collector.store.reading_newest() as reads:
         log = log_of(reads, sender.agent_id)
     return _standing(collector, log)
 
@@ -97,7 +97,7 @@ def _open(collector: Collector, request: Request, body: bytes) -> tuple[Downstre
 
 
 def _authenticated(collector: Collector, request: Request, body: bytes) -> Downstream:
-    with collector.store.reading() as reads:
+    with collector.store.reading_newest() as reads:
         sender = downstream_of(reads, request.headers.get(AGENT_HEADER, ""))
     if sender is None:
         raise RefusedError(
@@ -111,7 +111,7 @@ def _authenticated(collector: Collector, request: Request, body: bytes) -> Downs
 
 def _standing(collector: Collector, log: Log) -> Standing:
     own_id = collector_id_of(collector)
-    with collector.store.reading() as reads:
+    with collector.store.reading_newest() as reads:
         above = above_of(reads, collector.settings.upstream.url)
     return Standing(
         collector_id=own_id,
@@ -153,5 +153,5 @@ def _join(collector: Collector, request: Request, body: bytes, address: str) -> 
             collector.note(wanted.name[:64], "join", refused.refusal.error, address=address, refused=True)
         raise
     collector.note(joined.agent_id, "join", f"collector {joined.name}", address=address)
-    with collector.store.reading() as reads:
+    with collector.store.reading_newest() as reads:
         return _standing(collector, log_of(reads, joined.agent_id))

@@ -356,6 +356,13 @@ class Store(ABC):
     def reading(self) -> AbstractContextManager[Reads]:
         """Return something to read with, from any thread; give it back by leaving the ``with``."""
 
+    def reading_newest(self) -> AbstractContextManager[Reads]:
+        """Return something to read with that knows every commit, where `reading` may ask a replica that is behind.
+
+        Who may come in, and where a spool stands, is asked so.
+        """
+        return self.reading()
+
     @abstractmethod
     def snapshot(self) -> AbstractContextManager[Reads]:
         """Return something to read with, whose every answer is of one moment; hold it no longer than need be."""

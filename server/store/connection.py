@@ -9,6 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
@@ -78,8 +79,19 @@ def to_uuid(text: str) -> UUID | None:
 
 def row_of(row_type: type, values: Sequence[Any]) -> Any:
     """Return a row of its type: columns called ``…_at`` as times, ids as text."""
+    row = list(values)
+    for number, name in _translated(row_type):
+        row[number] = plain(name, row[number])
+    return row_type(*row)
+
+
+@lru_cache
+def _translated(row_type: type) -> tuple[tuple[int, str], ...]:
+    """Return number and name of the columns that `plain` may change: few, and rows are read by the thousand."""
     names = row_type.__dataclass_fields__  # type: ignore[attr-defined]  # every row is a dataclass
-    return row_type(*(plain(name, value) for name, value in zip(names, values, strict=True)))
+    return tuple(
+        (number, name) for number, name in enumerate(names) if name == "at" or name.endswith(("_at", "_id"))
+    )
 
 
 def plain(name: str, value: Any) -> Any:

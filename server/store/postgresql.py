@@ -7,6 +7,7 @@ Rows go in by COPY, after what is known already was left out.
 
 from __future__ import annotations
 
+import logging
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
@@ -35,11 +36,13 @@ _DECLINED = (asyncpg.PostgresError, asyncpg.InterfaceError)
 _FAILED = (*_DECLINED, OSError, TimeoutError)
 _SPARE_READERS = 8
 
+_log = logging.getLogger(__name__)
+
 
 class PostgresReads(SqlReads):
     """Reads where records lie in partitions."""
 
-    records_from = "records r JOIN batches b ON b.batch_id = r.batch_id AND b.received_at = r.received_at"
+    batch_of_record = "batches b ON b.batch_id = r.batch_id AND b.received_at = r.received_at"
     record_found = """(r.position, r.received_at) =
         (SELECT x.position, x.received_at FROM record_ids x WHERE x.record_id = ? LIMIT 1)"""
 
@@ -142,13 +145,15 @@ class PostgresStore(Store):
     dsn : str
         Address as ``postgresql://user:password@host/database``.
     reading_dsn : str, optional
-        Address of a replica to read from; what was just written may be missing there for a moment.
+        Address of a replica to read from; what was just written may be missing there for a moment. While it cannot be
+        reached, the database itself is read.
     """
 
     def __init__(self, dsn: str, reading_dsn: str | None = None) -> None:
         self._dsn = dsn
-        self._reading_dsn = reading_dsn or dsn
-        self._free_readers: deque[PostgresConnection] = deque()
+        self._free_readers: dict[str, deque[PostgresConnection]] = {
+            one: deque() for one in (reading_dsn or dsn, dsn)
+        }
         self._writer: PostgresConnection | None = self._open(dsn)
         try:
             _bring_up_to_date(self._writer)
@@ -166,12 +171,17 @@ class PostgresStore(Store):
 
     @contextmanager
     def reading(self) -> Iterator[Reads]:
-        with self._lent() as connection:
+        with self._lent(self._reader()) as connection:
+            yield PostgresReads(connection)
+
+    @contextmanager
+    def reading_newest(self) -> Iterator[Reads]:
+        with self._lent(self._reader(self._dsn)) as connection:
             yield PostgresReads(connection)
 
     @contextmanager
     def snapshot(self) -> Iterator[Reads]:
-        with self._lent() as connection:
+        with self._lent(self._reader()) as connection:
             connection.do("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
             try:
                 yield PostgresReads(connection)
@@ -179,21 +189,39 @@ class PostgresStore(Store):
                 if not connection.is_lost:
                     connection.do("ROLLBACK")
 
+    def _reader(self, only: str | None = None) -> tuple[str, PostgresConnection]:
+        """Return an address and a connection to it: of the replica if there is one, of the database when it is away."""
+        *others, last = (only,) if only else self._free_readers
+        for dsn in others:
+            try:
+                return dsn, self._spare_or_new(dsn)
+            except StoreError as error:
+                _log.warning("The replica is away, the database itself is read. %s", error)
+        return last, self._spare_or_new(last)
+
+    def _spare_or_new(self, dsn: str) -> PostgresConnection:
+        free = self._free_readers[dsn]
+        while free:
+            connection = free.pop()
+            if not connection.is_lost:
+                return connection
+            connection.close()
+        return self._open(dsn, is_reading=True)
+
     @contextmanager
-    def _lent(self) -> Iterator[PostgresConnection]:
-        try:
-            connection = self._free_readers.pop()
-        except IndexError:
-            connection = self._open(self._reading_dsn, is_reading=True)
+    def _lent(self, reader: tuple[str, PostgresConnection]) -> Iterator[PostgresConnection]:
+        dsn, connection = reader
+        free = self._free_readers[dsn]
         try:
             yield connection
         except _FAILED as error:
             raise StoreError(f"Cannot read from PostgreSQL: {error}.") from error
         finally:
-            if connection.is_lost or len(self._free_readers) >= _SPARE_READERS:
-                connection.close()
-            else:
-                self._free_readers.append(connection)
+            free.append(connection)
+            if connection.is_lost:  # then so are the others, which do not know it yet
+                _close_all(free)
+            elif len(free) > _SPARE_READERS:
+                free.pop().close()
 
     def write(self, jobs: Sequence[Job]) -> list[Outcome]:
         if self._writer is None or self._writer.is_lost:
@@ -217,11 +245,16 @@ class PostgresStore(Store):
         writer.close()
 
     def close(self) -> None:
-        while self._free_readers:
-            self._free_readers.pop().close()
+        for free in self._free_readers.values():
+            _close_all(free)
         if self._writer is not None:
             self._writer.close()
             self._writer = None
+
+
+def _close_all(connections: deque[PostgresConnection]) -> None:
+    while connections:
+        connections.pop().close()
 
 
 def _month(moment: datetime) -> datetime:

@@ -50,8 +50,8 @@ _QC_POINT = """
 class SqlReads(UsingReads):
     """Reads through one connection that nobody else uses at the same time."""
 
-    records_from: ClassVar[str] = "records r JOIN batches b USING (batch_id)"
-    """A record and its batch."""
+    batch_of_record: ClassVar[str] = "batches b USING (batch_id)"
+    """How the batch of a record `r` is found."""
     record_found: ClassVar[str] = "r.record_id = ?"
     """How one record is found."""
 
@@ -136,12 +136,17 @@ class SqlReads(UsingReads):
 
     # Records
 
-    def _records(self, where: str, *values: Any) -> list[rows.RecordRow]:
+    def _records(self, where: str, *values: Any, order: str = "r.position") -> list[rows.RecordRow]:
+        """Return records that satisfy a condition, which may end in an order and a limit.
+
+        They are chosen before anything is joined: a planner that may choose otherwise does so with ten million.
+        """
         sql = f"""
             SELECT r.position, r.record_id, k.kind, r.schema_version, i.instrument_id, r.acquisition_id, r.captured_at,
                    b.received_at, s.agent_id, s.spool_id, b.first_seq + r.line, r.batch_id, r.line
-            FROM {self.records_from} JOIN spools s USING (spool_key) JOIN kinds k USING (kind_key)
-            JOIN instruments i ON i.instrument_key = r.instrument_key WHERE {where}"""
+            FROM (SELECT * FROM records r WHERE {where}) r JOIN {self.batch_of_record}
+            JOIN spools s USING (spool_key) JOIN kinds k USING (kind_key)
+            JOIN instruments i ON i.instrument_key = r.instrument_key ORDER BY {order}"""
         return self._all(rows.RecordRow, sql, *values)
 
     def record(self, record_id: str) -> rows.RecordRow | None:
@@ -169,7 +174,8 @@ class SqlReads(UsingReads):
     ) -> list[rows.RecordRow]:
         where = f"""r.instrument_key = {_KEY} AND r.kind_key = (SELECT kind_key FROM kinds WHERE kind = ?)
             AND r.position < ? ORDER BY r.position DESC LIMIT ?"""
-        return self._records(where, instrument_id, kind, _LAST if before is None else before, limit)
+        last = _LAST if before is None else before
+        return self._records(where, instrument_id, kind, last, limit, order="r.position DESC")
 
     def latest(self, instrument_id: str) -> dict[str, rows.LatestRecord]:
         found = self._all(rows.LatestRecord, f"{_LATEST} WHERE instrument_key = {_KEY}", instrument_id)
@@ -281,7 +287,7 @@ class SqlReads(UsingReads):
     ) -> list[rows.OldRecord]:
         sql = f"""
             SELECT r.position, r.record_id, i.instrument_id, r.captured_at, r.batch_id, r.line
-            FROM {self.records_from} JOIN instruments i ON i.instrument_key = r.instrument_key
+            FROM records r JOIN {self.batch_of_record} JOIN instruments i ON i.instrument_key = r.instrument_key
             WHERE r.kind_key = (SELECT kind_key FROM kinds WHERE kind = ?) AND r.position > ? AND b.received_at < ?
             ORDER BY r.position LIMIT ?"""
         return self._all(rows.OldRecord, sql, kind, after, before, limit)

@@ -107,7 +107,7 @@ def logout(
 
 def with_session(request: Request, collector: Collector, secret: str, target: str) -> Response:
     """Return the way into the pages with a new session; vendors start at what they may see."""
-    with collector.store.reading() as reads:
+    with collector.store.reading_newest() as reads:
         person = person_of(reads, secret, "session", collector.now())
     if target == "/" and not person.may(Permission.VIEW):
         target = "/service"
@@ -130,7 +130,7 @@ def label_of(collector: Collector) -> str:
 
 
 def _came_by_provider(collector: Collector, person: Person) -> bool:
-    with collector.store.reading() as reads:
+    with collector.store.reading_newest() as reads:
         user = reads.user(person.name)
     return collector.provider is not None and user is not None and bool(user.subject)
 
