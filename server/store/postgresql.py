@@ -20,11 +20,12 @@ import asyncpg
 
 from server.errors import StoreError
 from server.store.base import Job, Outcome, Reads, Store
+from server.store.connection import to_uuid
 from server.store.filed import RECORD_COLUMNS, FiledRecords, Numbered, Rank
 from server.store.jobs import run_jobs
 from server.store.postgresql_connection import PostgresConnection
 from server.store.reads import SqlReads
-from server.store.rows import OldRecord
+from server.store.rows import OldRecord, RecordRow
 from server.store.tables import Table, loaded
 from server.store.versions import SCHEMA_VERSION, check_version
 from server.store.writes import SqlWrites
@@ -43,8 +44,14 @@ class PostgresReads(SqlReads):
     """Reads where records lie in partitions."""
 
     batch_of_record = "batches b ON b.batch_id = r.batch_id AND b.received_at = r.received_at"
-    record_found = """(r.position, r.received_at) =
-        (SELECT x.position, x.received_at FROM record_ids x WHERE x.record_id = ? LIMIT 1)"""
+
+    def record(self, record_id: str) -> RecordRow | None:
+        wanted = to_uuid(record_id)
+        sql = "SELECT position, received_at FROM record_ids WHERE record_id = ? LIMIT 1"
+        place = self._connection.one(sql, wanted) if wanted else None
+        # Asked with values, not with a join: only then is a partition known before the question is planned.
+        found = self._records("r.position = ? AND r.received_at = ?", *place) if place else []
+        return found[0] if found else None
 
 
 class PostgresFiledRecords(FiledRecords):

@@ -52,8 +52,6 @@ class SqlReads(UsingReads):
 
     batch_of_record: ClassVar[str] = "batches b USING (batch_id)"
     """How the batch of a record `r` is found."""
-    record_found: ClassVar[str] = "r.record_id = ?"
-    """How one record is found."""
 
     # People and machines
 
@@ -151,7 +149,7 @@ class SqlReads(UsingReads):
 
     def record(self, record_id: str) -> rows.RecordRow | None:
         wanted = to_uuid(record_id)
-        found = self._records(self.record_found, wanted) if wanted else []
+        found = self._records("r.record_id = ?", wanted) if wanted else []
         return found[0] if found else None
 
     def records(
