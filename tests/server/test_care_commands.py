@@ -72,7 +72,7 @@ def test_verify_takes_the_key_of_the_checkpoints(data, tmp_path, running):
     Chores(running.collector, signer).do_what_is_due()
 
     assert run("verify", "--data", data)[0] | {"problems": []} == {
-        "n_batches": 1, "n_records": 7, "n_given_up": 0, "n_checkpoints": 1, "problems": [],
+        "n_batches": 1, "n_records": 7, "n_given_up": 0, "n_checkpoints": 1, "n_audit_entries": 1, "problems": [],
     }  # fmt: skip
     other = signer_in(tmp_path, "another")
     assert "not signed" in run("verify", "--data", data, "--key", other.verifier, code=1)[0]["problems"][0]

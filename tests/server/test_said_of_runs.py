@@ -7,13 +7,22 @@ from datetime import timedelta
 from itertools import count
 
 import pytest
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from agent.clock import Clock
 from agent.outbox.collector import Collector as AgentsCollector
 from agent.outbox.identity import Identity
+from agent.outbox.key_file import KeyFile
 from agent.quality.history import History
 from agent.quality.schedule.fetch import Fetcher
 from agent.records import QcStatus
+
+
+def identity_of(sender, folder) -> Identity:
+    """Return the identity that signs as the enrolled sender."""
+    path = folder / "sender.key"
+    path.write_bytes(sender.key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    return Identity(folder, sender.agent_id, sender.instrument_id, KeyFile(path))
 
 
 @pytest.fixture
@@ -43,9 +52,7 @@ def history(tmp_path, runs):
 @pytest.fixture
 def fetch(running, sender, tmp_path, history):
     """The agent's own fetcher; every call is a minute later."""
-    client = AgentsCollector(
-        running.url, Identity(tmp_path, sender.agent_id, "scope-1", sender.key), clock=Clock()
-    )
+    client = AgentsCollector(running.url, identity_of(sender, tmp_path), clock=Clock())
     minutes = count()
     fetcher = Fetcher(
         client.schedules, tmp_path / "schedule", 60.0, lambda: 60.0 * next(minutes), history.heed

@@ -6,17 +6,26 @@ from datetime import timedelta
 from uuid import UUID, uuid4
 
 import pytest
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from agent.clock import Clock
 from agent.errors import CollectorRefusedError
 from agent.mint import Mint
 from agent.outbox.collector import Collector as AgentsCollector
 from agent.outbox.identity import Identity
+from agent.outbox.key_file import KeyFile
 from agent.records import OperatorTask, PlannedSchedule, SchedulePlan, ScheduleRun
 from agent.records.schedules import Schedule, SchedulesReply
 
 NOISE = {"schedule_id": "noise", "routine": "dark_noise", "cron": "0 3 * * *", "zone": "Europe/Zurich"}
 NASTY = "<script>alert(1)</script>"
+
+
+def identity_of(sender, folder) -> Identity:
+    """Return the identity that signs as the enrolled sender."""
+    path = folder / "sender.key"
+    path.write_bytes(sender.key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    return Identity(folder, sender.agent_id, sender.instrument_id, KeyFile(path))
 
 
 @pytest.fixture
@@ -27,7 +36,7 @@ def sender(running):
 @pytest.fixture
 def agent(running, sender, tmp_path):
     """The agent's own client, signing as the enrolled one."""
-    identity = Identity(tmp_path, sender.agent_id, "scope-1", sender.key)
+    identity = identity_of(sender, tmp_path)
     client = AgentsCollector(running.url, identity, clock=Clock())
     yield client
     client.close()
