@@ -8,7 +8,9 @@ SCHEMA_VERSION = 6
 OLDEST = 5
 """Those before were never released, and cannot be brought forward."""
 
-_STANDING = "CREATE INDEX IF NOT EXISTS qc_series_standing ON qc_series (instrument_key, status, captured_at);"
+_STANDING = (
+    "CREATE INDEX IF NOT EXISTS qc_series_standing ON qc_series (instrument_key, status, captured_at);"
+)
 MIGRATIONS: dict[int, dict[str, str]] = {6: {"sqlite": _STANDING, "postgresql": _STANDING}}
 """Version to engine to the statements that lead to it from the one before. The schema files always hold the newest."""
 
