@@ -138,7 +138,9 @@ def rotate_key(config: Config = None, data: Data = None, as_json: AsJson = False
     reply = rotate_at(
         identity, settings.collector.url, clock=Clock(), verify=settings.collector.ca_file or True
     )
-    said = f"{reply.agent_id} has a new key; the old one is accepted until {reply.old_until:%Y-%m-%d %H:%M} UTC."
+    said = (
+        f"{reply.agent_id} has a new key; the old one is accepted until {reply.old_until:%Y-%m-%d %H:%M} UTC."
+    )
     typer.echo(reply.model_dump_json() if as_json else said)
 
 

@@ -155,7 +155,9 @@ class RotateRequest(Frozen):
     """Body of ``POST /v1/rotate-key``, signed with the key that is to be replaced; the agent's id stays."""
 
     public_key: str = Field(description="The new raw Ed25519 public key, base64.")
-    proof: str = Field(description="Signature of `rotation_bytes` with the new key, base64: whoever asks has it.")
+    proof: str = Field(
+        description="Signature of `rotation_bytes` with the new key, base64: whoever asks has it."
+    )
 
 
 class RotateReply(Frozen):
