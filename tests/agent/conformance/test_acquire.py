@@ -44,6 +44,7 @@ def test_shutter_opens_only_when_light_is_allowed(core: Any, tmp_path: Path, may
     core.mda.events.frameReady.connect(lambda image, event: opened.append(core.getAutoShutter()))
     core.setXYPosition(12.0, 34.0)
     core.setPosition(5.0)
+    core.setProperty("White Light Shutter", "State", "0")  # an acquisition leaves an automatic shutter closed
     before = [core.getProperty(*key) for key in FOLLOWED]
     records = captured_acquisition(core, SEQUENCE, [], tmp_path, 30.0, may_light=may_light)
     assert opened == [may_light] * 6
