@@ -14,7 +14,12 @@ N_UNKNOWNS = 4
 
 @dataclass(frozen=True, slots=True)
 class BellCurve:
-    """ground + height exp(-(x - centre)²/(2 sigma²)), one-sigma uncertainties from the scatter, and R²."""
+    """ground + height exp(-(x - centre)²/(2 sigma²)), one-sigma uncertainties from the scatter, and R².
+
+    The uncertainties do not take the scatter to be alike everywhere: when it is x that is uncertain, as the position of
+    a focus drive, the flanks scatter and peak and ground do not (HC2 of J. MacKinnon and H. White, 1985,
+    doi:10.1016/0304-4076(85)90158-7).
+    """
 
     centre: float
     sigma: float
@@ -85,7 +90,14 @@ def _result(
     centre, sigma, height, ground = (float(s) for s in state)
     if not np.isfinite(state).all() or height <= 0 or not x.min() <= centre <= x.max():
         return None
-    covariance = np.linalg.pinv(slopes.T @ slopes) * square / (x.size - N_UNKNOWNS)
-    of_centre, of_sigma = np.sqrt(np.diag(covariance))[:2]
+    of_centre, of_sigma = _uncertainties(slopes, y - _bell(x, state)[0])[:2]
     r2 = 1 - square / float(np.sum((y - y.mean()) ** 2))
     return BellCurve(centre, abs(sigma), height, ground, float(of_centre), float(of_sigma), r2)
+
+
+def _uncertainties(slopes: NDArray[np.float64], residuals: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return one sigma of each unknown."""
+    inverse = np.linalg.pinv(slopes.T @ slopes)
+    share = np.einsum("ij,jk,ik->i", slopes, inverse, slopes)  # of each point in its own model value, 0 to 1
+    variance = residuals**2 / np.maximum(1 - share, 1e-3)
+    return np.sqrt(np.diag(inverse @ (slopes.T * variance) @ slopes @ inverse))

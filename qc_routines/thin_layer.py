@@ -6,7 +6,7 @@ MetroloJ_QC (zProfiler.java). FWHM = 2 sqrt(2 ln 2) sigma of a Gaussian fitted t
 
 from __future__ import annotations
 
-from math import atan, degrees
+from math import atan, degrees, hypot
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -127,9 +127,10 @@ def _figures(
     fwhm = FWHM_PER_SIGMA * np.array([fit.sigma for *_, fit in good])
     height, n = np.array([fit.centre for *_, fit in good]), len(good)
     own = FWHM_PER_SIGMA * float(np.median([fit.sigma_uncertainty for *_, fit in good]))
-    spread = float(fwhm.std(ddof=1)) if n > 1 else own
+    spread = float(fwhm.std(ddof=1)) if n > 1 else 0.0
     figures = [
-        Figure("fwhm_z", float(np.median(fwhm)), "um", 1.2533 * spread / n**0.5, n),
+        # all tiles are seen at the same heights of the drive: what that scatters, no number of tiles averages away
+        Figure("fwhm_z", float(np.median(fwhm)), "um", hypot(own, 1.2533 * spread / n**0.5), n),
         Figure(
             "fwhm_z_sd", spread if n > 1 else None, "um", spread / (2 * (n - 1)) ** 0.5 if n > 1 else None, n
         ),

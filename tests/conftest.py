@@ -1,4 +1,4 @@
-"""Guards around every test: what a test starts or changes, it ends or restores.
+"""Guards around every test: what a test starts or changes, it ends or restores. And the standards' validators.
 
 A thread that outlives its test, a handler on the root logger or a changed environment breaks some later test,
 which then takes the blame. Each guard puts things right again and fails the test that left them.
@@ -6,9 +6,11 @@ which then takes the blame. Each guard puts things right again and fails the tes
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import shutil
+import subprocess
 import sys
 import tempfile
 import threading
@@ -16,6 +18,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -34,6 +37,9 @@ LASTING_VARIABLES = ("PYTEST_CURRENT_TEST", "QT_", "PYQTGRAPH_", "KMP_", "SE_")
 
 THREAD_GRACE_S = 5.0
 """A thread that was told to end may take this long."""
+
+ROOT = Path(__file__).parents[1]
+VALIDATORS = ROOT / "tests" / "agent" / "exports" / "validators"
 
 NOBODY = 65534
 """A user without rights, for tests that run as root."""
@@ -152,3 +158,59 @@ def environment_restored() -> Iterator[None]:
 
 def _environment() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if not name.startswith(LASTING_VARIABLES)}
+
+
+# Standards and their validators, which do not go with our own packages
+
+
+@pytest.fixture(scope="session")
+def standards() -> Path:
+    folder = ROOT / ".." / "shared" / "standards"
+    if not folder.is_dir():
+        pytest.skip("the standards' files are not there: expected ../shared/standards beside the repository")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def validators() -> Path:
+    """The interpreter of an environment with linkml and roc-validator; they do not go with our own packages."""
+    folder = Path(os.environ.get("SCOPESTAMP_VALIDATORS", ROOT / ".." / "venvs" / "standards"))
+    found = [path for path in (folder / "bin" / "python", folder / "Scripts" / "python.exe") if path.exists()]
+    if not found:
+        pytest.skip(
+            "no validators: expected an environment with linkml and roc-validator in SCOPESTAMP_VALIDATORS"
+        )
+    return found[0]
+
+
+@pytest.fixture
+def linkml(validators: Path, tmp_path: Path) -> Callable[[list[tuple[Path, str, Any]]], list[list[str]]]:
+    """Validate cases of (schema, class, instance); return the problems of each."""
+
+    def validate(cases: list[tuple[Path, str, Any]]) -> list[list[str]]:
+        listed = tmp_path / "cases.json"
+        listed.write_text(json.dumps([[str(case[0]), *case[1:]] for case in cases], default=str), "utf-8")
+        return run_validator(validators, "linkml_check.script", str(listed))
+
+    return validate
+
+
+@pytest.fixture
+def roc_validator(validators: Path, standards: Path, tmp_path: Path) -> Callable[..., list[list[str]]]:
+    """Validate crates; return the problems of each."""
+
+    def validate(*crates: Path) -> list[list[str]]:
+        places = str(standards / "ro-crate"), str(tmp_path / "cache")
+        return run_validator(validators, "roc_check.script", *places, *map(str, crates))
+
+    return validate
+
+
+def run_validator(python: Path, script: str, *arguments: str) -> list[list[str]]:
+    path = VALIDATORS / script
+    done = subprocess.run(
+        [str(python), str(path), *arguments], capture_output=True, text=True, timeout=240, check=False
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    problems: list[list[str]] = json.loads(done.stdout.splitlines()[-1])
+    return problems

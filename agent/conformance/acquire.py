@@ -49,7 +49,7 @@ def captured_acquisition(
     Parameters
     ----------
     core : CMMCorePlus
-        The core; shutter, channel, focus and stage are afterwards as they were.
+        The core; shutters, channel, focus and stage are afterwards as they were.
     sequence : mapping
         Plain dictionary in the layout of a useq MDASequence.
     left_alone : list of [device, property]
@@ -86,7 +86,12 @@ def captured_acquisition(
 
 @contextmanager
 def _as_it_was(core: CMMCorePlus, channels: list[Mapping[str, str]], may_light: bool) -> Iterator[None]:
-    """Put shutter, channel, focus and stage back after an acquisition."""
+    """Put shutters, channel, focus and stage back after an acquisition."""
+    from pymmcore_plus import DeviceType
+
+    is_open = {
+        label: core.getShutterOpen(label) for label in core.getLoadedDevicesOfType(DeviceType.ShutterDevice)
+    }
     focus, stage, is_automatic = core.getFocusDevice(), core.getXYStageDevice(), core.getAutoShutter()
     z_um = core.getPosition(focus) if focus else 0.0
     xy_um = core.getXYPosition(stage) if stage else (0.0, 0.0)
@@ -109,5 +114,8 @@ def _as_it_was(core: CMMCorePlus, channels: list[Mapping[str, str]], may_light: 
             if stage:
                 core.setXYPosition(stage, *xy_um)
                 core.waitForDevice(stage)
+            for label, was_open in is_open.items():
+                core.setShutterOpen(label, was_open)
+                core.waitForDevice(label)
         except DEVICE_ERRORS as error:
-            raise CaptureError(f"channel, focus or stage could not be put back: {error}") from error
+            raise CaptureError(f"shutter, channel, focus or stage could not be put back: {error}") from error

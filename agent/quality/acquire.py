@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from itertools import count
 from math import nan
 from pathlib import Path
 from typing import Any
@@ -70,9 +71,9 @@ class Acquisition:
         watcher: Watcher,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        self._hardware, self._images, self._routine = hardware, images, routine
+        self._hardware, self._images = hardware, images
         self._watcher, self._sleep = watcher, sleep
-        self._moment = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
+        self._stem = _free_stem(images, f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{routine}")
         self._n_done = self._n_datasets = 0
         self._acquired = Acquired()
 
@@ -111,7 +112,7 @@ class Acquisition:
     # ---- frames
 
     def _shoot(self, shot: Shot) -> None:
-        path = self._images / f"{self._moment}-{self._routine}-{shot.role}-{self._n_datasets:02d}.ome.zarr"
+        path = self._images / f"{self._stem}-{shot.role}-{self._n_datasets:02d}.ome.zarr"
         self._n_datasets += 1
         set_light(self._hardware, is_dark=shot.is_dark)
         self._acquire(shot, path)
@@ -203,6 +204,12 @@ class Acquisition:
             return nan
         drive = Scene.of(self._hardware.call("read_all", CALL_S)).role("Focus")
         return read_number(self._hardware, (drive, "@position"))[0]
+
+
+def _free_stem(folder: Path, stem: str) -> str:
+    """Return `stem`, numbered where datasets already bear it: runs within a second, or a clock that was set back."""
+    numbered = (stem if n == 1 else f"{stem}-{n}" for n in count(1))
+    return next(name for name in numbered if not any(folder.glob(f"{name}-*")))
 
 
 def read_number(hardware: Hardware, key: Key) -> tuple[float, float]:

@@ -191,7 +191,7 @@ def test_axial_steps_of_a_drive_that_is_off_are_warned_of(run):
 
 LAYER: dict[str, Any] = {
     "options": {
-        "emission_nm": (520.0,), "mode": "spinning disk", "range_um": 3.0, "step_um": 0.25, "exposure_ms": 20.0,
+        "emission_nm": (520.0,), "mode": "spinning disk", "range_um": 3.0, "step_um": 0.1, "exposure_ms": 20.0,
     },
 }  # fmt: skip
 
@@ -214,9 +214,19 @@ def test_thin_layer_is_as_wide_as_the_optics_make_it(run):
     outcome = run("thin_layer", "thin layer", **LAYER)
     assert outcome.verdict.status is Status.PASS
     found = outcome.verdict.measurement
-    assert found.value("fwhm_z") == pytest.approx(true_layer_fwhm_um(HEALTHY), rel=0.06)
+    fwhm, true_um = found.figure("fwhm_z"), true_layer_fwhm_um(HEALTHY)
+    # the focus drive repeats to 0.02 um on flanks 0.2 um wide: some percent, which the routine must know of itself
+    assert 0.01 * true_um < fwhm.uncertainty < 0.06 * true_um
+    assert abs(fwhm.value - true_um) < 4 * fwhm.uncertainty
     for axis, tilt in zip("yx", HEALTHY.geometry.slide_tilt_yx, strict=True):
         assert found.value(f"tilt_{axis}") == pytest.approx(np.degrees(tilt), abs=0.05)
+
+
+def test_runs_within_a_second_keep_their_own_images(run):
+    fast = {"options": LAYER["options"] | {"range_um": 2.0, "step_um": 0.25}}
+    kept = [path for _ in range(3) for path in run("thin_layer", "thin layer", **fast).datasets["image"]]
+    assert len(set(kept)) == 3
+    assert all(path.is_dir() for path in kept)
 
 
 def test_thin_layer_through_a_damaged_objective_is_wider(run):

@@ -218,9 +218,22 @@ def test_bell_curve_agrees_with_scipy() -> None:
     )
     ours = fit_bell(x, y)
     assert (ours.centre, ours.sigma, ours.height, ours.ground) == pytest.approx(found, rel=1e-4)
+    # scipy takes the scatter to be alike everywhere, which it is here
     assert (ours.centre_uncertainty, ours.sigma_uncertainty) == pytest.approx(
-        np.sqrt(np.diag(spread))[:2], rel=1e-2
+        np.sqrt(np.diag(spread))[:2], rel=0.3
     )
+
+
+@pytest.mark.parametrize(("of_x", "of_y"), [(0.1, 0.0), (0.0, 0.2)], ids=["of x", "of y"])
+def test_bell_curve_knows_how_far_it_scatters(of_x: float, of_y: float) -> None:
+    random = np.random.default_rng(3)
+    x = np.linspace(0, 10, 41)
+    fits = [
+        fit_bell(x, 3 + 8 * np.exp(-((x + random.normal(0, of_x, x.size) - 4.2) ** 2) / 2 / 1.3**2) + noise)
+        for noise in random.normal(0, of_y, (300, x.size))
+    ]
+    told = np.sqrt(np.mean([fit.sigma_uncertainty**2 for fit in fits]))
+    assert told == pytest.approx(np.std([fit.sigma for fit in fits]), rel=0.15)
 
 
 def test_bell_curve_is_exact_without_noise_and_none_through_a_constant() -> None:

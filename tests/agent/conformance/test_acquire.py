@@ -36,15 +36,18 @@ def core(monkeypatch: pytest.MonkeyPatch) -> Any:
     release_callback(core)
 
 
+@pytest.mark.parametrize("was_open", [False, True])
 @pytest.mark.parametrize("may_light", [False, True])
-def test_shutter_opens_only_when_light_is_allowed(core: Any, tmp_path: Path, may_light: bool) -> None:
+def test_shutter_opens_only_when_light_is_allowed(
+    core: Any, tmp_path: Path, may_light: bool, was_open: bool
+) -> None:
     from agent.conformance.acquire import captured_acquisition
 
     opened: list[bool] = []
     core.mda.events.frameReady.connect(lambda image, event: opened.append(core.getAutoShutter()))
     core.setXYPosition(12.0, 34.0)
     core.setPosition(5.0)
-    core.setProperty("White Light Shutter", "State", "0")  # an acquisition leaves an automatic shutter closed
+    core.setShutterOpen("White Light Shutter", was_open)
     before = [core.getProperty(*key) for key in FOLLOWED]
     records = captured_acquisition(core, SEQUENCE, [], tmp_path, 30.0, may_light=may_light)
     assert opened == [may_light] * 6

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
@@ -23,14 +21,6 @@ from agent.records import Profile, QcResult, Quantity, Source, decode
 ROOT = Path(__file__).parents[3]
 RECORDS = Path(__file__).parent / "records"
 GOLDEN_QC = ROOT / "tests" / "data" / "golden" / "qc_result.v1.0.json"
-
-
-@pytest.fixture(scope="session")
-def standards() -> Path:
-    folder = ROOT / ".." / "shared" / "standards"
-    if not folder.is_dir():
-        pytest.skip("the standards' files are not there: expected ../shared/standards beside the repository")
-    return folder
 
 
 @pytest.fixture(scope="session")
@@ -127,48 +117,3 @@ def schemas(standards: Path) -> dict[str, dict[str, Any]]:
     """The classes of Micro-Meta App by schema id."""
     text = (standards / "micro-meta-app" / "fullSchema-2.01.1.json").read_text("utf-8")
     return {item["ID"]: item for item in json.loads(text)}
-
-
-@pytest.fixture(scope="session")
-def validators() -> Path:
-    """The interpreter of an environment with linkml and roc-validator; they do not go with our own packages."""
-    folder = Path(os.environ.get("SCOPESTAMP_VALIDATORS", ROOT / ".." / "venvs" / "standards"))
-    found = [path for path in (folder / "bin" / "python", folder / "Scripts" / "python.exe") if path.exists()]
-    if not found:
-        pytest.skip(
-            "no validators: expected an environment with linkml and roc-validator in SCOPESTAMP_VALIDATORS"
-        )
-    return found[0]
-
-
-@pytest.fixture
-def linkml(validators: Path, tmp_path: Path) -> Callable[[list[tuple[Path, str, Any]]], list[list[str]]]:
-    """Validate cases of (schema, class, instance); return the problems of each."""
-
-    def validate(cases: list[tuple[Path, str, Any]]) -> list[list[str]]:
-        listed = tmp_path / "cases.json"
-        listed.write_text(json.dumps([[str(case[0]), *case[1:]] for case in cases], default=str), "utf-8")
-        return run_validator(validators, "linkml_check.script", str(listed))
-
-    return validate
-
-
-@pytest.fixture
-def roc_validator(validators: Path, standards: Path, tmp_path: Path) -> Callable[..., list[list[str]]]:
-    """Validate crates; return the problems of each."""
-
-    def validate(*crates: Path) -> list[list[str]]:
-        places = str(standards / "ro-crate"), str(tmp_path / "cache")
-        return run_validator(validators, "roc_check.script", *places, *map(str, crates))
-
-    return validate
-
-
-def run_validator(python: Path, script: str, *arguments: str) -> list[list[str]]:
-    path = Path(__file__).parent / "validators" / script
-    done = subprocess.run(
-        [str(python), str(path), *arguments], capture_output=True, text=True, timeout=240, check=False
-    )
-    assert done.returncode == 0, done.stderr[-2000:]
-    problems: list[list[str]] = json.loads(done.stdout.splitlines()[-1])
-    return problems
