@@ -313,9 +313,12 @@ def test_cancel_ends_a_running_acquisition(told_of_frames: None, driver: Driver,
     assert finished.n_frames < 1000
 
 
-def test_cancel_of_nothing_is_harmless(owner: OwningDriver) -> None:
+def test_cancel_of_nothing_is_harmless(owner: OwningDriver, listening: Any) -> None:
+    owner.describe()
+    owner.listen(listening)
     owner.cancel()
     owner.acquire({"time_plan": {"interval": 0, "loops": 2}}, None)
+    assert [(event.reason, event.n_frames) for event in listening.of(SequenceFinished)] == [("completed", 2)]
 
 
 def test_close_unloads_the_devices(owner: OwningDriver) -> None:
