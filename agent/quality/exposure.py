@@ -18,6 +18,8 @@ LEAST_BUDGET_MS = 2000.0
 CLIPPED = 0.98
 AFTER_CLIPPING = 0.1
 MOST_CHANGE = 20.0
+LEAST_OF_LOW = 1 / 8
+"""A field darker than this part of the lowest level that is wanted is no field: lamp off, shutter closed, other slide."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +77,8 @@ def find_exposure(
     Raises
     ------
     HardwareError
-        Frames are clipped at the shortest exposure, or none could be taken.
+        Frames are clipped at the shortest exposure, a field stays all but dark at the longest, or none could be taken.
+        Few or dim beads are no error here: whether there are any, the measurement says.
     """
     exposure_ms, light_ms = min(start_ms, FIRST_MS), 0.0
     for n in range(1, MOST_SNAPS + 1):
@@ -94,6 +97,12 @@ def find_exposure(
             f"The frames of {channel or 'the camera'} are too bright: {100 * found.level:.0f} % of full scale at "
             f"{found.exposure_ms:g} ms, where at most {100 * wanted.high:.0f} % is wanted. Turn the light down, put in a "
             "neutral filter, or state an exposure with --set exposure_ms=…"
+        )
+    if wanted.of == "field" and found.level < LEAST_OF_LOW * wanted.low:
+        raise HardwareError(
+            f"The frames of {channel or 'the camera'} are too dark: {100 * found.level:.0f} % of full scale at "
+            f"{found.exposure_ms:g} ms, where {100 * wanted.low:.0f} to {100 * wanted.high:.0f} % is wanted. Is the light "
+            "on, the shutter working, the right slide in? State an exposure with --set exposure_ms=… to measure anyway."
         )
     return found
 

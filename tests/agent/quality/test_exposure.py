@@ -56,9 +56,14 @@ def test_light_that_is_too_bright_at_any_exposure_is_an_error_with_advice():
     assert min(camera.snaps_ms) == SHORTEST_MS
 
 
-def test_nothing_to_be_seen_is_told_and_no_error():
-    found = find_exposure(Camera(0.0), "FITC", HALF, 50.0, 10_000.0)
+def test_no_beads_to_be_seen_are_told_and_no_error():
+    found = find_exposure(Camera(0.0), "FITC", Level(0.4, 0.6, "beads"), 50.0, 10_000.0)
     assert not found.is_reached and found.level == pytest.approx(100 / FULL_ADU)
+
+
+def test_field_that_stays_dark_is_an_error_with_advice():
+    with pytest.raises(HardwareError, match=r"too dark: 2 % of full scale.*40 to 60 % is wanted.*right slide in"):
+        find_exposure(Camera(0.0), "FITC", HALF, 50.0, 10_000.0)
 
 
 def test_exposures_go_to_their_channels():
