@@ -172,10 +172,12 @@ def run(
         routine, options, tuple(channels or ()), properties_of(properties or ()), slide, limits_file
     )
     settings = waiting(load_settings(config), wait_s)
-    if not yes:
-        _ask_ready(routine)
+    from agent.quality.run import need_hardware
     from agent.quality.watch import run_watched
 
+    need_hardware(settings)
+    if not yes:
+        _ask_ready(routine)
     console = _console(is_error=as_json)
     result = run_watched(settings, data or settings.data_path, request, console, as_json=as_json)
     _finish(result, routine.title, every=every, as_json=as_json)

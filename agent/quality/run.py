@@ -145,6 +145,14 @@ def _taken(request: Request, prepared: Prepared, acquired: Acquired) -> Taken:
     )
 
 
+def need_hardware(settings: AgentSettings) -> None:
+    """Raise HardwareError where no hardware is configured: before anybody is asked to put a slide on."""
+    if not settings.hardware.config_file:
+        raise HardwareError(
+            "No hardware is configured. Set [hardware] config_file in the settings and name them with --config."
+        )
+
+
 @contextmanager
 def own_hardware(settings: AgentSettings, data_dir: Path) -> Iterator[tuple[HardwareProcess, Local]]:
     """Give a hardware process of our own; no daemon can use the data folder meanwhile.
@@ -154,11 +162,8 @@ def own_hardware(settings: AgentSettings, data_dir: Path) -> Iterator[tuple[Hard
     HardwareError
         A daemon has it, no hardware is configured, or it does not load.
     """
+    need_hardware(settings)
     section = settings.hardware
-    if not section.config_file:
-        raise HardwareError(
-            "No hardware is configured. Set [hardware] config_file in the settings and name them with --config."
-        )
     with _held(data_dir):
         local = Local.open(settings, data_dir)
         process = HardwareProcess(ChildOrder(settings=settings, data_dir=data_dir))

@@ -67,9 +67,10 @@ def test_analyse_exits_with_3_when_the_verdict_is_fail(tmp_path: Path):
 
 
 def test_run_without_hardware_says_what_to_set(tmp_path: Path):
-    done = QC.invoke(app, ["qc", "run", "illumination", "--yes", "--data", str(tmp_path)])
+    done = QC.invoke(app, ["qc", "run", "illumination", "--data", str(tmp_path)])
     assert isinstance(done.exception, HardwareError)
     assert "config_file" in str(done.exception)
+    assert "Is all of this done?" not in done.output, "nobody puts a slide on for nothing"
 
 
 # ---- options
