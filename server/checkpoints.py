@@ -1,15 +1,19 @@
 """Signed heads of a tree over every batch, so that what was once shown to somebody can never be changed unnoticed.
 
 The tree is that of RFC 6962 (section 2.1), with one leaf a batch in the order they were taken; a checkpoint is a signed note
-as C2SP writes it (c2sp.org/tlog-checkpoint, c2sp.org/signed-note). Whoever keeps a checkpoint can later have it
+as C2SP writes it (c2sp.org/tlog-checkpoint, c2sp.org/signed-note). Its one extension line tells where the audit log stood:
+``audit <position of the last entry> <its chain value>``. Whoever keeps a checkpoint can later have it
 verified against the store or a backup, without this collector's help.
 """
 
 from __future__ import annotations
 
 import base64
+import binascii
 import hashlib
 import os
+import re
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
@@ -23,6 +27,24 @@ from server.store.rows import Checkpoint, StoredBatch
 KEY_FILE = "checkpoint.key"
 _ED25519 = b"\x01"
 _AT_ONCE = 500
+_AUDIT_LINE = re.compile(r"audit (\d+) ([0-9a-f]{64})")
+
+
+@dataclass(frozen=True, slots=True)
+class AuditHead:
+    """Where the audit log stood: the position of its last entry, and the chain value after it."""
+
+    position: int
+    chain: str
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """What a checkpoint says: how many batches, the root of the tree over them, and the head of the audit log."""
+
+    n_batches: int
+    root: str
+    audit: AuditHead | None = None
 
 
 class Tree:
@@ -84,12 +106,25 @@ class Signer:
         public = self._key.public_key().public_bytes_raw()
         return f"{self.origin}+{_key_id(self.origin, public).hex()}+{base64.b64encode(_ED25519 + public).decode()}"
 
-    def sign(self, tree: Tree) -> str:
-        """Return the signed note of a tree's head."""
+    def sign(self, tree: Tree, audit: AuditHead | None = None) -> str:
+        """Return the signed note of a tree's head and the audit log's."""
         text = f"{self.origin}\n{tree.n_leaves}\n{base64.b64encode(tree.root).decode()}\n"
+        if audit is not None:
+            text += f"audit {audit.position} {audit.chain}\n"
         public = self._key.public_key().public_bytes_raw()
         signature = _key_id(self.origin, public) + self._key.sign(text.encode())
         return f"{text}\n— {self.origin} {base64.b64encode(signature).decode()}\n"
+
+
+def head_in(note: str) -> Head | None:
+    """Return what a note says, None when it is no checkpoint. Extension lines of others are passed over, as C2SP asks."""
+    _origin, *told = note.partition("\n\n")[0].split("\n")
+    try:
+        n_batches, root = int(told[0]), base64.b64decode(told[1], validate=True).hex()
+    except (IndexError, ValueError, binascii.Error):
+        return None
+    audits = [AuditHead(int(one[1]), one[2]) for one in map(_AUDIT_LINE.fullmatch, told[2:]) if one]
+    return Head(n_batches, root, audits[0] if audits else None)
 
 
 def is_signed(note: str, verifier: str) -> bool:
@@ -99,7 +134,10 @@ def is_signed(note: str, verifier: str) -> bool:
     text, _, signatures = note.rpartition("\n\n")
     for line in signatures.splitlines():
         name, _, encoded = line.removeprefix("— ").rpartition(" ")
-        raw = base64.b64decode(encoded)
+        try:
+            raw = base64.b64decode(encoded, validate=True)
+        except binascii.Error:
+            continue
         if name != origin or raw[:4] != _key_id(origin, public):
             continue
         try:
@@ -136,7 +174,12 @@ def next_checkpoint(reads: Reads, signer: Signer, now: datetime) -> Checkpoint |
             tree.add(leaf_of(batch))
     if tree.n_leaves == began_with:
         return None
-    return Checkpoint(tree.n_leaves, tree.root.hex(), tree.edge, signer.sign(tree), now)
+    return Checkpoint(tree.n_leaves, tree.root.hex(), tree.edge, signer.sign(tree, _audit_head(reads)), now)
+
+
+def _audit_head(reads: Reads) -> AuditHead | None:
+    last = next(iter(reads.audit(limit=1)), None)
+    return AuditHead(last.position, last.chain) if last else None
 
 
 def _node(left: bytes, right: bytes) -> bytes:

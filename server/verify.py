@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from agent.records.wire import CHAIN_START, PREV_HEADER, SKIPPED_FROM_HEADER, chain_skip
-from server.checkpoints import Tree, is_signed, leaf_of
+from server.checkpoints import Head, Tree, head_in, is_signed, leaf_of
 from server.errors import RefusedError
 from server.forwarding.protocol import VIA
 from server.ingest.evidence import is_signature_good
@@ -39,7 +39,7 @@ class Verdict:
             self.problems.append(problem)
 
 
-def verify(reads: Reads, verifier: str | None = None) -> Verdict:
+def verify(reads: Reads, verifier: str | None = None, kept: Sequence[str] = ()) -> Verdict:
     """Verify everything.
 
     Parameters
@@ -47,30 +47,53 @@ def verify(reads: Reads, verifier: str | None = None) -> Verdict:
     reads : Reads
         Of the store.
     verifier : str, optional
-        Key of the checkpoints (`server.checkpoints.Signer.verifier`); without one only their roots are compared.
+        Key of the checkpoints (`server.checkpoints.Signer.verifier`); without one only what they say is compared.
+    kept : sequence of str
+        Checkpoints that were kept elsewhere: they tell even when the store's own were removed with what they speak of.
     """
     verdict, tree = Verdict(), Tree()
     stands: dict[tuple[str, str], tuple[int, str]] = {}
-    checkpoints = {one.n_batches: one for one in reads.checkpoints()}
+    heads = _heads(reads, verifier, kept, verdict)
+    expected: dict[int, list[Head]] = {}
+    for head in heads:
+        expected.setdefault(head.n_batches, []).append(head)
     for batch in _all_batches(reads):
         if batch.batch_id != tree.n_leaves + 1:
             verdict.complain(f"Batch {tree.n_leaves + 1} is missing; {batch.batch_id} comes next.")
             tree.n_leaves = batch.batch_id - 1
         _check_batch(reads, batch, stands, verdict)
         tree.add(leaf_of(batch))
-        if (checkpoint := checkpoints.pop(tree.n_leaves, None)) is not None:
+        for head in expected.pop(tree.n_leaves, ()):
             verdict.n_checkpoints += 1
-            if checkpoint.root != tree.root.hex():
-                verdict.complain(
-                    f"The checkpoint over {tree.n_leaves} batches has another root than they have now."
-                )
-            elif verifier is not None and not is_signed(checkpoint.note, verifier):
-                verdict.complain(f"The checkpoint over {tree.n_leaves} batches is not signed with this key.")
-    for n_batches in checkpoints:
+            if head.root != tree.root.hex():
+                verdict.complain(f"The checkpoint over {_batches(head)} has another root than they have now.")
+    for n_batches in expected:
         verdict.complain(f"A checkpoint speaks of {n_batches} batches; there are {tree.n_leaves}.")
     _check_spools(reads, stands, verdict)
-    _check_audit(reads, verdict)
+    _check_audit(reads, heads, verdict)
     return verdict
+
+
+def _heads(reads: Reads, verifier: str | None, kept: Sequence[str], verdict: Verdict) -> list[Head]:
+    """Return what the checkpoints say, in order; complain of those that are not signed or not what was signed."""
+    heads = []
+    for checkpoint in reversed(reads.checkpoints()):
+        head, about = head_in(checkpoint.note), f"The checkpoint over {checkpoint.n_batches} batches"
+        if verifier is not None and not is_signed(checkpoint.note, verifier):
+            verdict.complain(f"{about} is not signed with this key.")
+        if head is None or (head.n_batches, head.root) != (checkpoint.n_batches, checkpoint.root):
+            verdict.complain(f"{about} has another root or number than was signed.")
+        heads += [head] if head else []
+    for note in kept:
+        head = head_in(note)
+        if head is None or (verifier is not None and not is_signed(note, verifier)):
+            verdict.complain("A checkpoint kept elsewhere is none, or not signed with this key.")
+        heads += [head] if head else []
+    return sorted(heads, key=lambda head: head.n_batches)
+
+
+def _batches(head: Head) -> str:
+    return "1 batch" if head.n_batches == 1 else f"{head.n_batches} batches"
 
 
 def _all_batches(reads: Reads) -> Iterator[StoredBatch]:
@@ -127,9 +150,11 @@ def _continues(reads: Reads, batch: StoredBatch, mark: int, chain: str) -> bool:
     return before is not None and chain_skip(before, first, batch.first_seq - 1) == batch.prev
 
 
-def _check_audit(reads: Reads, verdict: Verdict) -> None:
-    """Compute the chain of the audit log anew."""
+def _check_audit(reads: Reads, heads: list[Head], verdict: Verdict) -> None:
+    """Compute the chain of the audit log anew, and compare it with where the checkpoints say it stood."""
     table = next(one for one in TABLES if one.name == "audit")
+    stood = {head.audit.position for head in heads if head.audit}
+    chains: dict[int, str] = {}
     chain, after = CHAIN_START, None
     while entries := reads.dump(table, after, _AT_ONCE):
         for position, *told, kept in entries:
@@ -139,8 +164,24 @@ def _check_audit(reads: Reads, verdict: Verdict) -> None:
                     f"Audit entry {position} was changed, or entries before it were removed or added."
                 )
                 chain = kept if _HEX.fullmatch(kept) else chain  # what follows is judged by itself
+            if position in stood:
+                chains[position] = chain
             verdict.n_audit_entries += 1
         after = (entries[-1][0],)
+    _check_audit_heads(heads, chains, verdict)
+
+
+def _check_audit_heads(heads: list[Head], chains: dict[int, str], verdict: Verdict) -> None:
+    """Complain of the first checkpoint that the audit log contradicts: those after it tell nothing more."""
+    for head in heads:
+        if head.audit is None or chains.get(head.audit.position) == head.audit.chain:
+            continue
+        how = "was written anew" if head.audit.position in chains else "was cut off"
+        verdict.complain(
+            f"The audit log {how}: the checkpoint over {_batches(head)} saw its entry {head.audit.position}, "
+            f"chain {head.audit.chain[:16]}…"
+        )
+        return
 
 
 def _check_spools(reads: Reads, stands: dict[tuple[str, str], tuple[int, str]], verdict: Verdict) -> None:

@@ -21,6 +21,7 @@ from server.errors import SettingsError
 from server.settings import RetentionSettings, Settings
 from server.store import SqliteStore
 from server.store.connection import to_uuid
+from server.store.rows import AuditEntry
 from server.store.tables import TABLES
 from server.verify import verify
 
@@ -91,7 +92,10 @@ def test_checkpoint_is_what_the_specifications_say(running, store, beats):
 
     assert made.root == naive_root(leaves).hex()
     text, signature = made.note.split("\n\n")
-    assert text.split("\n") == [SIGNER.origin, "5", base64.b64encode(naive_root(leaves)).decode()]
+    root = base64.b64encode(naive_root(leaves)).decode()
+    with store.reading() as reads:
+        (entry,) = reads.audit()
+    assert text.split("\n") == [SIGNER.origin, "5", root, f"audit {entry.position} {entry.chain}"]
     dash, name, encoded = signature.rstrip("\n").split(" ")
     public = Ed25519PrivateKey.from_private_bytes(bytes(range(32))).public_key().public_bytes_raw()
     raw = base64.b64decode(encoded)
@@ -153,7 +157,10 @@ TAMPERINGS = {
         "does not stand",
     ),
     "a root": ("UPDATE checkpoints SET root = edge || 'x'", "another root"),
+    "a number": ("UPDATE checkpoints SET n_batches = 4", "number than was signed"),
     "a note": ("UPDATE checkpoints SET note = replace(note, 'basel', 'x')", "not signed"),
+    "a note that is none": ("UPDATE checkpoints SET note = 'x'", "not signed"),
+    "the audit log": ("DELETE FROM audit", "was cut off"),
 }
 
 
@@ -167,6 +174,45 @@ def test_tampering_is_noticed(running, store, beats, statements, complaint):
     problems = " ".join(verdict_on(store).problems)
 
     assert any(word in problems for word in complaint.split("|")), problems
+
+
+def audited(store, at, *details):
+    for detail in details:
+        entry = AuditEntry(at, "ada", "rule changed", "done", detail)
+        store.write([lambda writes, entry=entry: writes.add_audit(entry)])
+
+
+def test_audit_log_may_grow_after_a_checkpoint_but_its_end_cannot_be_replaced(running, store, beats):
+    """An entry cut off at the end and another put in its place leaves a chain that fits in itself."""
+    audited(store, running.clock(), "limit raised")
+    checkpoint(store, running.clock())
+    audited(store, running.clock(), "later")
+    assert verdict_on(store).problems == []
+
+    tamper = tamperer(store)
+    for detail in ("later", "limit raised"):
+        tamper(f"DELETE FROM audit WHERE detail = '{detail}'")
+    (problem,) = verdict_on(store).problems
+    assert "was cut off" in problem
+    audited(store, running.clock(), "nothing happened", "later")
+
+    (problem,) = verdict_on(store).problems
+    assert "was written anew" in problem or "was cut off" in problem  # PostgreSQL never gives a position twice
+
+
+def test_kept_checkpoint_tells_when_the_stores_own_were_removed_too(running, store, beats):
+    audited(store, running.clock(), "limit raised")
+    kept = checkpoint(store, running.clock()).note
+    tamper = tamperer(store)
+    tamper("DELETE FROM audit WHERE detail = 'limit raised'")
+    tamper("DELETE FROM checkpoints")
+    assert verdict_on(store).problems == []  # nothing in the store itself can tell
+
+    with store.reading() as reads:
+        (problem,) = verify(reads, SIGNER.verifier, [kept]).problems
+        assert "was cut off" in problem
+        forged = kept.replace("audit 2", "audit 1")
+        assert "not signed" in verify(reads, SIGNER.verifier, [forged]).problems[0]
 
 
 class tamperer:
