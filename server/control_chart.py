@@ -17,6 +17,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from heapq import heappush, heappushpop
 from math import inf, log, sqrt
 
 import numpy as np
@@ -38,6 +39,8 @@ _STEP_SIGMAS = 1.5
 _PLACE = 3
 """Numbers that the place of a step counts for: it was chosen among all places (Zhang & Siegmund 2007,
 doi:10.1111/j.1541-0420.2006.00662.x)."""
+_ROUNDING = 1e-12
+"""Of the largest sum: what adding in another order may change."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,9 +163,9 @@ RULES: dict[str, Callable[[np.ndarray], np.ndarray]] = {
 
 def _signals(z: np.ndarray) -> list[Signal]:
     """Return for each value the first rule it breaks."""
-    broken = {name: rule(z) for name, rule in RULES.items()}
-    told = ((index, next((name for name in RULES if broken[name][index]), None)) for index in range(len(z)))
-    return [Signal(index, name) for index, name in told if name is not None]
+    names = list(RULES)
+    broken = np.array([RULES[name](z) for name in names])
+    return [Signal(int(i), names[broken[:, i].argmax()]) for i in np.flatnonzero(broken.any(axis=0))]
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,7 +201,9 @@ def _place_of_step(values: np.ndarray, sigma: float) -> int | None:
     """Return where two medians leave least, when they differ enough to be a step."""
     if len(values) < 4:
         return None
-    at = min(range(2, len(values) - 1), key=lambda k: _left_over(values[:k]) + _left_over(values[k:]))
+    left = _left_overs(values)[1:-2] + _left_overs(values[::-1])[::-1][2:-1]
+    # The first of those that are equal but for rounding.
+    at = 2 + int((left <= left.min() + _ROUNDING * np.abs(left).max()).argmax())
     error = _MEDIAN_TO_MEAN * sigma * sqrt(1 / at + 1 / (len(values) - at))
     height = abs(float(np.median(values[at:]) - np.median(values[:at])))
     return at if height >= max(_STEP_AT * error, _STEP_SIGMAS * sigma) else None
@@ -208,20 +213,50 @@ def _left_over(values: np.ndarray) -> float:
     return float(np.abs(values - np.median(values)).sum())
 
 
+def _left_overs(values: np.ndarray) -> np.ndarray:
+    """Return `_left_over` of the first value, of the first two, and so on to all; shape (n,).
+
+    The values below and above the running median stand in two heaps, so each costs log n instead of a median of its own.
+    """
+    below: list[float] = []  # negative, so that the greatest comes first
+    above: list[float] = []
+    sum_below = sum_above = 0.0
+    told = []
+    for value in (values - np.median(values)).tolist():
+        if len(below) == len(above):
+            moved = heappushpop(above, value)
+            sum_above += value - moved
+            heappush(below, -moved)
+            sum_below += moved
+            told.append(sum_above - sum_below - below[0])
+        else:
+            moved = -heappushpop(below, -value)
+            sum_below += value - moved
+            heappush(above, moved)
+            sum_above += moved
+            told.append(sum_above - sum_below)
+    return np.array(told)
+
+
 def _drift(days: np.ndarray, values: np.ndarray, at: datetime) -> Drift | None:
     """Return the median of all pairwise slopes when its 95 % interval leaves zero out."""
-    first, second = np.triu_indices(len(values), 1)
-    apart = days[second] - days[first]
-    slopes = np.sort((values[second] - values[first])[apart > 0] / apart[apart > 0])
-    if len(values) < N_LEAST or not len(slopes):
-        return None
     n = len(values)
-    half = 1.96 * sqrt(n * (n - 1) * (2 * n + 5) / 18) / 2
-    rank_low, rank_high = int(len(slopes) / 2 - half), int(len(slopes) / 2 + half) + 1
-    low = float(slopes[rank_low]) if rank_low >= 0 else -inf
-    high = float(slopes[rank_high]) if rank_high < len(slopes) else inf
-    if low <= 0 <= high:
+    is_pair = days > days[:, np.newaxis]
+    n_slopes = int(is_pair.sum())
+    if n < N_LEAST or not n_slopes:
         return None
-    slope = float(np.median(slopes))
+    half = 1.96 * sqrt(n * (n - 1) * (2 * n + 5) / 18) / 2
+    rank_low, rank_high = int(n_slopes / 2 - half), int(n_slopes / 2 + half) + 1
+    rise = values - values[:, np.newaxis]
+    # Signs alone say whether the interval leaves zero out; most series end here.
+    n_not_up, n_down = int((is_pair & (rise <= 0)).sum()), int((is_pair & (rise < 0)).sum())
+    if rank_low < n_not_up and rank_high >= n_down:
+        return None
+    middle = ((n_slopes - 1) // 2, n_slopes // 2)
+    ranks = [rank for rank in (rank_low, rank_high) if 0 <= rank < n_slopes]
+    slopes = np.partition(rise[is_pair] / (days - days[:, np.newaxis])[is_pair], [*ranks, *middle])
+    low = float(slopes[rank_low]) if rank_low >= 0 else -inf
+    high = float(slopes[rank_high]) if rank_high < n_slopes else inf
+    slope = float(slopes[middle[0] : middle[1] + 1].mean())
     level = float(np.median(values + slope * (days[-1] - days)))
     return Drift(slope, low, high, at, level)

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import pytest
 
-from server.control_chart import N_REFERENCE, Sample, chart_of
+from server.control_chart import N_REFERENCE, Sample, _left_overs, chart_of
 
 ZERO = datetime(2026, 1, 5, 3, 0, tzinfo=UTC)
 
@@ -130,3 +130,38 @@ def test_drift_is_that_since_the_last_step():
     chart = chart_of(samples(values))
     assert chart.steps[0].index == 40
     assert chart.drift.per_day == pytest.approx(0.1, abs=0.01)
+
+
+@pytest.mark.parametrize("n_digits", [0, 1, 15])
+@pytest.mark.parametrize("n", [1, 2, 3, 40, 41])
+def test_running_medians_leave_what_each_alone_leaves(n, n_digits):
+    values = np.round(1e6 + 10 * noise(n, seed=n), n_digits)
+    slow = [np.abs(values[:k] - np.median(values[:k])).sum() for k in range(1, n + 1)]
+    assert _left_overs(values) == pytest.approx(slow, rel=1e-9, abs=1e-6)
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_slope_and_its_interval_are_those_of_all_pairs_in_order(seed):
+    dice = np.random.default_rng(seed)
+    n = int(dice.integers(8, 60))
+    days = np.cumsum(dice.choice([0.0, 1.0, 7.0], n))  # some runs at the same time: no slope between them
+    values = np.round(noise(n, seed) + dice.choice([-0.02, 0.05, 0.2]) * days, 1)
+    told = [Sample(ZERO + timedelta(days=day), float(value)) for day, value in zip(days, values, strict=True)]
+    chart = chart_of(told)
+    start = chart.steps[-1].index if chart.steps else 0
+    days, values = days[start:], values[start:]
+    slopes = sorted(
+        (values[j] - values[i]) / (days[j] - days[i])
+        for i in range(len(days))
+        for j in range(i + 1, len(days))
+        if days[j] > days[i]
+    )
+    n = len(days)
+    half = 1.96 * np.sqrt(n * (n - 1) * (2 * n + 5) / 18) / 2
+    low, high = int(len(slopes) / 2 - half), int(len(slopes) / 2 + half) + 1
+    is_drift = low >= 0 and high < len(slopes) and not slopes[low] <= 0 <= slopes[high]
+    assert (chart.drift is not None) == is_drift
+    if is_drift:
+        drift = chart.drift
+        expected = (np.median(slopes), slopes[low], slopes[high])
+        assert (drift.per_day, drift.low_per_day, drift.high_per_day) == pytest.approx(expected)
