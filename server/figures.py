@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import lru_cache
+from functools import cached_property, lru_cache
+from typing import NamedTuple
 
 from server.control_chart import N_MOST, Chart, Sample, chart_of
 from server.logbook import Signed, baselines, invalid_runs, notes
@@ -16,34 +17,60 @@ _WORST_FIRST = {"fail": 0, "warn": 1, "unknown": 2, "pass": 3}
 _CHARTS_KEPT = 256
 
 
-@dataclass(frozen=True, slots=True)
-class Value:
+class Value(NamedTuple):
     """One value of a figure; `signal` names the rule of control that it breaks."""
 
+    # A named tuple: thousands are made for one page.
     point: QcPoint
     is_valid: bool
     is_baseline: bool
     signal: str | None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Figure:
-    """One figure over time, oldest value first; all in the unit of the newest."""
+    """One figure over time; its chart is made when somebody looks at it."""
 
     name: str
-    values: tuple[Value, ...]
-    chart: Chart | None
+    points: tuple[QcPoint, ...]
+    """Oldest first, all in the unit of the newest."""
+    invalid: frozenset[str]
+    """Records of the runs that must not be relied on: they are told, and enter no chart."""
+    zero: str | None
+    """The record of the run that staff chose as baseline."""
+
+    @cached_property
+    def valid(self) -> tuple[QcPoint, ...]:
+        """The points that count, oldest first."""
+        return tuple(point for point in self.points if point.record_id not in self.invalid)
+
+    @cached_property
+    def chart(self) -> Chart | None:
+        """The control chart, None with too few values."""
+        at = next((point.captured_at for point in self.points if point.record_id == self.zero), None)
+        return _chart(tuple((p.captured_at, p.value or 0.0, p.uncertainty) for p in self.valid), at)
+
+    @cached_property
+    def values(self) -> tuple[Value, ...]:
+        """Every value, oldest first."""
+        broken: dict[str, str] = {}
+        if self.chart is not None:
+            counted = self.valid[-len(self.chart.samples) :]
+            broken = {counted[signal.index].record_id: signal.rule for signal in self.chart.signals}
+        return tuple(
+            Value(point, point.record_id not in self.invalid, point.record_id == self.zero, broken.get(point.record_id))
+            for point in self.points
+        )  # fmt: skip
 
     @property
     def newest(self) -> QcPoint:
         """The value that says how the figure stands: the last that counts, else the last."""
-        valid = [value.point for value in self.values if value.is_valid]
-        return valid[-1] if valid else self.values[-1].point
+        return self.valid[-1] if self.valid else self.points[-1]
 
     @property
     def baseline(self) -> float | None:
         """Time zero: what staff chose, else what the run itself was compared with."""
-        chosen = [value.point.value for value in self.values if value.is_baseline]
+        chosen = [point.value for point in self.points if point.record_id == self.zero]
         return chosen[-1] if chosen else self.newest.baseline
 
     @property
@@ -57,10 +84,7 @@ class Figure:
 
 def figures_of(reads: Reads, series: QcSeriesRow, metric: str | None = None) -> list[Figure]:
     """Return the figures of a series over its newest runs, those in trouble first."""
-    runs = reads.qc_runs(series.instrument_id, series.series_key, limit=N_MOST)
-    if not runs:
-        return []
-    points = reads.qc_points(series.instrument_id, series.series_key, metric, runs[-1].captured_at)
+    points = reads.qc_points(series.instrument_id, series.series_key, metric, newest=N_MOST)
     by_metric: dict[str, list[QcPoint]] = {}
     for point in points:
         if point.value is not None:
@@ -75,27 +99,16 @@ def figure_in(
     name: str, points: Sequence[QcPoint], invalid: Mapping[str, Signed], chosen: Signed | None
 ) -> Figure:
     """Return a figure of points, oldest first; runs declared invalid are told but enter no chart."""
-    told = [point for point in points if point.unit == points[-1].unit]
-    valid = [point for point in told if point.record_id not in invalid]
-    zero = next((p.captured_at for p in told if chosen and p.record_id == chosen.subject), None)
-    chart = _chart(tuple(Sample(p.captured_at, p.value or 0.0, p.uncertainty) for p in valid), zero)
-    broken = {}
-    if chart is not None:
-        counted = valid[-len(chart.samples) :]
-        broken = {counted[signal.index].record_id: signal.rule for signal in chart.signals}
-    values = tuple(
-        Value(
-            point,
-            point.record_id not in invalid,
-            chosen is not None and point.record_id == chosen.subject,
-            broken.get(point.record_id) if point.record_id not in invalid else None,
-        )
-        for point in told
-    )
-    return Figure(name, values, chart)
+    told = tuple(point for point in points if point.unit == points[-1].unit)
+    return Figure(name, told, frozenset(invalid), chosen.subject if chosen else None)
 
 
 @lru_cache(maxsize=_CHARTS_KEPT)
-def _chart(samples: tuple[Sample, ...], time_zero: datetime | None) -> Chart | None:
-    """Return the chart of samples; it costs milliseconds, and most are looked at more than once."""
-    return chart_of(samples, time_zero)
+def _chart(
+    samples: tuple[tuple[datetime, float, float | None], ...], time_zero: datetime | None
+) -> Chart | None:
+    """Return the chart of samples; it costs milliseconds, and most are looked at more than once.
+
+    What it is made of is its key, all of it: whatever changes the chart makes another key.
+    """
+    return chart_of([Sample(*one) for one in samples], time_zero)

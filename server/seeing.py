@@ -320,10 +320,15 @@ class ReadsInScope(Reads):
         return [one for one in self._reads.qc_runs_on(acquisition_id) if self._has(one.instrument_id)]
 
     def qc_points(
-        self, instrument_id: str, series_key: str, metric: str | None = None, since: datetime | None = None
+        self,
+        instrument_id: str,
+        series_key: str,
+        metric: str | None = None,
+        since: datetime | None = None,
+        newest: int | None = None,
     ) -> list[rows.QcPoint]:
         has = self._has(instrument_id)
-        return self._reads.qc_points(instrument_id, series_key, metric, since) if has else []
+        return self._reads.qc_points(instrument_id, series_key, metric, since, newest) if has else []
 
     # Use
 

@@ -185,9 +185,17 @@ class Reads(ABC):
 
     @abstractmethod
     def qc_points(
-        self, instrument_id: str, series_key: str, metric: str | None = None, since: datetime | None = None
+        self,
+        instrument_id: str,
+        series_key: str,
+        metric: str | None = None,
+        since: datetime | None = None,
+        newest: int | None = None,
     ) -> list[rows.QcPoint]:
-        """Figures of a series, by metric and then oldest first: a trend without decoding one record."""
+        """Figures of a series, by metric and then oldest first: a trend without decoding one record.
+
+        With `newest`, those of so many last runs (and of others at the very time of the first of these).
+        """
 
     @abstractmethod
     def usage_sessions(

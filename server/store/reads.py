@@ -261,16 +261,34 @@ class SqlReads(UsingReads):
         return self._all(rows.QcRunRow, sql, wanted) if wanted else []
 
     def qc_points(
-        self, instrument_id: str, series_key: str, metric: str | None = None, since: datetime | None = None
+        self,
+        instrument_id: str,
+        series_key: str,
+        metric: str | None = None,
+        since: datetime | None = None,
+        newest: int | None = None,
     ) -> list[rows.QcPoint]:
         where, values = f"instrument_key = {_KEY} AND series_key = ?", [instrument_id, series_key]
         if metric is not None:
             where, values = f"{where} AND metric = ?", [*values, metric]
         if since is not None:
             where, values = f"{where} AND captured_at >= ?", [*values, since]
-        return self._all(
-            rows.QcPoint, f"{_QC_POINT} WHERE {where} ORDER BY metric, captured_at, position", *values
+        if newest is not None and (first := self._nth_newest_run(instrument_id, series_key, newest)):
+            where, values = f"{where} AND captured_at >= ?", [*values, first]
+        found = self._connection.fetch(
+            f"{_QC_POINT} WHERE {where} ORDER BY metric, captured_at, position", *values
         )
+        # By hand: years of a series are thousands of figures, and those of one run share its time and its record.
+        times = {raw: plain("at", raw) for raw in {row[1] for row in found}}
+        ids = {raw: plain("record_id", raw) for raw in {row[3] for row in found}}
+        return [rows.QcPoint(row[0], times[row[1]], row[2], ids[row[3]], *row[4:]) for row in found]
+
+    def _nth_newest_run(self, instrument_id: str, series_key: str, n: int) -> Any:
+        """Return when the run was that has n - 1 after it, as the engine holds it; None when there are fewer."""
+        sql = f"""SELECT captured_at FROM qc_runs WHERE instrument_key = {_KEY} AND series_key = ?
+            ORDER BY captured_at DESC, position DESC LIMIT 1 OFFSET ?"""
+        found = self._connection.one(sql, instrument_id, series_key, n - 1)
+        return found[0] if found else None
 
     # Checkpoints
 

@@ -536,10 +536,10 @@ class QcRunRow:
     acquisition_id: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class QcPoint:
+class QcPoint(NamedTuple):
     """One figure of one run, as a chart needs it."""
 
+    # A named tuple: thousands are made for one page.
     metric: str
     captured_at: datetime
     position: int

@@ -84,7 +84,7 @@ def test_baseline_that_staff_chose_wins_over_the_runs_own():
 
 def test_values_in_another_unit_are_left_out():
     told = points([300.0, 0.3, 0.31])
-    told[0] = QcPoint(**{**{name: getattr(told[0], name) for name in QcPoint.__slots__}, "unit": "nm"})
+    told[0] = told[0]._replace(unit="nm")
     assert [v.point.record_id for v in figure(told).values] == ["run-1", "run-2"]
 
 
