@@ -8,23 +8,22 @@ from pathlib import Path
 
 from server.copying import copy_store
 from server.errors import SettingsError, StoreError
-from server.opening import config_in, open_store
-from server.settings import load_settings
+from server.opening import open_store
+from server.settings import Settings
 from server.store import SqliteStore
 from server.store.sqlite import FILE_NAME, open_reader
 
 
-def write_backup(data: Path, target: Path) -> int:
+def write_backup(data: Path, settings: Settings, target: Path) -> int:
     """Copy the store of a data folder to a new file, check the copy, and return its size in bytes.
 
     The copy is one moment of the store: whatever is committed while it is written is not in it.
     """
     if target.exists():
         raise SettingsError(f"{target} exists already; name a new file.")
-    settings = load_settings(config_in(data))
     if settings.store.postgresql:
         with (
-            closing(open_store(data, settings)) as source,
+            closing(open_store(data, settings, does_checkpoint=False)) as source,
             closing(SqliteStore(target.parent, file_name=target.name)) as copy,
         ):
             for _ in copy_store(source, copy):
@@ -34,7 +33,7 @@ def write_backup(data: Path, target: Path) -> int:
     return target.stat().st_size
 
 
-def restore_backup(source: Path, data: Path) -> int:
+def restore_backup(source: Path, data: Path, settings: Settings) -> int:
     """Put a backup into a data folder without a store, check it, and return its size in bytes.
 
     Raises
@@ -44,7 +43,7 @@ def restore_backup(source: Path, data: Path) -> int:
     """
     if not source.is_file():
         raise SettingsError(f"There is no file {source}.")
-    if load_settings(config_in(data)).store.postgresql:
+    if settings.store.postgresql:
         raise SettingsError(
             "This collector works on PostgreSQL: restore into a folder, then `store copy` it there."
         )

@@ -8,7 +8,6 @@ from __future__ import annotations
 import logging
 import sys
 from importlib.metadata import version
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -20,9 +19,9 @@ from server.demo_fleet.command import demo_fleet
 from server.errors import CollectorError
 from server.forwarding import commands as forwarding
 from server.grafana import dashboard_json
-from server.opening import config_in
+from server.options import DEFAULT_DATA, AsJson, Config, Data, settings_of
 from server.running import run as run_collector
-from server.settings import Settings, load_settings, to_toml
+from server.settings import Settings, to_toml
 
 app = typer.Typer(
     name="scopestamp-server",
@@ -30,21 +29,6 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
-app.add_typer(manage.join_codes, name="join-code")
-app.add_typer(manage.users, name="user")
-app.add_typer(manage.tokens, name="token")
-app.command("sign-in-link")(manage.sign_in_link)
-app.add_typer(care.stores, name="store")
-app.add_typer(forwarding.downstream, name="downstream")
-app.add_typer(forwarding.upstream, name="upstream")
-for command in (care.backup, care.restore, care.verify, care.migrate):
-    app.command()(command)
-app.command("retention")(care.give_up)
-app.command("demo-fleet")(demo_fleet)
-
-Data = Annotated[Path, typer.Option("--data", help="Folder that holds everything the collector keeps.")]
-Config = Annotated[Path | None, typer.Option("--config", help="Settings as TOML; see print-config.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Machine-readable output, one JSON object a line.")]
 
 
 def _show_version(wanted: bool) -> None:
@@ -62,12 +46,11 @@ def _root(
     pass
 
 
-@app.command()
 def run(
-    data: Data = manage.DEFAULT_DATA,
+    data: Data = DEFAULT_DATA,
+    config: Config = None,
     host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
     port: Annotated[int | None, typer.Option(min=0, max=65535, help="Port; 0 takes a free one.")] = None,
-    config: Config = None,
     tls_ends_at_proxy: Annotated[
         bool, typer.Option("--tls-ends-at-proxy", help="A reverse proxy in front terminates TLS.")
     ] = False,
@@ -76,18 +59,16 @@ def run(
     """Run the collector until Ctrl-C or SIGTERM."""
     _log_to_stderr()
     said = {"host": host, "port": port, "tls_ends_at_proxy": tls_ends_at_proxy or None}
-    run_collector(data, _overridden(load_settings(config or config_in(data)), said), as_json=as_json)
+    run_collector(data, _overridden(settings_of(data, config), said), as_json=as_json)
 
 
-@app.command("print-config")
-def print_config(config: Config = None) -> None:
-    """Print the effective settings as commented TOML."""
-    print(to_toml(load_settings(config)), end="")
+def print_config(data: Data = DEFAULT_DATA, config: Config = None) -> None:
+    """Print the effective settings as commented TOML: a file to start from."""
+    print(to_toml(settings_of(data, config)), end="")
 
 
-@app.command("grafana-dashboard")
 def grafana_dashboard() -> None:
-    """Print a Grafana dashboard over /metrics; import it there and choose the Prometheus that scrapes this collector."""
+    """Print a Grafana dashboard over /metrics, to be imported there."""
     print(dashboard_json(), end="")
 
 
@@ -103,6 +84,34 @@ def _log_to_stderr() -> None:
     rich = RichHandler(console=Console(stderr=True), show_path=False, markup=False)
     rich.setFormatter(logging.Formatter("%(message)s"))
     logging.basicConfig(level=logging.INFO, handlers=[rich if sys.stderr.isatty() else plain])
+
+
+_RUN, _PEOPLE, _STORE, _SITES = "Run", "Who may come in", "Look after the store", "Many sites"
+_COMMANDS = (
+    ("run", run, _RUN),
+    ("print-config", print_config, _RUN),
+    ("demo-fleet", demo_fleet, _RUN),
+    ("grafana-dashboard", grafana_dashboard, _RUN),
+    ("sign-in-link", manage.sign_in_link, _PEOPLE),
+    ("backup", care.backup, _STORE),
+    ("restore", care.restore, _STORE),
+    ("verify", care.verify, _STORE),
+    ("checkpoint", care.checkpoint, _STORE),
+    ("migrate", care.migrate, _STORE),
+    ("retention", care.give_up, _STORE),
+)
+_GROUPS = (
+    ("user", manage.users, _PEOPLE),
+    ("token", manage.tokens, _PEOPLE),
+    ("join-code", manage.join_codes, _PEOPLE),
+    ("store", care.stores, _STORE),
+    ("downstream", forwarding.downstream, _SITES),
+    ("upstream", forwarding.upstream, _SITES),
+)
+for name, command, panel in _COMMANDS:
+    app.command(name, rich_help_panel=panel)(command)
+for name, group, panel in _GROUPS:
+    app.add_typer(group, name=name, rich_help_panel=panel)
 
 
 def main() -> None:

@@ -7,14 +7,14 @@ cannot be lost by a slip.
 from __future__ import annotations
 
 import re
-from dataclasses import replace
-from datetime import datetime
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime, time
 
 from server.collector import Collector
 from server.errors import RefusedError, SettingsError
 from server.people import Person, link_job
 from server.roles import Role
-from server.scope import Scope, checked_scope
+from server.scope import EVERYTHING, Scope, checked_scope
 from server.secrets import hash_of, new_secret
 from server.seeing import ReadsInScope
 from server.store.base import Writes
@@ -23,40 +23,63 @@ from server.store.rows import AuditEntry, Grant, User
 NAME = re.compile(r"[^\s/\\][^/\\\x00-\x1f\x7f]{0,99}")
 
 
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """Who is let in, as what, for which instruments, and until when."""
+
+    name: str
+    role: Role
+    scope: Scope = EVERYTHING
+    ends_at: datetime | None = None
+
+    def __str__(self) -> str:
+        until = f" until {self.ends_at:%Y-%m-%d}" if self.ends_at else ""
+        return f"{self.name} as {self.role} for {self.scope}{until}"
+
+
 def put_person(
-    collector: Collector,
-    by: Person,
-    name: str,
-    role: Role,
-    scope: Scope,
-    ends_at: datetime | None,
-    address: str,
+    collector: Collector, by: Person, wanted: Admission, address: str, password: str | None = None
 ) -> None:
-    """Add a person, or give somebody another role, scope and end; passwords stay.
+    """Add a person, or give somebody another role, scope and end.
+
+    Parameters
+    ----------
+    collector : Collector
+        Into which they are let.
+    by : Person
+        Who lets them in, from `address`.
+    wanted : Admission
+        What they are to have.
+    password : str, optional
+        Hash of a new password; without one the old one stays.
 
     Raises
     ------
     RefusedError
         400 for a name, scope or end that cannot be; 403 beyond the scope of `by`, or for one's own account.
     """
-    name = name.strip()
+    name, now = wanted.name, collector.now()
     if not NAME.fullmatch(name):
         raise _wrong("A name has 1 to 100 characters without slashes.")
-    _check(by, role, scope, ends_at, collector.now())
+    _check(by, wanted, now)
     if name == by.name:
         raise RefusedError(403, "not_allowed", "Nobody changes their own role; ask another administrator.")
-    now = collector.now()
-    user = User(name, role, None, now, scope.text, ends_at)
 
     def job(writes: Writes) -> None:
         there = writes.user(name)
         if there is not None:
             _check_theirs(writes, by, name)
-            writes.put_user(replace(there, role=role, scope=scope.text, ends_at=ends_at))
-        else:
-            writes.put_user(user)
-        said = f"{name} as {role} for {scope}" + (f" until {ends_at:%Y-%m-%d}" if ends_at else "")
-        writes.add_audit(AuditEntry(now, by.name, "person put", "done", said, address))
+        there = there or User(name, wanted.role, None, now)
+        writes.put_user(
+            replace(
+                there,
+                role=wanted.role,
+                scope=wanted.scope.text,
+                ends_at=wanted.ends_at,
+                password=password or there.password,
+            )
+        )
+        writes.add_audit(AuditEntry(now, by.name, "person put", "done", str(wanted), address))
 
     collector.writer.do(job)
 
@@ -92,28 +115,18 @@ def sign_in_link_for(collector: Collector, by: Person, name: str, address: str) 
     return secret
 
 
-def new_token(
-    collector: Collector,
-    by: Person,
-    name: str,
-    role: Role,
-    scope: Scope,
-    ends_at: datetime | None,
-    address: str,
-) -> str:
+def new_token(collector: Collector, by: Person, wanted: Admission, address: str) -> str:
     """Return the secret of a new API token; it is kept only as a hash."""
-    name = name.strip()
-    if not NAME.fullmatch(name):
+    if not NAME.fullmatch(wanted.name):
         raise _wrong("A token needs a name of 1 to 100 characters without slashes.")
     now = collector.now()
-    _check(by, role, scope, ends_at, now)
+    _check(by, wanted, now)
     secret = new_secret()
-    grant = Grant(hash_of(secret), "token", name, role, now, ends_at, scope.text)
+    grant = Grant(hash_of(secret), "token", wanted.name, wanted.role, now, wanted.ends_at, wanted.scope.text)
 
     def job(writes: Writes) -> None:
         writes.add_grant(grant)
-        said = f"{name} as {role} for {scope}"
-        writes.add_audit(AuditEntry(now, by.name, "token made", "done", said, address))
+        writes.add_audit(AuditEntry(now, by.name, "token made", "done", str(wanted), address))
 
     collector.writer.do(job)
     return secret
@@ -153,16 +166,32 @@ def _names(text: str) -> list[str]:
     return [one.strip() for one in re.split(r"[,\n]", text) if one.strip()]
 
 
-def _check(by: Person, role: Role, scope: Scope, ends_at: datetime | None, now: datetime) -> None:
-    if not by.scope.covers(scope) or (role == "upstream" and by.scope.is_limited):
+def end_of(last_day: str) -> datetime | None:
+    """Return when access ends: after the last day, in UTC; None without one.
+
+    Raises
+    ------
+    RefusedError
+        400 when it is no day.
+    """
+    if not last_day.strip():
+        return None
+    try:
+        return datetime.combine(date.fromisoformat(last_day.strip()), time.max, UTC)
+    except ValueError as error:
+        raise _wrong("The last day looks like 2026-12-31.") from error
+
+
+def _check(by: Person, wanted: Admission, now: datetime) -> None:
+    if not by.scope.covers(wanted.scope) or (wanted.role == "upstream" and by.scope.is_limited):
         raise RefusedError(
             403,
             "not_allowed",
             f"You may let people in for {by.scope} only; name sites or instruments of these.",
         )
-    if role == "vendor" and ends_at is None:
+    if wanted.role == "vendor" and wanted.ends_at is None:
         raise _wrong("A vendor needs a day on which access ends.")
-    if ends_at is not None and ends_at <= now:
+    if wanted.ends_at is not None and wanted.ends_at <= now:
         raise _wrong("The end of access lies in the past.")
 
 

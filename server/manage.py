@@ -3,38 +3,36 @@
 from __future__ import annotations
 
 import getpass
-import json
 import sys
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Annotated, Any, cast
 
 import typer
-from platformdirs import user_data_path
 
 from server.clock import utc_now
 from server.enrolment import join_code_row
 from server.errors import SettingsError
-from server.opening import config_in, open_store
-from server.people import link_job
+from server.letting_in import Admission, end_of, new_token, put_person, remove_person
+from server.options import DEFAULT_DATA, AsJson, Config, Data, collector_on, opened, say
+from server.people import Person, link_job
 from server.roles import ROLES, Role
 from server.running import running_url
-from server.secrets import MIN_PASSWORD_LENGTH, hash_of, hash_password, new_join_code, new_secret
-from server.settings import load_settings
-from server.store import Failed, Job, Store, Writes
-from server.store.rows import AuditEntry, Grant, User
-
-DEFAULT_DATA = user_data_path("scopestamp-collector", appauthor=False)
+from server.scope import EVERYTHING, Scope, checked_scope
+from server.secrets import MIN_PASSWORD_LENGTH, hash_password, new_join_code, new_secret
+from server.store import Failed, Job, Writes
+from server.store.rows import AuditEntry, User
 
 join_codes = typer.Typer(help="One-time codes with which agents enrol.", no_args_is_help=True)
 users = typer.Typer(help="People who may sign in.", no_args_is_help=True)
 tokens = typer.Typer(help="Bearer tokens for programs.", no_args_is_help=True)
 
-Data = Annotated[Path, typer.Option("--data", help="The collector's data folder.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Machine-readable output.")]
-RoleName = Annotated[str, typer.Option("--role", help=f"One of {', '.join(ROLES)}.")]
-Name = Annotated[str, typer.Option("--name", help="What it is called in the audit log.")]
+_BY = Person("command line", "admin")
+_ROLES = f"One of {', '.join(ROLES)}."
+Sites = Annotated[list[str] | None, typer.Option("--site", help="Only its instruments; may be repeated.")]
+Instruments = Annotated[
+    list[str] | None, typer.Option("--instrument", help="Only the instrument of this id; may be repeated.")
+]
+Until = Annotated[str, typer.Option("--until", help="Last day of access (UTC), such as 2026-12-31.")]
 
 
 @join_codes.command("new")
@@ -46,81 +44,126 @@ def new_code(
     ] = None,
     hours: Annotated[float, typer.Option(min=0.01, max=24 * 30, help="How long the code is good.")] = 24,
     data: Data = DEFAULT_DATA,
+    config: Config = None,
     as_json: AsJson = False,
 ) -> None:
     """Make a join code: one use, for one instrument. It is shown once and kept only as a hash."""
     code = new_join_code()
-    row = join_code_row(code, instrument, site, instrument_id, "command line", utc_now(), hours)
-    _do(data, lambda writes: writes.add_join_code(row), f"join-code new for {instrument} at {site}")
+    row = join_code_row(code, instrument, site, instrument_id, _BY.name, utc_now(), hours)
+    _do(data, config, lambda writes: writes.add_join_code(row), f"join-code new for {instrument} at {site}")
     said = {
         "join_code": code,
         "instrument": instrument,
         "site": site,
         "expires_at": row.expires_at.isoformat(),
     }
-    _say(
-        as_json,
-        said,
-        f"{code}\nGood once, until {row.expires_at:%Y-%m-%d %H:%M} UTC, for {instrument} at {site}.",
-    )
+    good = f"Good once, until {row.expires_at:%Y-%m-%d %H:%M} UTC, for {instrument} at {site}."
+    say(as_json, said, f"{code}\n{good}")
 
 
 @users.command("add")
 def add_user(
     name: Annotated[str, typer.Argument(help="Name to sign in with.")],
-    role: RoleName = "viewer",
+    role: Annotated[str, typer.Option("--role", help=f"{_ROLES} Default: viewer.")] = "",
+    site: Sites = None,
+    instrument: Instruments = None,
+    until: Until = "",
+    no_limits: Annotated[
+        bool, typer.Option("--no-limits", help="Lift the sites, instruments and last day that held so far.")
+    ] = False,
     data: Data = DEFAULT_DATA,
+    config: Config = None,
     as_json: AsJson = False,
 ) -> None:
-    """Add a person, or set a new role and password. The password is asked for, or read from stdin."""
-    checked = _role(role)
-    password = getpass.getpass("Password: ") if sys.stdin.isatty() else sys.stdin.readline().rstrip("\r\n")
-    if len(password) < MIN_PASSWORD_LENGTH:
-        raise SettingsError(f"A password has at least {MIN_PASSWORD_LENGTH} characters; nothing was changed.")
-    user = User(name=name, role=checked, password=hash_password(password), added_at=utc_now())
-    _do(data, lambda writes: writes.put_user(user), f"user add {name} as {role}")
-    _say(as_json, {"user": name, "role": role}, f"{name} may sign in as {role}.")
+    """Add a person, or set a new password; role, limits and last day stay as they are unless told.
+
+    The password is asked for, or read from stdin.
+    """
+    password = _password()
+    with collector_on(data, config) as collector:
+        with collector.store.reading() as reads:
+            there = reads.user(name) or User(name, "viewer", None, utc_now())
+        held = (EVERYTHING, None) if no_limits else (Scope.kept(there.scope), there.ends_at)
+        scope = Scope.of(site or (), instrument or ()) if site or instrument else held[0]
+        told = Admission(name, _role(role or there.role), scope, end_of(until) or held[1])
+        checked_scope(scope.sites, scope.instruments, told.role)
+        put_person(collector, _BY, told, "", hash_password(password))
+    say(as_json, _in_json("user", told), f"{told} may sign in.")
+
+
+@users.command("list")
+def list_users(data: Data = DEFAULT_DATA, config: Config = None, as_json: AsJson = False) -> None:
+    """Show who may sign in, as what, for which instruments and until when."""
+    with opened(data, config) as store, store.reading() as reads:
+        for one in reads.users():
+            told = Admission(one.name, one.role, Scope.kept(one.scope), one.ends_at)
+            say(as_json, _in_json("user", told), str(told))
 
 
 @users.command("remove")
 def remove_user(
     name: Annotated[str, typer.Argument(help="Who may no longer sign in.")],
     data: Data = DEFAULT_DATA,
+    config: Config = None,
     as_json: AsJson = False,
 ) -> None:
     """Remove a person and end all their sessions at once."""
-    if not _do(data, lambda writes: writes.remove_user(name), f"user remove {name}"):
-        raise SettingsError(f"There is nobody called {name}; the admin page lists who there is.")
-    _say(as_json, {"removed": name}, f"{name} may no longer sign in.")
-
-
-@tokens.command("remove")
-def remove_token(name: Name, data: Data = DEFAULT_DATA, as_json: AsJson = False) -> None:
-    """Remove the API tokens of a name; whoever uses them is shut out at once."""
-    n_removed = _do(data, lambda writes: writes.remove_tokens(name), f"token remove {name}")
-    if not n_removed:
-        raise SettingsError(f"There is no token called {name}; nothing was changed.")
-    _say(as_json, {"removed": name, "n_tokens": n_removed}, f"Removed {n_removed} token(s) called {name}.")
+    with collector_on(data, config) as collector:
+        if not remove_person(collector, _BY, name, ""):
+            raise SettingsError(f"There is nobody called {name}; `user list` shows who there is.")
+    say(as_json, {"removed": name}, f"{name} may no longer sign in.")
 
 
 @tokens.command("new")
-def new_token(
-    name: Name, role: RoleName = "viewer", data: Data = DEFAULT_DATA, as_json: AsJson = False
+def make_token(
+    name: Annotated[str, typer.Argument(help="What it is called in lists and in the audit log.")],
+    role: Annotated[str, typer.Option("--role", help=_ROLES)] = "viewer",
+    site: Sites = None,
+    instrument: Instruments = None,
+    until: Until = "",
+    data: Data = DEFAULT_DATA,
+    config: Config = None,
+    as_json: AsJson = False,
 ) -> None:
     """Make an API token. It is shown once and kept only as a hash."""
-    secret = new_secret()
-    grant = Grant(hash_of(secret), "token", name, _role(role), utc_now(), None)
-    _do(data, lambda writes: writes.add_grant(grant), f"token new {name} as {role}")
-    _say(as_json, {"token": secret, "name": name, "role": role}, secret)
+    scope = checked_scope(site or (), instrument or (), _role(role))
+    told = Admission(name, _role(role), scope, end_of(until))
+    with collector_on(data, config) as collector:
+        secret = new_token(collector, _BY, told, "")
+    say(as_json, {"token": secret, **_in_json("name", told)}, secret)
+
+
+@tokens.command("list")
+def list_tokens(data: Data = DEFAULT_DATA, config: Config = None, as_json: AsJson = False) -> None:
+    """Show the API tokens there are; the secrets themselves are kept nowhere."""
+    with opened(data, config) as store, store.reading() as reads:
+        for one in reads.tokens():
+            told = Admission(one.name, one.role, Scope.kept(one.scope), one.expires_at)
+            say(as_json, _in_json("name", told), str(told))
+
+
+@tokens.command("remove")
+def remove_token(
+    name: Annotated[str, typer.Argument(help="As `token list` shows it.")],
+    data: Data = DEFAULT_DATA,
+    config: Config = None,
+    as_json: AsJson = False,
+) -> None:
+    """Remove the API tokens of a name; whoever uses them is shut out at once."""
+    n_removed = _do(data, config, lambda writes: writes.remove_tokens(name), f"token remove {name}")
+    if not n_removed:
+        raise SettingsError(f"There is no token called {name}; nothing was changed.")
+    say(as_json, {"removed": name, "n_tokens": n_removed}, f"Removed {n_removed} token(s) called {name}.")
 
 
 def sign_in_link(
-    name: Name = "admin",
+    name: Annotated[str, typer.Argument(help="Whom the link is for.")] = "admin",
     role: Annotated[str, typer.Option("--role", help="Role, if there is nobody of that name yet.")] = "admin",
     url: Annotated[
         str | None, typer.Option(help="Address of the collector; default: where it runs now.")
     ] = None,
     data: Data = DEFAULT_DATA,
+    config: Config = None,
     as_json: AsJson = False,
 ) -> None:
     """Make a link that signs in once, within ten minutes. It makes the first administrator."""
@@ -129,10 +172,18 @@ def sign_in_link(
         raise SettingsError(
             "No collector runs on this data folder; start it, or give its address with --url."
         )
+    checked_scope((), (), _role(role))  # whom limits belong to is added by `user add` first
     secret = new_secret()
-    _do(data, link_job(secret, name, _role(role), utc_now()), f"sign-in-link for {name}")
+    _do(data, config, link_job(secret, name, _role(role), utc_now()), f"sign-in-link for {name}")
     link = f"{base.rstrip('/')}/sign-in/{secret}"
-    _say(as_json, {"url": link, "name": name}, link)
+    say(as_json, {"url": link, "name": name}, link)
+
+
+def _password() -> str:
+    password = getpass.getpass("Password: ") if sys.stdin.isatty() else sys.stdin.readline().rstrip("\r\n")
+    if len(password) < MIN_PASSWORD_LENGTH:
+        raise SettingsError(f"A password has at least {MIN_PASSWORD_LENGTH} characters; nothing was changed.")
+    return password
 
 
 def _role(role: str) -> Role:
@@ -141,26 +192,26 @@ def _role(role: str) -> Role:
     return cast(Role, role)
 
 
-def _do(data: Path, job: Job, action: str) -> Any:
+def _in_json(what: str, told: Admission) -> dict[str, object]:
+    return {
+        what: told.name,
+        "role": told.role,
+        "sites": sorted(told.scope.sites),
+        "instruments": sorted(told.scope.instruments),
+        "ends_at": told.ends_at.isoformat() if told.ends_at else None,
+    }
+
+
+def _do(data: Path, config: Path | None, job: Job, action: str) -> Any:
     """Run a job with its audit entry in one transaction, and return its value."""
-    entry = AuditEntry(utc_now(), "command line", action, "done")
+    entry = AuditEntry(utc_now(), _BY.name, action, "done")
 
     def audited(writes: Writes) -> Any:
         writes.add_audit(entry)
         return job(writes)
 
-    with _store(data) as store:
+    with opened(data, config) as store:
         (outcome,) = store.write([audited])
     if isinstance(outcome, Failed):
         raise outcome.error
     return outcome.value
-
-
-@contextmanager
-def _store(data: Path) -> Iterator[Store]:
-    with closing(open_store(data, load_settings(config_in(data)), does_checkpoint=False)) as store:
-        yield store
-
-
-def _say(as_json: bool, said: dict[str, Any], in_words: str) -> None:
-    print(json.dumps(said, separators=(",", ":")) if as_json else in_words)

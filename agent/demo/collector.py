@@ -44,7 +44,7 @@ class LocalCollector:
             self.__exit__(None, None, None)
             raise CollectorError(f"The collector did not start; its last words are in {self._log_file}.")
         self.url = json.loads(line)["url"]
-        token = self._ask("token", "new", "--name", "demo", "--role", "viewer")["token"]
+        token = self._ask("token", "new", "demo", "--role", "viewer")["token"]
         self._client = httpx.Client(
             base_url=self.url,
             headers={"Authorization": f"Bearer {token}"},

@@ -21,11 +21,12 @@ from server.demo_fleet.filling import Filled, fill, filled_in
 from server.demo_fleet.history import History
 from server.demo_fleet.living import Living
 from server.demo_fleet.script import Span, fleet
-from server.opening import config_in, open_store
+from server.opening import open_store
+from server.options import AsJson, Config, settings_of
 from server.people import link_job
 from server.running import run
 from server.secrets import new_secret
-from server.settings import Settings, load_settings
+from server.settings import Settings
 
 _MOST_FAULTS_SHOWN = 12
 
@@ -39,13 +40,14 @@ def demo_fleet(
         typer.Option("--data", help="Folder to fill, or one filled before; default: a temporary one."),
     ] = None,
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 takes a free one.")] = 0,
-    as_json: Annotated[bool, typer.Option("--json", help="Machine-readable output.")] = False,
+    config: Config = None,
+    as_json: AsJson = False,
 ) -> None:
     """See what the collector is: hundreds of simulated instruments, years of history, faults whose truth is known."""
     with tempfile.TemporaryDirectory(prefix="scopestamp-fleet-") as temporary:
         folder = data or Path(temporary)
         folder.mkdir(parents=True, exist_ok=True)
-        settings = load_settings(config_in(folder))
+        settings = settings_of(folder, config)
         listen = settings.listen.model_copy(update={"port": port})
         settings = settings.model_copy(update={"listen": listen})
         console = Console(stderr=True)

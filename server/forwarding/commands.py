@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import base64
 import getpass
-import json
 import sys
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from platformdirs import user_data_path
 
 from server.clock import utc_now
 from server.collector import Collector
@@ -24,19 +21,11 @@ from server.forwarding.forwarder import check_no_loop, keep_state, state_of
 from server.forwarding.identity import collector_id_of, keys_in
 from server.forwarding.protocol import JoinRequest
 from server.ingest.evidence import raw_line
-from server.opening import config_in, open_store
+from server.options import DEFAULT_DATA, AsJson, Config, Data, collector_on, say
 from server.secrets import new_join_code
-from server.settings import load_settings
 
 downstream = typer.Typer(help="Collectors that forward to this one.", no_args_is_help=True)
 upstream = typer.Typer(help="The collector that this one forwards to.", no_args_is_help=True)
-DEFAULT_DATA = user_data_path("scopestamp-collector", appauthor=False)
-
-Data = Annotated[Path, typer.Option("--data", help="The collector's data folder.")]
-Config = Annotated[
-    Path | None, typer.Option("--config", help="Settings as TOML; default: server.toml in --data.")
-]
-AsJson = Annotated[bool, typer.Option("--json", help="Machine-readable output.")]
 
 
 @downstream.command("add")
@@ -44,26 +33,27 @@ def add_downstream(
     name: Annotated[str, typer.Argument(help="What its instruments' sites begin with, such as Basel.")],
     hours: Annotated[float, typer.Option(min=0.01, max=24 * 30, help="How long the code is good.")] = 24,
     data: Data = DEFAULT_DATA,
+    config: Config = None,
     as_json: AsJson = False,
 ) -> None:
     """Make a join code with which one collector may forward to this one."""
     code = new_join_code()
-    with _collector(data) as collector:
+    with collector_on(data, config) as collector:
         collector.writer.do(code_job(code, name, "command line", utc_now(), hours))
         collector.note("command line", f"downstream add {name}")
-    _say(as_json, {"join_code": code, "name": name}, f"{code}\nGood once, for {hours:g} hours, for {name}.")
+    say(as_json, {"join_code": code, "name": name}, f"{code}\nGood once, for {hours:g} hours, for {name}.")
 
 
 @downstream.command("list")
-def list_downstreams(data: Data = DEFAULT_DATA, as_json: AsJson = False) -> None:
+def list_downstreams(data: Data = DEFAULT_DATA, config: Config = None, as_json: AsJson = False) -> None:
     """Show the collectors below, and how far each has come."""
-    with _collector(data) as collector, collector.store.reading() as reads:
+    with collector_on(data, config) as collector, collector.store.reading() as reads:
         for one, log in downstreams(reads):
             heard = f"{log.heard_at:%Y-%m-%d %H:%M} UTC" if log.heard_at else "never"
             told = (
                 f"{one.name}  {one.agent_id}  {log.acked} batches, last {heard}, {log.n_not_taken} not taken"
             )
-            _say(
+            say(
                 as_json,
                 {**one.model_dump(mode="json"), "log": log.model_dump(mode="json")},
                 told + (", revoked" if one.revoked_at else ""),
@@ -74,20 +64,21 @@ def list_downstreams(data: Data = DEFAULT_DATA, as_json: AsJson = False) -> None
 def revoke_downstream(
     agent_id: Annotated[str, typer.Argument(help="As `downstream list` shows it.")],
     data: Data = DEFAULT_DATA,
+    config: Config = None,
     as_json: AsJson = False,
 ) -> None:
     """Take nothing more from a collector; what it sent stays."""
-    with _collector(data) as collector:
+    with collector_on(data, config) as collector:
         if not collector.writer.do(revoke_job(agent_id, utc_now(), "command line")):
             raise SettingsError(f"There is no collector {agent_id}; `downstream list` shows who there is.")
         collector.note("command line", f"downstream revoke {agent_id}")
-    _say(as_json, {"revoked": agent_id}, f"{agent_id} may no longer forward here.")
+    say(as_json, {"revoked": agent_id}, f"{agent_id} may no longer forward here.")
 
 
 @upstream.command("join")
 def join_upstream(data: Data = DEFAULT_DATA, config: Config = None, as_json: AsJson = False) -> None:
-    """Enrol at the collector that [upstream] url names. The join code is asked for, or read from stdin."""
-    with _collector(data, config) as collector, closing(_upstream(collector, data)) as above:
+    """Enrol at the collector above, whose url the settings name under upstream. The join code is asked for, or read from stdin."""
+    with collector_on(data, config) as collector, closing(_upstream(collector, data)) as above:
         keys = keys_in(data)
         code = getpass.getpass("Join code: ") if sys.stdin.isatty() else sys.stdin.readline().strip()
         own_id = collector_id_of(collector)
@@ -107,7 +98,7 @@ def join_upstream(data: Data = DEFAULT_DATA, config: Config = None, as_json: AsJ
         joined = state.model_copy(update=known)
         collector.writer.do(lambda writes: keep_state(writes, url, joined, now))
         collector.note("command line", f"upstream join {url}")
-    _say(
+    say(
         as_json,
         {"upstream": standing.name, "url": url},
         f"Joined {standing.name}; restart this collector to forward.",
@@ -117,7 +108,7 @@ def join_upstream(data: Data = DEFAULT_DATA, config: Config = None, as_json: AsJ
 @upstream.command("status")
 def upstream_status(data: Data = DEFAULT_DATA, config: Config = None, as_json: AsJson = False) -> None:
     """Show how forwarding fares."""
-    with _collector(data, config) as collector, collector.store.reading() as reads:
+    with collector_on(data, config) as collector, collector.store.reading() as reads:
         url = collector.settings.upstream.url
         if not url:
             raise SettingsError("No [upstream] url is set; this collector forwards to nobody.")
@@ -125,16 +116,17 @@ def upstream_status(data: Data = DEFAULT_DATA, config: Config = None, as_json: A
         n_waiting = _n_batches(reads) - state.acked
     told = f"{state.name or url}: {state.acked} batches durable there, {n_waiting} wait, {state.n_not_taken} not taken"
     lines = [told, state.last_error, state.last_not_taken]
-    _say(as_json, {**state.model_dump(mode="json"), "n_waiting": n_waiting}, "\n".join(filter(None, lines)))
+    say(as_json, {**state.model_dump(mode="json"), "n_waiting": n_waiting}, "\n".join(filter(None, lines)))
 
 
 @upstream.command("original")
 def original(
     record_id: Annotated[str, typer.Argument(help="Record whose filtered form was seen above.")],
     data: Data = DEFAULT_DATA,
+    config: Config = None,
 ) -> None:
     """Print a record's line as this site received it; its SHA-256 is what the filtered record carries."""
-    with _collector(data) as collector, collector.store.reading() as reads:
+    with collector_on(data, config) as collector, collector.store.reading() as reads:
         row = reads.record(record_id)
         if row is None:
             raise SettingsError(f"There is no record {record_id} here.")
@@ -157,14 +149,3 @@ def _upstream(collector: Collector, data: Path) -> Upstream:
     if not settings.upstream.url:
         raise SettingsError("Set [upstream] url in the collector's settings first.")
     return Upstream(settings.upstream, settings.outgoing, keys_in(data))
-
-
-@contextmanager
-def _collector(data: Path, config: Path | None = None) -> Iterator[Collector]:
-    settings = load_settings(config or config_in(data))
-    with closing(Collector.on(open_store(data, settings, does_checkpoint=False), settings)) as collector:
-        yield collector
-
-
-def _say(as_json: bool, said: dict[str, Any], in_words: str) -> None:
-    print(json.dumps(said, separators=(",", ":")) if as_json else in_words)

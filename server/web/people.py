@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, time
 from typing import Annotated
 
-from fastapi import APIRouter, Form, Request, Response
+from fastapi import APIRouter, Depends, Form, Request, Response
 from fastapi.responses import RedirectResponse
 
 from server.collector import Collector
 from server.dependencies import TheAddress, TheCollector, TheSiteAdmin, found
-from server.errors import RefusedError
 from server.letting_in import (
+    Admission,
+    end_of,
     new_token,
     put_person,
     remove_person,
@@ -30,6 +30,20 @@ Short = Annotated[str, Form(max_length=200)]
 Long = Annotated[str, Form(max_length=4000)]
 
 
+def admission_told(
+    name: Short,
+    role: Annotated[Role, Form()],
+    sites: Long = "",
+    instruments: Long = "",
+    last_day: Short = "",
+) -> Admission:
+    """Return whom a form lets in, as what, for which instruments and until when."""
+    return Admission(name.strip(), role, scope_told(sites, instruments, role), end_of(last_day))
+
+
+TheAdmission = Annotated[Admission, Depends(admission_told)]
+
+
 @router.get("/admin/people")
 def people(request: Request, collector: TheCollector, person: TheSiteAdmin) -> Response:
     """Show people and tokens."""
@@ -41,17 +55,12 @@ def put(
     collector: TheCollector,
     person: TheSiteAdmin,
     address: TheAddress,
-    name: Short,
-    role: Annotated[Role, Form()],
+    wanted: TheAdmission,
     form_token: Short = "",
-    sites: Long = "",
-    instruments: Long = "",
-    last_day: Short = "",
 ) -> Response:
     """Add a person, or change role, scope and end of somebody."""
     person.must_have_sent(form_token)
-    scope = scope_told(sites, instruments, role)
-    put_person(collector, person, name, role, scope, _end_of(last_day), address)
+    put_person(collector, person, wanted, address)
     return _back()
 
 
@@ -87,18 +96,12 @@ def make_token(
     collector: TheCollector,
     person: TheSiteAdmin,
     address: TheAddress,
-    name: Short,
-    role: Annotated[Role, Form()],
+    wanted: TheAdmission,
     form_token: Short = "",
-    sites: Long = "",
-    instruments: Long = "",
-    last_day: Short = "",
 ) -> Response:
     """Make an API token and show it, this once."""
     person.must_have_sent(form_token)
-    scope = scope_told(sites, instruments, role)
-    secret = new_token(collector, person, name, role, scope, _end_of(last_day), address)
-    return _page(request, collector, person, new_token=secret)
+    return _page(request, collector, person, new_token=new_token(collector, person, wanted, address))
 
 
 @router.post("/admin/tokens/{secret_sha256}/remove")
@@ -138,16 +141,6 @@ def _page(
         new_link=new_link,
         link_for=link_for,
     )
-
-
-def _end_of(last_day: str) -> datetime | None:
-    """Return when access ends: after the last day, in UTC."""
-    if not last_day.strip():
-        return None
-    try:
-        return datetime.combine(date.fromisoformat(last_day.strip()), time.max, UTC)
-    except ValueError as error:
-        raise RefusedError(400, "malformed_request", "The last day looks like 2026-12-31.") from error
 
 
 def _back() -> Response:

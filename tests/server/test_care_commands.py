@@ -74,8 +74,19 @@ def test_verify_takes_the_key_of_the_checkpoints(data, tmp_path, running):
     assert run("verify", "--data", data)[0] | {"problems": []} == {
         "n_batches": 1, "n_records": 7, "n_given_up": 0, "n_checkpoints": 1, "n_audit_entries": 1, "problems": [],
     }  # fmt: skip
+    kept = tmp_path / "kept.txt"
+    kept.write_text(CliRunner().invoke(app, ["checkpoint", "--data", str(data)]).stdout, encoding="utf-8")
+    assert run("verify", "--data", data, "--checkpoint", kept)[0]["n_checkpoints"] == 2
+    kept.write_text(kept.read_text(encoding="utf-8").replace("audit 1", "audit 9"), encoding="utf-8")
+    said = run("verify", "--data", data, "--checkpoint", kept, code=1)[0]
+    assert "not signed" in said["problems"][0]
     other = signer_in(tmp_path, "another")
     assert "not signed" in run("verify", "--data", data, "--key", other.verifier, code=1)[0]["problems"][0]
+
+
+def test_checkpoint_before_the_first_is_told(data):
+    with pytest.raises(SettingsError, match="no checkpoint yet"):
+        CliRunner().invoke(app, ["checkpoint", "--data", str(data)], catch_exceptions=False)
 
 
 def test_store_copy_tells_each_table(data, tmp_path):

@@ -183,7 +183,7 @@ def test_link_without_a_running_collector_says_what_to_do(tmp_path):
 
 def test_token_opens_the_api(tmp_path):
     with serving(tmp_path) as (_, client):
-        token = said("token", "new", "--name", "dashboard", data=tmp_path)["token"]
+        token = said("token", "new", "dashboard", data=tmp_path)["token"]
         answer = client.get("/v1/instruments", headers={"Authorization": f"Bearer {token}"})
         assert (answer.status_code, answer.json()) == (200, [])
 
@@ -205,7 +205,7 @@ def test_short_password_is_refused(tmp_path):
     "words",
     [
         ("join-code", "new"),
-        ("token", "new", "--name", "x", "--role", "king"),
+        ("token", "new", "x", "--role", "king"),
         ("nonsense",),
         ("run", "--port", "70000"),
     ],
@@ -241,10 +241,10 @@ def test_version_is_told():
 
 def test_removed_token_opens_nothing(tmp_path):
     with serving(tmp_path) as (_, client):
-        token = said("token", "new", "--name", "dashboard", data=tmp_path)["token"]
-        said("token", "remove", "--name", "dashboard", data=tmp_path)
+        token = said("token", "new", "dashboard", data=tmp_path)["token"]
+        said("token", "remove", "dashboard", data=tmp_path)
         assert client.get("/v1/agents", headers={"Authorization": f"Bearer {token}"}).status_code == 401
-        assert command("token", "remove", "--name", "dashboard", data=tmp_path).returncode == 1
+        assert command("token", "remove", "dashboard", data=tmp_path).returncode == 1
 
 
 def test_backup_of_a_running_collector_is_a_collector(tmp_path, tools):
