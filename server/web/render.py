@@ -9,7 +9,7 @@ from fastapi.responses import HTMLResponse
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from server.people import Person
-from server.web import words
+from server.web import drawn, words
 from server.web.languages import LANGUAGES, gettext, language_of, ngettext, speak
 
 _TEMPLATES = Environment(
@@ -35,6 +35,8 @@ _TEMPLATES.filters.update(
     figure_name=words.figure_name,
     light_path=words.light_path,
     file_name=words.file_name,
+    value_dots=drawn.value_dots,
+    value_rows=drawn.value_rows,
 )
 
 

@@ -9,9 +9,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from math import floor, log10
+from typing import NamedTuple
 
 from server.causes import Companion, Event, Suspect
 from server.figures import Figure, Value
+from server.web.words import measured
 
 WIDTH, HEIGHT = 820.0, 210.0
 N_LANES = 3
@@ -23,11 +25,12 @@ _LEAST_SHARE = 0.12
 """Of the height the values must have at least; a limit too far off for that is told in words alone."""
 
 
-@dataclass(frozen=True, slots=True)
-class Dot:
-    """One value and where it is drawn; `is_off` when it lies beyond the chart's edge."""
+class Dot(NamedTuple):
+    """One value, in words too, and where it is drawn; `is_off` when it lies beyond the chart's edge."""
 
+    # A named tuple: thousands are made for one page.
     value: Value
+    text: str
     x: float
     y: float
     y_top: float
@@ -90,6 +93,16 @@ class Trend:
     steps: tuple[DrawnStep, ...]
     drift: tuple[float, float, float, float] | None
     companions: tuple[Companion, ...] = ()
+
+    @property
+    def has_invalid(self) -> bool:
+        """Whether any of its runs must not be relied on."""
+        return not all(dot.value.is_valid for dot in self.dots)
+
+    @property
+    def has_baseline(self) -> bool:
+        """Whether the run that staff chose as baseline is among the values."""
+        return any(dot.value.is_baseline for dot in self.dots)
 
     @property
     def crosses_at(self) -> datetime | None:
@@ -257,7 +270,10 @@ def _dot(value: Value, span: Span, scale: _Scale) -> Dot:
     low, high = _ends(value)
     middle = value.point.value or 0.0
     is_off = not scale.low <= middle <= scale.high
-    return Dot(value, span.x(value.point.captured_at), scale.y(middle), scale.y(high), scale.y(low), is_off)
+    text = measured(value.point.value, value.point.uncertainty)
+    return Dot(
+        value, text, span.x(value.point.captured_at), scale.y(middle), scale.y(high), scale.y(low), is_off
+    )
 
 
 def _marks(events: Sequence[Event], span: Span) -> list[Mark]:

@@ -22,7 +22,7 @@ def when(moment: datetime | None, *, ms: bool = False) -> Markup:
         return Markup('<span class="none">–</span>')
     utc = moment.astimezone(UTC)
     shown = f"{utc:%Y-%m-%d %H:%M:%S}" + (f".{utc.microsecond // 1000:03d}" if ms else "")
-    return Markup('<time datetime="{}">{} UTC</time>').format(utc.isoformat(), shown)
+    return Markup(f'<time datetime="{utc.isoformat()}">{shown} UTC</time>')
 
 
 def when_ms(moment: datetime | None) -> Markup:
