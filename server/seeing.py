@@ -250,6 +250,12 @@ class ReadsInScope(Reads):
     ) -> list[rows.ChangeRow]:
         return self._reads.changes(instrument_id, before, limit, device) if self._has(instrument_id) else []
 
+    def changes_in_short(
+        self, instrument_id: str, before: rows.Place | None = None, limit: int = 50, device: str | None = None
+    ) -> list[rows.ChangeInShort]:
+        has = self._has(instrument_id)
+        return self._reads.changes_in_short(instrument_id, before, limit, device) if has else []
+
     def quarantine(self, before: int | None = None, limit: int = 50) -> list[rows.QuarantineRow]:
         mine = {one.agent_id for one in self.agents()}
         return self._filled(

@@ -7,13 +7,13 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, time
 from itertools import pairwise
 
-from agent.records import AgentEvent, Change, InstrumentDescription, ReadingStatus
+from agent.records import AgentEvent, InstrumentDescription
 from server.causes import Companion, Event, Suspect, companions, suspects
 from server.control_chart import Chart
 from server.ingest.evidence import record_of
 from server.logbook import Maintenance, notes
 from server.store.base import Reads
-from server.store.rows import ChangeRow, Place
+from server.store.rows import ChangeInShort, Place
 
 MOST_CHANGES = 2000
 """Entries of the change log looked at before a step: as far back as they reach, it is known how often a thing recurs."""
@@ -74,7 +74,7 @@ class Timeline:
         self.written = maintenance(reads, instrument_id)
         self.versions = software(reads, instrument_id)
         self._agent = agent_events(reads, instrument_id)
-        self._before: dict[datetime, list[ChangeRow]] = {}
+        self._before: dict[datetime, list[ChangeInShort]] = {}
         self._environment: dict[str, list[tuple[datetime, float]]] | None = None
 
     def suspects_of(self, chart: Chart, step: int, light_path: dict[str, str]) -> list[Suspect]:
@@ -83,9 +83,12 @@ class Timeline:
         rows = self._changes_before(runs_at[step])
         begin = 0
         if len(rows) == MOST_CHANGES:  # there are older ones that are not known: judge by the runs since
-            known_from = rows[-1].change.last_at.wall_at
+            known_from = rows[-1].at
             begin = min(step - 1, next(i for i, at in enumerate(runs_at) if at >= known_from))
-        events = [*self.written, *self.versions, *self._agent, *map(_event, rows)]
+        # What did not change since the run before is no suspect, however often it did earlier.
+        lately = {(row.device, row.property) for row in rows if row.at > runs_at[step - 1]}
+        changed = [_event(row) for row in rows if (row.device, row.property) in lately]
+        events = [*self.written, *self.versions, *self._agent, *changed]
         # Of what came after the step nothing is asked, so the runs after it must not speak for what is rare.
         known = [event for event in events if runs_at[begin] < event.at <= runs_at[step]]
         return suspects(known, runs_at[begin : step + 1], step - begin, light_path)
@@ -95,31 +98,31 @@ class Timeline:
         at = [sample.at for sample in chart.samples]
         return companions(at, [sample.value for sample in chart.samples], self._environments(at[-1]))
 
-    def _changes_before(self, at: datetime) -> list[ChangeRow]:
+    def _changes_before(self, at: datetime) -> list[ChangeInShort]:
         if at not in self._before:
             place = Place(at, 2**62)
-            self._before[at] = self._reads.changes(self._instrument_id, place, MOST_CHANGES)
+            self._before[at] = self._reads.changes_in_short(self._instrument_id, place, MOST_CHANGES)
         return self._before[at]
 
     def _environments(self, until: datetime) -> dict[str, list[tuple[datetime, float]]]:
         if self._environment is None:
-            devices = {
-                row.change.device for row in self._changes_before(until) if _is_environment(row.change)
-            }
-            rows: list[ChangeRow] = []
+            devices = {row.device for row in self._changes_before(until) if _is_environment(row)}
+            rows: list[ChangeInShort] = []
             for device in sorted(devices)[:3]:
-                rows += self._reads.changes(self._instrument_id, limit=_MOST_OF_ENVIRONMENT, device=device)
-            self._environment = environment_in(row.change for row in rows)
+                rows += self._reads.changes_in_short(
+                    self._instrument_id, limit=_MOST_OF_ENVIRONMENT, device=device
+                )
+            self._environment = environment_in(rows)
         return self._environment
 
 
-def environment_in(changes: Iterable[Change]) -> dict[str, list[tuple[datetime, float]]]:
+def environment_in(changes: Iterable[ChangeInShort]) -> dict[str, list[tuple[datetime, float]]]:
     """Return the numbers that changes tell of the environment, by device and property, in order of time."""
     found: dict[str, list[tuple[datetime, float]]] = {}
     for change in changes:
-        if _is_environment(change) and (value := _number(change.after.value)) is not None:
+        if _is_environment(change) and (value := _number(change.after)) is not None:
             name = f"{change.device} {change.property}"
-            found.setdefault(name, []).append((change.last_at.wall_at, value))
+            found.setdefault(name, []).append((change.at, value))
     return {name: sorted(told) for name, told in found.items()}
 
 
@@ -128,8 +131,8 @@ def marks(written: Sequence[Event], found: Iterable[Event], until: datetime) -> 
     return sorted({event for event in [*written, *found] if event.at <= until}, key=lambda event: event.at)
 
 
-def _is_environment(change: Change) -> bool:
-    return change.after.unit in _ENVIRONMENT_UNITS or bool(_ENVIRONMENT.search(change.property))
+def _is_environment(change: ChangeInShort) -> bool:
+    return change.unit in _ENVIRONMENT_UNITS or bool(_ENVIRONMENT.search(change.property))
 
 
 def _number(value: object) -> float | None:
@@ -141,17 +144,14 @@ def _number(value: object) -> float | None:
         return None
 
 
-def _event(row: ChangeRow) -> Event:
-    change = row.change
-    before, after = _shown(change.before), _shown(change.after)
+def _event(row: ChangeInShort) -> Event:
+    before, after = _shown(row.before), _shown(row.after)
     what = f"{before} → {after}" if before is not None else f"→ {after}"
-    subject = f"{change.device} {change.property}"
-    href = f"/records/{row.record_id}"
-    return Event(change.last_at.wall_at, "change", subject, what, change.device, href, before, after)
+    subject = f"{row.device} {row.property}"
+    return Event(row.at, "change", subject, what, row.device, f"/records/{row.record_id}", before, after)
 
 
-def _shown(reading: object) -> str | None:
-    if reading is None or getattr(reading, "status", None) is not ReadingStatus.OK:
+def _shown(value: object) -> str | None:
+    if value is None:
         return None
-    value = reading.value  # type: ignore[attr-defined]
     return f"{value:.6g}" if isinstance(value, float) else str(value)

@@ -133,6 +133,12 @@ class Reads(ABC):
         self, instrument_id: str, before: rows.Place | None = None, limit: int = 50, device: str | None = None
     ) -> list[rows.ChangeRow]: ...
     @abstractmethod
+    def changes_in_short(
+        self, instrument_id: str, before: rows.Place | None = None, limit: int = 50, device: str | None = None
+    ) -> list[rows.ChangeInShort]:
+        """The same as `changes`, for going through thousands."""
+
+    @abstractmethod
     def acquisition(self, acquisition_id: str) -> rows.AcquisitionRow | None: ...
     @abstractmethod
     def acquisitions(

@@ -101,7 +101,8 @@ def plain(name: str, value: Any) -> Any:
     if isinstance(value, int) and (name == "at" or name.endswith("_at")):
         return from_us(value)
     if isinstance(value, bytes) and name.endswith("_id"):
-        return str(UUID(bytes=value))
+        text = value.hex()
+        return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
     return value
 
 

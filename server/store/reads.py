@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, ClassVar
 
+import msgspec
 from pydantic import ValidationError
 
-from agent.records import Change
+from agent.records import Change, ReadingStatus
 from agent.records.wire import CHAIN_START
 from server.store import rows
 from server.store.chains import chain_within
@@ -182,15 +183,28 @@ class SqlReads(UsingReads):
     def changes(
         self, instrument_id: str, before: rows.Place | None = None, limit: int = 50, device: str | None = None
     ) -> list[rows.ChangeRow]:
+        sql = """SELECT position, record_id, i.instrument_id, acquisition_id, change FROM changes
+            JOIN instruments i USING (instrument_key)"""
+        found = self._changes(sql, instrument_id, before, limit, device)
+        return [row for row in map(_with_change, found) if row is not None]
+
+    def changes_in_short(
+        self, instrument_id: str, before: rows.Place | None = None, limit: int = 50, device: str | None = None
+    ) -> list[rows.ChangeInShort]:
+        sql = "SELECT record_id, device, last_at, change FROM changes"
+        found = self._changes(sql, instrument_id, before, limit, device)
+        return [row for row in map(_in_short, found) if row is not None]
+
+    def _changes(
+        self, sql: str, instrument_id: str, before: rows.Place | None, limit: int, device: str | None
+    ) -> list[tuple[Any, ...]]:
         where, values = page("last_at", before)
         if device is not None:
             where, values = f"device = ? AND {where}", [device, *values]
-        sql = f"""
-            SELECT position, record_id, i.instrument_id, acquisition_id, change FROM changes
-            JOIN instruments i USING (instrument_key)
-            WHERE instrument_key = {_KEY} AND {where} ORDER BY last_at DESC, position DESC LIMIT ?"""
-        found = self._connection.fetch(sql, instrument_id, *values, limit)
-        return [row for row in map(_with_change, found) if row is not None]
+        whole = (
+            f"{sql} WHERE instrument_key = {_KEY} AND {where} ORDER BY last_at DESC, position DESC LIMIT ?"
+        )
+        return self._connection.fetch(whole, instrument_id, *values, limit)
 
     def acquisition(self, acquisition_id: str) -> rows.AcquisitionRow | None:
         wanted = to_uuid(acquisition_id)
@@ -329,3 +343,33 @@ def _with_change(found: Sequence[Any]) -> rows.ChangeRow | None:
     except ValidationError:  # filed under rules that have changed since
         return None
     return row_of(rows.ChangeRow, (*found[:4], change))
+
+
+class _Read(msgspec.Struct):
+    status: str
+    value: Any = None
+    unit: str | None = None
+
+    @property
+    def said(self) -> object:
+        return self.value if self.status == ReadingStatus.OK else None
+
+
+class _Change(msgspec.Struct):
+    property: str
+    after: _Read
+    before: _Read | None = None
+
+
+_decode_change = msgspec.json.Decoder(_Change).decode
+
+
+def _in_short(found: Sequence[Any]) -> rows.ChangeInShort | None:
+    record_id, device, at, text = found
+    try:
+        told = _decode_change(text)
+    except msgspec.ValidationError:  # as in `_with_change`
+        return None
+    before = told.before.said if told.before else None
+    at, record_id = plain("at", at), plain("record_id", record_id)
+    return rows.ChangeInShort(record_id, device, told.property, at, before, told.after.said, told.after.unit)

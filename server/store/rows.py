@@ -308,6 +308,8 @@ class Batch:
     received_at: datetime
     is_forwarded: bool = False
     """A lower site sent it on; batches before it that the site's policy withholds never come."""
+    verified: Agent | None = None
+    """Against which agent its signature was verified; it is only taken while the agent stands so. None: that is settled."""
 
     @property
     def last_seq(self) -> int:
@@ -317,7 +319,7 @@ class Batch:
     @property
     def n_bytes(self) -> int:
         """Size of its lines as they came."""
-        return sum(len(line.raw) for line in self.lines)
+        return sum([len(line.raw) for line in self.lines])
 
 
 @dataclass(frozen=True, slots=True)
@@ -326,6 +328,7 @@ class Appended:
 
     acked: int
     n_added: int
+    flagged: tuple[Flagged, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -396,6 +399,19 @@ class ChangeRow:
     instrument_id: str
     acquisition_id: str | None
     change: Change
+
+
+class ChangeInShort(NamedTuple):
+    """A change as what happened afterwards is explained by; values are None where they could not be read."""
+
+    # A named tuple: thousands are gone through for one page.
+    record_id: str
+    device: str
+    property: str
+    at: datetime
+    before: object
+    after: object
+    unit: str | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -59,6 +59,11 @@ _TERMS = (
 )
 _RARE = 1_000_000
 """Different numbers in file names; each is a word of its own."""
+_NTH = " ".join(f"WHEN '{metric}' THEN {n}" for n, metric in enumerate(METRICS))
+VALUE = f"""0.28 + position * (7919 + 104 * CASE metric {_NTH} END) % 1000 * 0.00004
+    + CASE metric WHEN 'fwhm_x_um' THEN CASE WHEN position > (SELECT max(position) / 2 FROM qc_runs) THEN 0.04 ELSE 0 END
+        WHEN 'power_mw' THEN 0.1 * position / (SELECT max(position) FROM qc_runs) ELSE 0 END"""
+"""A figure's value in SQL."""
 _COLUMNS = {table.name: table.columns for table in TABLES}
 
 
@@ -271,13 +276,13 @@ def _make_partition(db: Connection, at_us: int) -> None:
 
 
 def _add_figures(db: Connection, first_key: int, last_key: int) -> None:
-    """Compute the figures of some instruments' runs: about 0.3, a little different from run to run."""
+    """Compute the figures of some instruments' runs: about 0.3, different from run to run, one with a step and one with a drift."""
     names = " UNION ALL ".join(f"SELECT '{metric}' AS metric" for metric in METRICS)
     db.do(
         f"""INSERT INTO qc_figures (instrument_key, series_key, metric, captured_at, position, record_id, status, unit,
                 value, uncertainty, expected, baseline, lower_limit, upper_limit)
             SELECT instrument_key, series_key, metric, captured_at, position, record_id, status, 'um',
-                0.28 + (position * 7919 % 1000) * 0.00004, 0.004, 0.28, 0.29, NULL, 0.4
+                {VALUE}, 0.004, 0.28, 0.29, NULL, 0.4
             FROM qc_runs CROSS JOIN ({names}) AS names WHERE instrument_key BETWEEN {first_key} AND {last_key}
             ORDER BY instrument_key, series_key, metric, captured_at, position"""
     )
