@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 
 from agent.records.wire import EnrolRequest, agent_id_of
 from server.errors import RefusedError
+from server.forwarding.downstream import forget_forwarded
 from server.secrets import hash_of_join_code
 from server.store.base import Job, Reads, Writes
 from server.store.rows import Agent, Instrument, JoinCode
@@ -137,6 +138,7 @@ def _bind(writes: Writes, code: JoinCode, request: EnrolRequest, public_key: byt
     )
     writes.put_instrument(Instrument(request.instrument_id, code.instrument_name, code.site, now))
     writes.put_agent(agent)
+    forget_forwarded(writes, agent.agent_id)
     writes.use_join_code(code.code_sha256, agent.agent_id, now)
     return agent
 

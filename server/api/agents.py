@@ -29,10 +29,11 @@ from server.collector import Collector
 from server.dependencies import TheAddress, WholeCollector
 from server.enrolment import check_approved, check_instrument_id, decoded_key, enrol_job, public_key_of
 from server.errors import RefusedError
+from server.forwarding.downstream import is_only_forwarded
 from server.ingest import check_signature, expand, file_lines, parse_headers
 from server.ingest.headers import SPOOL_ID
 from server.ingest.signature import is_signed_by
-from server.rotation import keys_accepted, rotate_job
+from server.rotation import Replacement, keys_accepted, rotate_job
 from server.store.rows import Agent, Batch
 
 KEPT_HEADERS = ("scopestamp-", "content-encoding", "content-type")
@@ -71,7 +72,7 @@ def cursor(
     request: Request, collector: WholeCollector, spool: Annotated[str, Query(pattern=f"^{SPOOL_ID.pattern}$")]
 ) -> CursorReply:
     """Say where a spool of the signing agent stands."""
-    agent = authenticated(collector, request, b"")
+    agent = _signing(collector, request, b"")
     with collector.store.reading_newest() as reads:
         known = reads.spool(agent.agent_id, spool)
     return CursorReply(
@@ -124,6 +125,20 @@ def signed_path(request: Request) -> str:
 
 
 def authenticated(collector: Collector, request: Request, body: bytes) -> Agent:
+    """Return the signing agent, which must have enrolled here: of one that comes by a collector below, only that one knows whether
+    its key is still good."""
+    agent = _signing(collector, request, body)
+    with collector.store.reading_newest() as reads:
+        if is_only_forwarded(reads, agent.agent_id):
+            raise RefusedError(
+                401,
+                "unknown_agent",
+                "This agent's records come by another collector; enrol it here to send directly.",
+            )
+    return agent
+
+
+def _signing(collector: Collector, request: Request, body: bytes) -> Agent:
     with collector.store.reading_newest() as reads:
         agent = reads.agent(request.headers.get(AGENT_HEADER, ""))
     if agent is None:
@@ -162,10 +177,14 @@ def _open_batch(collector: Collector, request: Request, body: bytes) -> Batch:
         skipped_from=headers.skipped_from,
         lines=file_lines(expanded, headers.first_seq, headers.n_records, headers.prev, agent),
         path=signed_path(request),
-        headers={name: value for name, value in request.headers.items() if name.startswith(KEPT_HEADERS)},
+        headers=_kept_headers(request),
         body=body,
         received_at=collector.now(),
     )
+
+
+def _kept_headers(request: Request) -> dict[str, str]:
+    return {name: value for name, value in request.headers.items() if name.startswith(KEPT_HEADERS)}
 
 
 def _note_refusal(collector: Collector, request: Request, address: str, refused: RefusedError) -> None:
@@ -181,7 +200,8 @@ def _rotate(collector: Collector, request: Request, body: bytes, address: str) -
     try:
         agent = authenticated(collector, request, body)
         wanted = _told_in(RotateRequest, body)
-        until = collector.writer.do(rotate_job(agent.agent_id, wanted, collector.now()))
+        sent = Replacement(path=signed_path(request), headers=_kept_headers(request), body=body.decode())
+        until = collector.writer.do(rotate_job(agent.agent_id, wanted, sent, collector.now()))
     except RefusedError as refused:
         if collector.attempts.failed(address):
             who = request.headers.get(AGENT_HEADER, "nobody")[:64]

@@ -149,6 +149,16 @@ def keep_agent(writes: Writes, agent_id: str, by: str, stands_for: str | None, n
     writes.put_document(AGENT, agent_id, json.dumps({"by": by, "stands_for": stands_for}), now, _WHO)
 
 
+def is_only_forwarded(reads: Reads, agent_id: str) -> bool:
+    """Return whether an agent is known from a collector below alone: that collector decides about its keys, not this one."""
+    return reads.document(AGENT, agent_id) is not None
+
+
+def forget_forwarded(writes: Writes, agent_id: str) -> None:
+    """Note that an agent has enrolled here itself."""
+    writes.remove_document(AGENT, agent_id)
+
+
 def bringer_of(reads: Reads, instrument_id: str) -> str | None:
     """Return the key of the collector that brought an instrument, None for one that none has."""
     found = reads.document(INSTRUMENT, instrument_id)

@@ -30,6 +30,7 @@ from server.forwarding.downstream import maker_of
 from server.forwarding.identity import Keys
 from server.forwarding.policy import Policy
 from server.forwarding.protocol import PROXY_SPOOL, VIA, Introduction, Parcel
+from server.rotation import EarlierKey, succession
 from server.store.base import Reads
 from server.store.chains import lines_of
 from server.store.rows import Agent, StoredBatch
@@ -91,14 +92,19 @@ class Packer:
         agent = reads.agent(batch.agent_id)
         if agent is None:
             raise StoreError(f"Agent {batch.agent_id} is missing from the store; restore the last backup.")
-        is_whole = left == lines and batch.body_sha256 is None
-        signed = self._as_it_is(reads, agent, batch) if is_whole else self._signed(reads, agent, left, now)
+        earlier = succession(reads, agent)
+        if left == lines and batch.body_sha256 is None and earlier is not None:
+            signed = self._as_it_is(reads, agent, earlier, batch)
+        else:
+            signed = self._signed(reads, agent, left, now)
         via = (*via, self._collector_id)
         return nothing.model_copy(update={**signed, "via": via, "received_at": batch.received_at})
 
-    def _as_it_is(self, reads: Reads, agent: Agent, batch: StoredBatch) -> dict[str, object]:
+    def _as_it_is(
+        self, reads: Reads, agent: Agent, earlier: tuple[EarlierKey, ...], batch: StoredBatch
+    ) -> dict[str, object]:
         return {
-            "by": self._introduced(reads, agent, None),
+            "by": self._introduced(reads, agent, None).model_copy(update={"earlier": earlier}),
             "headers": {name: value for name, value in batch.headers.items() if name != VIA},
             "path": batch.path,
             "body": _base64(batch.body or b""),

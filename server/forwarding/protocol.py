@@ -24,6 +24,7 @@ from __future__ import annotations
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from agent.records.wire import CHAIN_START, MAX_BODY_BYTES
+from server.rotation import EarlierKey
 
 FORWARD_PATH = "/v1/forward"
 JOIN_PATH = "/v1/forward/join"
@@ -55,7 +56,10 @@ class Filtered(_Told):
 class Introduction(_Told):
     """Whose batch a parcel holds: a key, and the instrument it speaks of."""
 
-    public_key: str = Field(description="Raw Ed25519 key, base64.")
+    public_key: str = Field(description="Raw Ed25519 key in force, base64.")
+    earlier: tuple[EarlierKey, ...] = Field(
+        default=(), description="Those before it, the oldest first, each with the request that replaced it."
+    )
     instrument_id: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:-]{0,99}$")
     instrument_name: str = Field(max_length=400)
     site: str = Field(max_length=2000, description="Where it stands, as the sending collector calls it.")

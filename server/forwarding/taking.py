@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import base64
 import binascii
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from pydantic import ValidationError
 
-from agent.records.wire import AGENT_HEADER, agent_id_of
+from agent.records.wire import AGENT_HEADER
+from server.enrolment import decoded_key
 from server.errors import RefusedError
 from server.expand import expand
 from server.forwarding.downstream import (
@@ -23,6 +24,8 @@ from server.forwarding.downstream import (
 )
 from server.forwarding.protocol import VIA, Introduction, NotTaken, Parcel
 from server.ingest import check_signature, file_lines, parse_headers
+from server.ingest.signature import is_signed_by
+from server.rotation import checked_keys, learn_keys
 from server.sites import path_of
 from server.store.base import Job, Writes
 from server.store.chains import split_lines
@@ -39,6 +42,8 @@ class Opened:
     parcel: Parcel
     batch: Batch | None = None
     agent: Agent | None = None
+    keys: list[bytes] = field(default_factory=list)
+    """Of the agent, the oldest first."""
     refused: RefusedError | None = None
 
     @property
@@ -134,18 +139,13 @@ def take_job(sender: Downstream, log_id: str, prev: str, parcels: list[Opened], 
 
 
 def _opened(parcel: Parcel, by: Introduction, limit_bytes: int, now: datetime) -> Opened:
-    public_key, body = _from_base64(by.public_key), _from_base64(parcel.body)
-    if len(public_key) != 32:
-        raise RefusedError(400, "bad_public_key", "public_key must be a raw Ed25519 key, 32 bytes in base64.")
-    agent = Agent(
-        agent_id_of(public_key), public_key, by.instrument_id, by.hostname, by.platform, by.version, now
-    )
+    public_key, body = decoded_key(by.public_key), _from_base64(parcel.body)
     sent = {name.lower(): value for name, value in parcel.headers.items()}
-    if sent.get(AGENT_HEADER.lower()) != agent.agent_id:
-        raise RefusedError(
-            401, "bad_signature", "A batch is signed by another agent than the one introduced."
-        )
-    check_signature(public_key, "POST", parcel.path, sent, body)
+    agent_id = sent.get(AGENT_HEADER.lower(), "")
+    keys = checked_keys(agent_id, by.earlier, public_key)
+    if not any(is_signed_by(key, "POST", parcel.path, sent, body) for key in keys):
+        check_signature(public_key, "POST", parcel.path, sent, body)
+    agent = Agent(agent_id, keys[0], by.instrument_id, by.hostname, by.platform, by.version, now)
     headers = parse_headers({_title(name): value for name, value in sent.items()})
     expanded = expand(body, sent.get("content-encoding", "identity"), limit_bytes)
     maker = replace(agent, agent_id=by.stands_for or agent.agent_id)
@@ -162,7 +162,7 @@ def _opened(parcel: Parcel, by: Introduction, limit_bytes: int, now: datetime) -
         received_at=min(parcel.received_at or now, now),
         is_forwarded=True,
     )
-    return Opened(parcel, batch, agent)
+    return Opened(parcel, batch, agent, keys)
 
 
 def _take(writes: Writes, sender: Downstream, one: Opened, now: datetime) -> int:
@@ -171,6 +171,7 @@ def _take(writes: Writes, sender: Downstream, one: Opened, now: datetime) -> int
     if one.batch is None or one.agent is None or one.parcel.by is None:
         return 0
     _introduce(writes, sender, one.agent, one.parcel.by, now)
+    learn_keys(writes, one.agent.agent_id, one.parcel.by.earlier, one.keys, now)
     return writes.append(one.batch).n_added
 
 

@@ -1,7 +1,7 @@
 """The chain of the audit log: every entry carries a hash over itself and the entry before (ASVS 5.0 16.4.2).
 
-Whoever changes, removes or inserts an entry must compute every later one anew: `server.verify` recomputes the chain. Entries
-cut off at its very end are not noticed; a copy of the log kept elsewhere tells.
+Whoever changes, removes or inserts an entry must compute every later one anew: `server.verify` recomputes the chain, and
+compares it with the signed checkpoints, which tell where the log stood.
 """
 
 from __future__ import annotations

@@ -55,6 +55,18 @@ class Sender:
         headers = self.signed("POST", wire.ENROL_PATH, {}, body)
         return self.client.post(wire.ENROL_PATH, content=body, headers=headers)
 
+    def rotate(self) -> httpx.Response:
+        """Ask for another key, and sign with it when it is given."""
+        new = Ed25519PrivateKey.generate()
+        public_key = base64.b64encode(new.public_key().public_bytes_raw()).decode()
+        proof = base64.b64encode(new.sign(wire.rotation_bytes(self.agent_id, public_key))).decode()
+        body = wire.RotateRequest(public_key=public_key, proof=proof).model_dump_json().encode()
+        signed = self.signed("POST", wire.ROTATE_PATH, {}, body)
+        reply = self.client.post(wire.ROTATE_PATH, content=body, headers=signed)
+        if reply.is_success:
+            self.key, self.public_key = new, new.public_key().public_bytes_raw()
+        return reply
+
     def cursor(self, spool_id: str) -> httpx.Response:
         path = f"{wire.CURSOR_PATH}?spool={spool_id}"
         return self.client.get(path, headers=self.signed("GET", path, {}))

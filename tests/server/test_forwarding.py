@@ -14,13 +14,16 @@ import pytest
 from agent import records as r
 from server.alerts.findings import Looker
 from server.alerts.rules import Rule, Silent
+from server.errors import RefusedError
 from server.forwarding.client import Upstream
 from server.forwarding.downstream import code_job
 from server.forwarding.errors import LoopError, UpstreamAwayError, UpstreamRefusedError
 from server.forwarding.forwarder import Forwarder, state_of
 from server.forwarding.identity import collector_id_of, keys_in
 from server.forwarding.policy import Policy
-from server.forwarding.protocol import JoinRequest
+from server.forwarding.protocol import PROXY_SPOOL, JoinRequest
+from server.rotation import DOCUMENT as KEYS
+from server.rotation import checked_keys, succession
 from server.scope import Scope
 from server.secrets import hash_of, new_join_code, new_secret
 from server.settings import CollectorSettings, Settings, UpstreamSettings
@@ -485,3 +488,164 @@ def _expanded(batch) -> list[bytes]:
     from server.store.chains import lines_of
 
     return lines_of(batch)
+
+
+# Keys of agents that change below
+
+
+class Beats:
+    """Sends heartbeats, one a batch, in one spool."""
+
+    def __init__(self, tools, sender) -> None:
+        self.sender = sender
+        self.n, self._chain = 0, "0" * 64
+        self._scope, self._tools = tools.Scope(sender), tools
+
+    def send(self, client=None) -> int:
+        line = self._tools.to_lines([self._scope.heartbeat()])
+        self.sender.client = client or self.sender.client
+        reply = self.sender.send(line, first_seq=self.n + 1, prev=self._chain)
+        if reply.is_success:
+            self.n, self._chain = self.n + 1, self._tools.chain_over(line, self._chain)
+        return reply.status_code
+
+
+def agent_at(running, agent_id):
+    with running.collector.store.reading() as reads:
+        return reads.agent(agent_id)
+
+
+def not_taken(site) -> int:
+    with site.running.collector.store.reading() as reads:
+        return state_of(reads, site.running.collector.settings.upstream.url).n_not_taken
+
+
+def test_rotated_keys_are_vouched_for_at_every_level(make_running, make_site, tools):
+    """Old batches go up when the new key is in force already, new ones when only the old key is known above."""
+    top = make_running()
+    middle = make_site(top, "Switzerland", **OPEN)
+    site = make_site(middle.running, "Basel", **OPEN)
+    sender = site.running.sender()
+    beats = Beats(tools, sender)
+    beats.send()
+    site.forward()
+    for _ in range(2):
+        beats.send()
+        assert sender.rotate().status_code == 200
+        beats.send()
+    site.forward()
+    middle.forward()
+    assert sender.rotate().status_code == 200
+    beats.send()
+    site.forward()
+    middle.forward()
+    assert (not_taken(site), not_taken(middle)) == (0, 0)
+    for running in (middle.running, top):
+        told = [(one.body, one.agent_id, one.headers["scopestamp-signature"]) for one in batches(running)]
+        assert told == [
+            (one.body, one.agent_id, one.headers["scopestamp-signature"]) for one in batches(site.running)
+        ]
+        assert agent_at(running, sender.agent_id).public_key == sender.public_key
+        assert (len(told), problems(running)) == (6, [])
+
+
+def test_what_is_filtered_of_an_agent_with_a_new_key_goes_up_as_before(make_running, make_site, tools):
+    top = make_running()
+    site = make_site(top)
+    sender = site.running.sender()
+    lines = tools.to_lines(day(tools, sender))
+    sender.send(lines[:4])
+    site.forward()
+    sender.rotate()
+    sender.send(lines[4:], first_seq=5, prev=tools.chain_over(lines[:4]))
+    site.forward()
+    assert (not_taken(site), problems(top)) == (0, [])
+    assert sorted(record_ids(top)) == sorted(record_ids(site.running))
+
+
+def test_keys_whose_replacement_was_not_kept_are_signed_for_by_the_site(make_running, make_site, tools):
+    """As of a collector before it was kept: nothing is lost, and the site answers for it."""
+    top = make_running()
+    site = make_site(top, **OPEN)
+    sender = site.running.sender()
+    sender.rotate()
+    beats = Beats(tools, sender)
+    beats.send()
+
+    def forget(writes) -> None:
+        told = json.loads(writes.document(KEYS, sender.agent_id).body)
+        told["old"][0] |= {"replaced_by": None}
+        writes.put_document(KEYS, sender.agent_id, json.dumps(told), site.running.clock(), "a test")
+
+    site.running.collector.writer.do(forget)
+    site.forward()
+    (batch,) = batches(top)
+    assert batch.headers["scopestamp-spool"] == PROXY_SPOOL and batch.agent_id != sender.agent_id
+    assert (not_taken(site), problems(top), problems(site.running)) == (0, [], [])
+
+
+FORGERIES = {
+    "another's id": lambda id_, keys: ("agt-" + "0" * 32, keys),
+    "a link left out": lambda id_, keys: (id_, keys[1:]),
+    "the first only": lambda id_, keys: (id_, keys[:1]),
+    "links exchanged": lambda id_, keys: (id_, keys[::-1]),
+    "another body": lambda id_, keys: (id_, [_changed(keys[0], body="{}"), keys[1]]),
+    "another request": lambda id_, keys: (id_, [_changed(keys[0], path="/v1/ingest"), keys[1]]),
+    "a replacement of the next": lambda id_, keys: (
+        id_,
+        [keys[0].model_copy(update={"replaced_by": keys[1].replaced_by}), keys[1]],
+    ),
+}
+
+
+def _changed(key, **update):
+    return key.model_copy(update={"replaced_by": key.replaced_by.model_copy(update=update)})
+
+
+@pytest.mark.parametrize("forgery", FORGERIES.values(), ids=FORGERIES)
+def test_key_that_none_before_vouched_for_is_not_taken(running, tools, forgery):
+    sender = running.sender()
+    sender.rotate()
+    sender.rotate()
+    agent = agent_at(running, sender.agent_id)
+    with running.collector.store.reading() as reads:
+        earlier = succession(reads, agent)
+    assert checked_keys(agent.agent_id, earlier, agent.public_key)[-1] == sender.public_key
+    agent_id, shown = forgery(agent.agent_id, list(earlier))
+    with pytest.raises(RefusedError) as refused:
+        checked_keys(agent_id, shown, agent.public_key)
+    assert refused.value.status == 401
+
+
+def test_agent_revoked_at_its_site_ends_there_and_cannot_go_round_it(make_running, make_site, tools):
+    """What the site took before goes up; who has the stolen key cannot send to the collector above either."""
+    top = make_running()
+    site = make_site(top, **OPEN)
+    sender = site.running.sender()
+    beats = Beats(tools, sender)
+    beats.send()
+    site.forward()
+    beats.send()
+    site.running.collector.writer.do(
+        lambda writes: writes.revoke_agent(sender.agent_id, site.running.clock())
+    )
+    assert beats.send() == 403
+    site.forward()
+    assert (len(batches(top)), not_taken(site), problems(top)) == (2, 0, [])
+
+    assert beats.send(top.client) == 401
+    assert sender.rotate().json()["error"] == "unknown_agent"
+    assert len(batches(top)) == 2
+
+
+def test_forwarded_agent_may_enrol_above_itself(make_running, make_site, tools):
+    top = make_running()
+    site = make_site(top, **OPEN)
+    sender = site.running.sender()
+    beats = Beats(tools, sender)
+    beats.send()
+    site.forward()
+    assert beats.send(top.client) == 401
+    assert sender.enrol(top.join_code()).status_code == 200
+    assert beats.send() == 200
+    assert problems(top) == []

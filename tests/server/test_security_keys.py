@@ -131,13 +131,7 @@ def test_batches_of_the_old_key_are_verified_for_ever(running, tools):
     agent = running.sender()
     lines = [tools.Scope(agent).heartbeat() for _ in range(2)]
     assert agent.send(lines[:1]).status_code == 200
-    new = Ed25519PrivateKey.generate()
-    public_key = base64.b64encode(new.public_key().public_bytes_raw()).decode()
-    proof = base64.b64encode(new.sign(wire.rotation_bytes(agent.agent_id, public_key))).decode()
-    body = wire.RotateRequest(public_key=public_key, proof=proof).model_dump_json().encode()
-    signed = agent.signed("POST", wire.ROTATE_PATH, {}, body)
-    assert running.client.post(wire.ROTATE_PATH, content=body, headers=signed).status_code == 200
-    agent.key = new
+    assert agent.rotate().status_code == 200
     assert agent.send(lines[1:], first_seq=2, prev=tools.chain_over(lines[:1])).status_code == 200
     running.clock.later(days=400)
     with running.collector.store.reading() as reads:
