@@ -7,7 +7,7 @@ have the shape of a frame. Memory does not grow with the number of frames: 14 by
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
@@ -21,12 +21,15 @@ from qc_routines._threads import available_cores, side_by_side, spans
 from qc_routines.camera.frames import Typical, flaw, typical_of
 from qc_routines.errors import InputError
 
-TILE = 4096
-"""Pixels after which a frame's running float32 sum moves to float64; 4096 sums of 16-bit counts keep 7 digits."""
+TILE = 16_384
+"""Pixels whose sums stay in the cache for all the frames of a group, and after which a frame's own float32 sum moves to
+float64; long enough for the processor to see that it should fetch ahead."""
 
 EIGHT = 8
+GROUP = 8 * EIGHT
+"""Frames folded into the sums together where they are in memory already: the sums are fetched once for all of them."""
 AT_ONCE = 2 * EIGHT
-"""Frames folded into the sums together, so that the sums are fetched from memory once for sixteen frames."""
+"""Frames of a generator that are held until they are folded together."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -62,10 +65,10 @@ def pixel_moments(frames: Iterable[NDArray[np.generic]]) -> PixelMoments:
     Parameters
     ----------
     frames : iterable of ndarray, (y, x), uint8, uint16, float32 or float64
-        A stack (t, y, x) or a generator that acquires. Up to sixteen frames are held while they wait for their turn:
-        a generator must not write into an array it has handed out. A frame of other shape or type, with NaN, of
-        one single value, or of another level than the others (see `camera.frames`) is counted and left out; what is
-        typical is decided by the first sixteen.
+        A stack (t, y, x), a list, or a generator that acquires. Up to sixteen frames of a generator are held while they
+        wait for their turn: it must not write into an array it has handed out. A frame of other shape or type, with
+        NaN, of one single value, or of another level than the others (see `camera.frames`) is counted and left out;
+        what is typical is decided by the first sixteen, or the first 64 of a list or stack.
 
     Raises
     ------
@@ -85,7 +88,8 @@ def pixel_moments(frames: Iterable[NDArray[np.generic]]) -> PixelMoments:
     """
     series = _Series()
     waiting = iter(checked_counts(frames, "TYX", "frames") if isinstance(frames, np.ndarray) else frames)
-    while batch := list(islice(waiting, AT_ONCE)):
+    n_at_once = GROUP if isinstance(frames, np.ndarray | Sequence) else AT_ONCE
+    while batch := list(islice(waiting, n_at_once)):
         series.add(batch)
     return series.moments()
 
@@ -95,7 +99,7 @@ def as_moments(frames: PixelMoments | Iterable[NDArray[np.generic]]) -> PixelMom
     return frames if isinstance(frames, PixelMoments) else pixel_moments(frames)
 
 
-LEAST_PART = 64 * TILE
+LEAST_PART = 16 * TILE
 """Pixels below which a thread of its own costs more than it saves."""
 
 
@@ -108,24 +112,19 @@ class _Series:
         self.typical: Typical | None = None
 
     def add(self, batch: list[Any]) -> None:
-        usable = list(self._usable(batch))
-        while usable:
-            n = next(n for n in (AT_ONCE, EIGHT, 1) if n <= len(usable))
-            self._fold(tuple(usable[:n]))
-            usable = usable[n:]
-
-    def _fold(self, group: tuple[NDArray[np.generic], ...]) -> None:
-        """Add frames to the sums, each core its part of the pixels."""
-        fold = _fold_one if len(group) == 1 else _fold_eights
+        if not (group := list(self._usable(batch))):
+            return
+        n, is_begin = len(group), not self.frame_means_adu
+        group += group[-1:] * (GROUP - n)  # always as many: one kernel for all
 
         def part(span: tuple[int, int]) -> NDArray[np.float64]:
-            s, own = slice(*span), np.zeros(len(group))
+            s, own = slice(*span), np.zeros(n)
             sums = self.total[s], self.square[s], self.low[s], self.high[s]
-            fold(tuple(frame[s] for frame in group), self.first[s], *sums, own)
+            _fold(tuple(frame[s] for frame in group), n, is_begin, self.first[s], *sums, own)
             return own
 
         parts = side_by_side(part, spans(self.first.size, available_cores(), least=LEAST_PART))
-        self.frame_means_adu.extend(self.first_mean_adu + sum(parts) / self.first.size)
+        self.frame_means_adu.extend(sum(parts) / self.first.size)
 
     def _usable(self, batch: list[Any]) -> Iterator[NDArray[np.generic]]:
         flaws = [flaw(frame) for frame in batch]
@@ -143,10 +142,8 @@ class _Series:
         self.typical = typical = typical_of(frames)
         first = next(frame for frame in frames if typical.difference(frame) is None)
         self.first = np.array(first, typical.dtype, order="C").reshape(-1)
-        self.first_mean_adu = float(self.first.mean(dtype=np.float64))
-        self.total = np.zeros(self.first.size, np.float32)
-        self.square = np.zeros(self.first.size, np.float32)
-        self.low, self.high = self.first.copy(), self.first.copy()
+        self.total, self.square = np.empty((2, self.first.size), np.float32)
+        self.low, self.high = np.empty((2, self.first.size), typical.dtype)
 
     def moments(self) -> PixelMoments:
         n_frames = len(self.frame_means_adu)
@@ -155,68 +152,82 @@ class _Series:
                 f"expected at least one usable frame; got none, left out: {dict(self.rejected) or 'nothing'}. "
                 "Check the shutter, the camera and the array's axes (t, y, x)."
             )
-        mean, variance = np.empty((2, self.first.size), np.float32)
 
-        def part(span: tuple[int, int]) -> None:
+        def part(span: tuple[int, int]) -> float:
             s = slice(*span)
-            _finish(self.first[s], self.total[s], self.square[s], n_frames, mean[s], variance[s])
+            return _finish(self.first[s], self.total[s], self.square[s], n_frames)
 
-        side_by_side(part, spans(self.first.size, available_cores(), least=LEAST_PART))
+        parts = side_by_side(part, spans(self.first.size, available_cores(), least=LEAST_PART))
         return PixelMoments(
             n_frames=n_frames,
             n_rejected=dict(self.rejected),
-            mean_adu=mean.reshape(self.typical.shape_yx),
-            variance_adu2=variance.reshape(self.typical.shape_yx),
+            mean_adu=self.total.reshape(self.typical.shape_yx),
+            variance_adu2=self.square.reshape(self.typical.shape_yx),
             low_adu=self.low.reshape(self.typical.shape_yx),
             high_adu=self.high.reshape(self.typical.shape_yx),
-            frame_means_adu=np.array(self.frame_means_adu),
+            frame_means_adu=sum(parts) / self.first.size + np.array(self.frame_means_adu),
         )
 
 
 @kernel
-def _finish(first: Any, total: Any, square: Any, n_frames: int, mean: Any, variance: Any) -> None:
-    """Fill mean and unbiased variance; the variance of one frame is NaN."""
+def _finish(first: Any, total: Any, square: Any, n_frames: int) -> float:
+    """Turn sums into mean and unbiased variance, in place, and return the sum of the first frame.
+
+    The variance of one frame is NaN.
+    """
+    level = 0.0
     for i in range(first.size):
+        level += np.float64(first[i])
         shift = total[i] / np.float32(n_frames)
-        mean[i] = np.float64(first[i]) + shift
-        variance[i] = (square[i] - shift * total[i]) / np.float32(n_frames - 1)
+        square[i] = (square[i] - shift * total[i]) / np.float32(n_frames - 1)
+        total[i] = np.float64(first[i]) + shift
+    return level
 
 
 @kernel
-def _fold_one(frames: Any, first: Any, total: Any, square: Any, low: Any, high: Any, own: Any) -> None:
-    """Add one frame; see `_fold_eights`."""
-    frame = frames[0]
-    for a in range(0, first.size, TILE):
-        of_tile = np.float32(0.0)
-        for i in range(a, min(a + TILE, first.size)):
-            d = np.float32(frame[i]) - np.float32(first[i])
-            of_tile += d
-            total[i] += d
-            square[i] += d * d
-            low[i] = min(low[i], frame[i])
-            high[i] = max(high[i], frame[i])
-        own[0] += of_tile
-
-
-@kernel
-def _fold_eights(frames: Any, first: Any, total: Any, square: Any, low: Any, high: Any, own: Any) -> None:
-    """Add a multiple of eight frames to the sums of d and d² (d: count - first), the extremes and each frame's own sum of d.
+def _fold(
+    frames: Any, n: int, is_begin: bool, first: Any, total: Any, square: Any, low: Any, high: Any, own: Any
+) -> None:
+    """Add the first n frames to the sums of d and d² (d: count - first), the extremes and each frame's own sum of d.
 
     Sums are float32, against the rule of the house: d is small where it matters, and half the memory traffic is
     twice the speed. Tile by tile, so that the sums stay in the cache for all the frames.
     """
     for a in range(0, first.size, TILE):
         b = min(a + TILE, first.size)
-        for k in range(0, len(frames), EIGHT):
-            _fold_tile(
+        sums = (total[a:b], square[a:b], low[a:b], high[a:b])
+        if is_begin:
+            total[a:b] = 0
+            square[a:b] = 0
+            low[a:b] = first[a:b]
+            high[a:b] = first[a:b]
+        in_eights = n - n % EIGHT
+        for k in range(0, in_eights, EIGHT):
+            _fold_eight(
                 frames[k][a:b], frames[k + 1][a:b], frames[k + 2][a:b], frames[k + 3][a:b],
                 frames[k + 4][a:b], frames[k + 5][a:b], frames[k + 6][a:b], frames[k + 7][a:b],
-                first[a:b], total[a:b], square[a:b], low[a:b], high[a:b], own[k : k + EIGHT],
+                first[a:b], *sums, own[k : k + EIGHT],
             )  # fmt: skip
+        for k in range(in_eights, n):
+            _fold_one(frames[k][a:b], first[a:b], *sums, own[k : k + 1])
 
 
 @kernel
-def _fold_tile(
+def _fold_one(frame: Any, first: Any, total: Any, square: Any, low: Any, high: Any, own: Any) -> None:
+    """Add one tile of one frame."""
+    of_tile = np.float32(0.0)
+    for i in range(first.size):
+        d = np.float32(frame[i]) - np.float32(first[i])
+        of_tile += d
+        total[i] += d
+        square[i] += d * d
+        low[i] = min(low[i], frame[i])
+        high[i] = max(high[i], frame[i])
+    own[0] += of_tile
+
+
+@kernel
+def _fold_eight(
     f0: Any, f1: Any, f2: Any, f3: Any, f4: Any, f5: Any, f6: Any, f7: Any,
     first: Any, total: Any, square: Any, low: Any, high: Any, own: Any,
 ) -> None:  # fmt: skip

@@ -2,7 +2,7 @@
 
 Streaming is compared with what this machine's memory gives to threads that only read, as many as there are cores and one
 alone: in bytes of frames, and in all bytes that have to move (frames, and the sums that are read and written once for
-sixteen frames). In turns, best of several; on a machine that others use too the ratio to what one reader gets is low,
+64 frames). In turns, best of several; on a machine that others use too the ratio to what one reader gets is low,
 because streaming wants all cores. Accuracy is of a simulated 512 x 512 sensor with 60 hot pixels and a lamp that varies by 2 %. Prints one JSON
 object; the targets are half of the read bandwidth, 0.2 % for the gain and 2 % for the dark noise.
 """
@@ -19,12 +19,13 @@ import numpy as np
 from qc_routines._jit import kernel
 from qc_routines._threads import available_cores, side_by_side, spans
 from qc_routines.camera import measure_dark_noise, measure_photon_transfer, pixel_moments
+from qc_routines.camera.moments import GROUP
 
 SHAPE = (2048, 2048)
-N_FRAMES = 112
+N_FRAMES = 128
 N_ROUNDS = 9
 BYTES_OF_SUMS = 2 + 2 * (2 * 4) + 2 * (2 * 2)
-"""Per pixel and sixteen frames: first frame read, two float32 sums and two uint16 extremes read and written."""
+"""Per pixel and group of frames: first frame read, two float32 sums and two uint16 extremes read and written."""
 
 GAIN, READ_NOISE_E, FULL_E, N_HOT, DRIFT = 0.47, 2.5, 115_000.0, 60, 0.02
 
@@ -50,8 +51,10 @@ def read_all(words: np.ndarray, n_threads: int) -> None:
 
 
 def streaming() -> dict[str, float]:
-    frames = np.random.default_rng(0).integers(90, 120, (16, *SHAPE), dtype=np.uint16)
-    many = [frames[i % 16] for i in range(N_FRAMES)]  # 128 MiB in turn: more than the caches hold
+    frames = np.random.default_rng(0).integers(90, 120, (GROUP, *SHAPE), dtype=np.uint16)
+    many = [
+        frames[i % GROUP] for i in range(N_FRAMES)
+    ]  # 512 MiB in turn: no byte is in a cache when its turn comes
     n_bytes, words, n_cores = (
         frames[0].nbytes * N_FRAMES,
         frames.reshape(-1).view(np.uint64),
@@ -63,7 +66,7 @@ def streaming() -> dict[str, float]:
         alone.append(gb_per_s(words.nbytes, lambda: read_all(words, 1)))
         together.append(gb_per_s(words.nbytes, lambda: read_all(words, n_cores)))
         moving.append(gb_per_s(n_bytes, lambda: pixel_moments(many)))
-    all_bytes = 1 + BYTES_OF_SUMS / 16 / 2
+    all_bytes = 1 + BYTES_OF_SUMS / GROUP / 2
     (alone, alone_busy), (together, _), (moving, moving_busy) = (
         (max(wall for wall, _ in rates), max(busy for _, busy in rates))
         for rates in (alone, together, moving)

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from qc_routines import InputError
-from qc_routines.camera import pixel_moments
-from qc_routines.camera.moments import LEAST_PART, TILE, _finish, _fold_eights, _fold_one, _fold_tile
+from qc_routines.camera import moments, pixel_moments
+from qc_routines.camera.moments import GROUP, LEAST_PART, TILE
 
 naive = runpy.run_path(str(Path(__file__).with_name("naive_moments.py")))
 DTYPES = ["uint8", "uint16", "float32", "float64"]
@@ -32,35 +32,48 @@ def test_moments_agree_with_the_oracle(dtype: str, n: int) -> None:
 
 def test_moments_are_exact_at_high_offsets_and_over_many_tiles() -> None:
     rng = np.random.default_rng(3)
-    series = rng.normal(60_000, 2, (40, 70, 131)).round().astype(np.uint16)
+    series = rng.normal(60_000, 2, (40, 130, 271)).round().astype(np.uint16)
     assert series[0].size > 2 * TILE
     found = pixel_moments(series)
     np.testing.assert_allclose(found.variance_adu2, series.astype(float).var(axis=0, ddof=1), rtol=1e-5)
     np.testing.assert_allclose(found.frame_means_adu, series.mean(axis=(1, 2), dtype=float), rtol=1e-9)
 
 
-@pytest.mark.parametrize("n", [8, 16])
-def test_kernels_compute_the_same_without_the_compiler(n: int) -> None:
+@pytest.mark.parametrize("n", [1, 8, 19])
+def test_kernels_compute_the_same_without_the_compiler(n: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("_fold_one", "_fold_eight"):
+        monkeypatch.setattr(moments, name, getattr(moments, name).py_func)
     series = frames("float64", n).reshape(n, -1)
     first, expected = series[0].copy(), naive["sums"](series.tolist(), series[0].tolist())
-    for fold, group in ((_fold_eights.py_func, tuple(series)), (_fold_one.py_func, (series[3],))):
-        total, square = np.zeros((2, first.size))
-        low, high, own = first.copy(), first.copy(), np.zeros(len(group))
-        fold(group, first, total, square, low, high, own)
-        if len(group) == n:
-            np.testing.assert_allclose(total, expected["total"])
-            np.testing.assert_allclose(square, expected["square"])
-            np.testing.assert_allclose(own, expected["frame_totals"], rtol=1e-6)
-        else:
-            np.testing.assert_allclose(total, series[3] - first)
-            np.testing.assert_allclose(own, (series[3] - first).sum(), rtol=1e-6)
-    total, square, low, high = np.zeros((4, first.size))
-    _fold_tile.py_func(*series[:8], first, total, square, low, high, np.zeros(8))
-    np.testing.assert_allclose(high, series[:8].max(axis=0))
-    mean, variance = np.zeros((2, first.size))
-    _finish.py_func(first, total, square, 8, mean, variance)
-    np.testing.assert_allclose(mean, series[:8].mean(axis=0))
-    np.testing.assert_allclose(variance, series[:8].var(axis=0, ddof=1))
+    total, square, low, high = np.full(
+        (4, first.size), np.nan
+    )  # what a series finds in its memory before it begins
+    own = np.zeros(n)
+    moments._fold.py_func(tuple(series), n, True, first, total, square, low, high, own)
+    np.testing.assert_allclose(total, expected["total"])
+    np.testing.assert_allclose(square, expected["square"])
+    np.testing.assert_allclose(own, expected["frame_totals"], rtol=1e-6)
+    np.testing.assert_array_equal(low, series.min(axis=0))
+    np.testing.assert_array_equal(high, series.max(axis=0))
+    with np.errstate(invalid="ignore"):  # the variance of one frame
+        assert moments._finish.py_func(first, total, square, n) == pytest.approx(first.sum())
+    np.testing.assert_allclose(total, series.mean(axis=0))
+    if n > 1:
+        np.testing.assert_allclose(square, series.var(axis=0, ddof=1))
+
+
+@pytest.mark.parametrize("n", [1, 7, 17, GROUP, GROUP + 13, 2 * GROUP + 1])
+def test_groups_of_every_length_and_generators_give_the_same(n: int) -> None:
+    series = frames("uint16", n, shape=(3, TILE // 2 + 5))
+    at_once, by_and_by = pixel_moments(list(series)), pixel_moments(frame.copy() for frame in series)
+    expected = series.astype(float)
+    for found in (at_once, by_and_by):
+        np.testing.assert_allclose(found.mean_adu, expected.mean(axis=0), rtol=1e-6)
+        np.testing.assert_array_equal(found.low_adu, series.min(axis=0))
+        np.testing.assert_array_equal(found.high_adu, series.max(axis=0))
+        np.testing.assert_allclose(found.frame_means_adu, expected.mean(axis=(1, 2)), rtol=1e-9)
+        if n > 1:
+            np.testing.assert_allclose(found.variance_adu2, expected.var(axis=0, ddof=1), rtol=1e-4)
 
 
 def test_frames_large_enough_for_all_cores_give_the_same() -> None:
