@@ -1,0 +1,182 @@
+"""Stores of every older version, with something in every table, are brought forward and lose nothing.
+
+The old stores are SQL in ``tests/data/stores``, written by ``old_stores.py`` when their version was the newest.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import sqlite3
+from contextlib import closing
+from datetime import UTC
+from pathlib import Path
+
+import pytest
+
+from server.errors import SettingsError
+from server.migrating import migrate_store
+from server.opening import config_in, open_store
+from server.settings import load_settings
+from server.store.sqlite import FILE_NAME
+from server.store.versions import MIGRATIONS, OLDEST, SCHEMA_VERSION
+from server.verify import verify
+
+STORES = Path(__file__).parents[1] / "data" / "stores"
+EMPTY = {"skips"}
+"""Tables that may be without rows in an old store."""
+
+_spec = importlib.util.spec_from_file_location(
+    "scopestamp_old_stores", Path(__file__).with_name("old_stores.py")
+)
+old_stores = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(old_stores)
+
+
+class SqliteFolder:
+    """A data folder with one SQLite file, looked at without the product."""
+
+    def __init__(self, folder: Path) -> None:
+        self.data = folder
+        folder.mkdir()
+
+    def load(self, sql: str) -> None:
+        with closing(sqlite3.connect(self.data / FILE_NAME)) as connection:
+            connection.executescript(sql)
+
+    def rows(self) -> dict[str, list[dict[str, object]]]:
+        with closing(sqlite3.connect(self.data / FILE_NAME)) as connection:
+            connection.row_factory = sqlite3.Row
+            tables = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
+            return {
+                name: [dict(row) for row in connection.execute(f"SELECT * FROM {name}")] for (name,) in tables
+            }
+
+    def shape(self) -> set[tuple[object, ...]]:
+        """Return every column and every index."""
+        with closing(sqlite3.connect(self.data / FILE_NAME)) as connection:
+            listed = connection.execute("SELECT type, name, tbl_name, sql FROM sqlite_master").fetchall()
+            indices = {("index", name, table, sql) for type_, name, table, sql in listed if type_ == "index"}
+            columns = {
+                (name, *column[1:])
+                for type_, name, *_ in listed
+                if type_ == "table"
+                for column in connection.execute(f"PRAGMA table_info({name})")
+            }
+        return indices | columns
+
+
+class PostgresqlFolder:
+    """A data folder whose settings name a database of its own."""
+
+    def __init__(self, folder: Path, address: str) -> None:
+        self.data = folder
+        self._address = address
+        folder.mkdir()
+        (folder / "server.toml").write_text(
+            f"[store]\npostgresql = {json.dumps(address)}\n", encoding="utf-8"
+        )
+
+    def _fetch(self, sql: str) -> list[tuple[object, ...]]:
+        from server.store.postgresql_connection import PostgresConnection
+
+        with closing(PostgresConnection(self._address)) as connection:
+            return connection.fetch(sql)
+
+    def load(self, sql: str) -> None:
+        from server.store.postgresql_connection import PostgresConnection
+
+        with closing(PostgresConnection(self._address)) as connection:
+            connection.do(sql)
+
+    def rows(self) -> dict[str, list[dict[str, object]]]:
+        tables = self._fetch(
+            "SELECT relname::text FROM pg_class WHERE relnamespace = 'public'::regnamespace "
+            "AND relkind IN ('r', 'p') AND NOT relispartition"
+        )
+        return {
+            name: [json.loads(row) for (row,) in self._fetch(f"SELECT to_jsonb(t)::text FROM {name} t")]
+            for (name,) in tables
+        }
+
+    def shape(self) -> set[tuple[object, ...]]:
+        columns = self._fetch(
+            "SELECT table_name::text, column_name::text, data_type::text, is_nullable::text, column_default::text "
+            "FROM information_schema.columns WHERE table_schema = 'public'"
+        )
+        indices = self._fetch(
+            "SELECT indexname::text, indexdef::text FROM pg_indexes WHERE schemaname = 'public'"
+        )
+        months = ("_2026_",)  # partitions are made as months come
+        return {row for row in {*columns, *indices} if not any(month in str(row[0]) for month in months)}
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def engine(request) -> str:
+    return request.param
+
+
+@pytest.fixture
+def folder(engine, request, tmp_path):
+    """Give a function that makes an empty data folder."""
+    if engine == "sqlite":
+        return lambda name: SqliteFolder(tmp_path / name)
+    new_database = request.getfixturevalue("new_database")
+    return lambda name: PostgresqlFolder(tmp_path / name, new_database())
+
+
+def opened(data: Path):
+    return closing(open_store(data, load_settings(config_in(data))))
+
+
+def settled(rows: list[dict[str, object]], columns: set[str]) -> list[str]:
+    return sorted(repr(sorted((name, row[name]) for name in columns)) for row in rows)
+
+
+@pytest.mark.parametrize("version", range(OLDEST, SCHEMA_VERSION + 1))
+def test_store_of_an_older_version_is_brought_forward_and_loses_nothing(version, engine, folder, running_on):
+    old = folder("old")
+    old.load((STORES / f"{version}_{engine}.sql").read_text(encoding="utf-8"))
+    before = old.rows()
+    assert {name for name, rows in before.items() if not rows} <= EMPTY
+    if version < SCHEMA_VERSION:
+        with pytest.raises(SettingsError, match="scopestamp-server migrate"), opened(old.data):
+            pass
+
+    assert migrate_store(old.data, load_settings(config_in(old.data))) == (version, SCHEMA_VERSION)
+
+    after = old.rows()
+    for table in set(before) - {"schema_version"}:
+        columns = set(before[table][0]) if before[table] else set()
+        assert settled(after[table], columns) == settled(before[table], columns), table
+    new = folder("new")
+    with opened(new.data):
+        pass
+    assert old.shape() == new.shape()
+    with opened(old.data) as store:
+        _goes_on(store, running_on)
+
+
+def _goes_on(store, running_on) -> None:
+    """What was received verifies, and the agent goes on where it stood."""
+    with store.reading() as reads:
+        assert verify(reads, old_stores.SIGNER.verifier).problems == []
+        (spool,) = reads.spools()
+        n_before = len(reads.records())
+    running = running_on(store)
+    sender, wire_tools = old_stores.sender_on(running.client)
+    scope = wire_tools.Scope(sender, boot_id="next", start_at=old_stores.NOW.astimezone(UTC))
+    more = [scope.heartbeat(), scope.qc(), *scope.acquisition()]
+    reply = sender.send(more, first_seq=spool.mark + 1, prev=spool.chain)
+    assert (reply.status_code, reply.json()["n_added"]) == (200, len(more))
+    with store.reading() as reads:
+        assert len(reads.records()) == n_before + len(more)
+        assert verify(reads).problems == []
+
+
+def test_there_is_an_old_store_for_every_migration():
+    """Whoever raises the version runs ``python tests/server/old_stores.py`` before, and commits what it writes."""
+    steps = set(MIGRATIONS)
+    assert steps == set(range(OLDEST + 1, SCHEMA_VERSION + 1))
+    there = {path.stem for path in STORES.glob("*.sql")}
+    assert {f"{step - 1}_{engine}" for step in steps for engine in ("sqlite", "postgresql")} <= there
