@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from bisect import bisect_left
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime, time
 from itertools import pairwise
 
@@ -74,7 +75,8 @@ class Timeline:
         self.written = maintenance(reads, instrument_id)
         self.versions = software(reads, instrument_id)
         self._agent = agent_events(reads, instrument_id)
-        self._before: dict[datetime, list[ChangeInShort]] = {}
+        self._changes: list[_Stretch] = []
+        self._told: dict[int, Event] = {}
         self._environment: dict[str, list[tuple[datetime, float]]] | None = None
 
     def suspects_of(self, chart: Chart, step: int, light_path: dict[str, str]) -> list[Suspect]:
@@ -87,7 +89,7 @@ class Timeline:
             begin = min(step - 1, next(i for i, at in enumerate(runs_at) if at >= known_from))
         # What did not change since the run before is no suspect, however often it did earlier.
         lately = {(row.device, row.property) for row in rows if row.at > runs_at[step - 1]}
-        changed = [_event(row) for row in rows if (row.device, row.property) in lately]
+        changed = [self._event(row) for row in rows if (row.device, row.property) in lately]
         events = [*self.written, *self.versions, *self._agent, *changed]
         # Of what came after the step nothing is asked, so the runs after it must not speak for what is rare.
         known = [event for event in events if runs_at[begin] < event.at <= runs_at[step]]
@@ -98,11 +100,29 @@ class Timeline:
         at = [sample.at for sample in chart.samples]
         return companions(at, [sample.value for sample in chart.samples], self._environments(at[-1]))
 
+    def look_back(self, charts: Iterable[Chart]) -> None:
+        """Read the change log for all steps of charts, the newest first, so that what several of them need is read once."""
+        told = list(charts)
+        times = {chart.samples[-1].at for chart in told if chart.steps or chart.drift}
+        times |= {chart.samples[step.index].at for chart in told for step in chart.steps}
+        for at in sorted(times, reverse=True):
+            self._changes_before(at)
+
     def _changes_before(self, at: datetime) -> list[ChangeInShort]:
-        if at not in self._before:
-            place = Place(at, 2**62)
-            self._before[at] = self._reads.changes_in_short(self._instrument_id, place, MOST_CHANGES)
-        return self._before[at]
+        """Return the last `MOST_CHANGES` entries of the change log at a time, the newest first."""
+        stretch = next((one for one in self._changes if one.covers(at)), None)
+        if stretch is None:
+            stretch = _Stretch(at)
+            self._changes.append(stretch)
+        return stretch.before(at, self._read)
+
+    def _read(self, before: Place, limit: int) -> list[ChangeInShort]:
+        return self._reads.changes_in_short(self._instrument_id, before, limit)
+
+    def _event(self, row: ChangeInShort) -> Event:
+        if row.position not in self._told:
+            self._told[row.position] = _event(row)
+        return self._told[row.position]
 
     def _environments(self, until: datetime) -> dict[str, list[tuple[datetime, float]]]:
         if self._environment is None:
@@ -114,6 +134,29 @@ class Timeline:
                 )
             self._environment = environment_in(rows)
         return self._environment
+
+
+class _Stretch:
+    """The change log from a time backwards, without a gap, as far as it was read."""
+
+    def __init__(self, until: datetime) -> None:
+        self._until = until
+        self._rows: list[ChangeInShort] = []
+        self._is_all = False
+
+    def covers(self, at: datetime) -> bool:
+        return at <= self._until and (self._is_all or self._rows[-1].at <= at)
+
+    def before(self, at: datetime, read: Callable[[Place, int], list[ChangeInShort]]) -> list[ChangeInShort]:
+        """Return the last `MOST_CHANGES` at a time, reading what is missing."""
+        start = bisect_left(self._rows, -at.timestamp(), key=lambda row: -row.at.timestamp())
+        n_missing = start + MOST_CHANGES - len(self._rows)
+        if n_missing > 0 and not self._is_all:
+            last = self._rows[-1] if self._rows else None
+            more = read(Place(last.at, last.position) if last else Place(self._until, 2**62), n_missing)
+            self._rows += more
+            self._is_all = len(more) < n_missing
+        return self._rows[start : start + MOST_CHANGES]
 
 
 def environment_in(changes: Iterable[ChangeInShort]) -> dict[str, list[tuple[datetime, float]]]:

@@ -191,9 +191,9 @@ class SqlReads(UsingReads):
     def changes_in_short(
         self, instrument_id: str, before: rows.Place | None = None, limit: int = 50, device: str | None = None
     ) -> list[rows.ChangeInShort]:
-        sql = "SELECT record_id, device, last_at, change FROM changes"
+        sql = "SELECT position, record_id, device, last_at, change FROM changes"
         found = self._changes(sql, instrument_id, before, limit, device)
-        return [row for row in map(_in_short, found) if row is not None]
+        return list(map(_in_short, found))
 
     def _changes(
         self, sql: str, instrument_id: str, before: rows.Place | None, limit: int, device: str | None
@@ -364,12 +364,20 @@ class _Change(msgspec.Struct):
 _decode_change = msgspec.json.Decoder(_Change).decode
 
 
-def _in_short(found: Sequence[Any]) -> rows.ChangeInShort | None:
-    record_id, device, at, text = found
+def _in_short(found: Sequence[Any]) -> rows.ChangeInShort:
+    position, record_id, device, at, text = found
     try:
         told = _decode_change(text)
-    except msgspec.ValidationError:  # as in `_with_change`
-        return None
+    except msgspec.ValidationError:  # as in `_with_change`; that the device changed is known all the same
+        told = _Change("", _Read(ReadingStatus.FAILED))
     before = told.before.said if told.before else None
-    at, record_id = plain("at", at), plain("record_id", record_id)
-    return rows.ChangeInShort(record_id, device, told.property, at, before, told.after.said, told.after.unit)
+    return rows.ChangeInShort(
+        position,
+        plain("record_id", record_id),
+        device,
+        told.property,
+        plain("at", at),
+        before,
+        told.after.said,
+        told.after.unit,
+    )

@@ -405,6 +405,7 @@ class ChangeInShort(NamedTuple):
     """A change as what happened afterwards is explained by; values are None where they could not be read."""
 
     # A named tuple: thousands are gone through for one page.
+    position: int
     record_id: str
     device: str
     property: str

@@ -80,6 +80,7 @@ def trends_of(
 ) -> tuple[list[Trend], list[Event]]:
     """Return figures as they are drawn, and the events whose numbers they show."""
     timeline = Timeline(reads, series.instrument_id)
+    timeline.look_back(figure.chart for figure in figures if figure.chart)
     suspects = [_suspects(timeline, figure, series) for figure in figures]
     likely = [
         one.event

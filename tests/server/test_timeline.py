@@ -93,6 +93,22 @@ def test_where_the_change_log_is_too_long_the_runs_it_covers_are_judged_by(histo
     assert found[0].n_intervals < 10
 
 
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("n_changes", [3, 12, 40, 1000])
+def test_change_log_read_once_for_many_steps_says_the_same(history, monkeypatch, n_changes, seed):
+    monkeypatch.setattr("server.timeline.MOST_CHANGES", n_changes)
+    steps = random.Random(seed).sample(range(1, N_WEEKS), 12)
+    with history.collector.store.reading() as reads:
+        series, figure, shared = chart_and_timeline(reads)
+        if seed % 2:
+            shared.look_back([figure.chart])
+        for step in steps:
+            alone = Timeline(reads, "scope-1")
+            found = shared.suspects_of(figure.chart, step, series.light_path)
+            assert found == alone.suspects_of(figure.chart, step, series.light_path)
+            assert "Stage X" in [one.event.subject for one in found]
+
+
 def test_environment_that_goes_along_is_named(running, tools):
     sender = running.sender()
     scope = tools.Scope(sender, start_at=running.clock() - timedelta(weeks=N_WEEKS))
