@@ -18,19 +18,34 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from datetime import date, datetime
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, Literal, Self, TypedDict, TypeVar, Unpack
 from urllib.parse import quote
 
 import httpx
 from pydantic import BaseModel
 
+from agent.records import ScheduleRun
 from server.api import models
 from server.errors import CollectorError
+from server.schedules import PlacedSchedule
 
 M = TypeVar("M", bound=BaseModel)
+Form = Literal["csv", "jsonl", "parquet"]
+"""How a table is written."""
 
 TIMEOUT_S = 30.0
+
+
+class Which(TypedDict, total=False):
+    """Which days, and which instruments, a report is about; the current month and all instruments without."""
+
+    since: date
+    until: date
+    site: str
+    group: str
+    instrument: str
 
 
 class RefusedAnswerError(CollectorError):
@@ -102,10 +117,12 @@ class CollectorClient:
         """Return one acquisition and the records that hold it."""
         return models.AcquisitionDetail.model_validate(self._get(f"/v1/acquisitions/{_part(acquisition_id)}"))
 
-    def export(self, acquisition_id: str, format_name: str, language: str = "en") -> bytes:
-        """Return an acquisition as a file of a standard's format."""
+    def export(
+        self, acquisition_id: str, format_name: str, language: str = "en", position: int | None = None
+    ) -> bytes:
+        """Return an acquisition as a file of a standard's format; where it has several positions, of one."""
         path = f"/v1/acquisitions/{_part(acquisition_id)}/export/{_part(format_name)}"
-        return self._ask(path, {"language": language}).content
+        return self._file(path, language=language, position=position)
 
     def records(
         self, instrument_id: str | None = None, kind: str | None = None, after: int = 0
@@ -139,9 +156,101 @@ class CollectorClient:
                 if line.startswith("data: "):
                     yield models.RecordEntry.model_validate_json(line.removeprefix("data: "))
 
-    def figures_csv(self, instrument_id: str) -> str:
-        """Return every figure of every quality-control run as CSV."""
-        return self._ask(f"/v1/instruments/{_part(instrument_id)}/qc/figures", {}).text
+    def raw(self, record_id: str) -> bytes:
+        """Return a record exactly as it was received."""
+        return self._file(f"/v1/records/{_part(record_id)}/raw")
+
+    # Who sends, and what was not understood
+
+    def agents(self) -> list[models.AgentAnswer]:
+        """Return all agents."""
+        return [models.AgentAnswer.model_validate(one) for one in self._get("/v1/agents")]
+
+    def spools(self) -> list[models.SpoolAnswer]:
+        """Return how far each spool has come."""
+        return [models.SpoolAnswer.model_validate(one) for one in self._get("/v1/spools")]
+
+    def quarantine(self) -> Iterator[models.QuarantineEntry]:
+        """Give what was received and not understood, newest first."""
+        return self._pages("/v1/quarantine", models.QuarantineAnswer, lambda page: page.quarantine)
+
+    def quarantined_raw(self, position: int) -> bytes:
+        """Return a line that was not understood, exactly as it was received."""
+        return self._file(f"/v1/quarantine/{position}/raw")
+
+    # Schedules
+
+    def schedules(self) -> list[models.KeptAnswer]:
+        """Return all schedules of quality control."""
+        return [models.KeptAnswer.model_validate(one) for one in self._get("/v1/qc/schedules")]
+
+    def put_schedule(self, placed: PlacedSchedule, replaces: int | None = None) -> models.KeptAnswer:
+        """Keep a schedule under its id; `replaces` is the version it was made from, 0 for none yet."""
+        path = f"/v1/qc/schedules/{_part(placed.schedule.schedule_id)}"
+        body = placed.model_dump(mode="json", include=set(PlacedSchedule.model_fields), exclude_none=True)
+        return models.KeptAnswer.model_validate(
+            self._ask(path, _given(replaces=replaces), "PUT", body).json()
+        )
+
+    def remove_schedule(self, schedule_id: str) -> None:
+        """Take a schedule away."""
+        self._ask(f"/v1/qc/schedules/{_part(schedule_id)}", {}, "DELETE")
+
+    def schedule_runs(self, instrument_id: str) -> list[ScheduleRun]:
+        """Return the last word on every planned run of an instrument, the latest planned first."""
+        told = self._get(f"/v1/instruments/{_part(instrument_id)}/schedule-runs")
+        return models.RunsAnswer.model_validate(told).runs
+
+    # Tables and reports, as files
+
+    def figures(self, instrument_id: str, form: Form = "csv", since: datetime | None = None) -> bytes:
+        """Return every figure of every quality-control run of an instrument."""
+        return self._file(f"/v1/instruments/{_part(instrument_id)}/qc/figures", format=form, since=since)
+
+    def acquisitions_table(self, instrument_id: str, form: Form = "csv") -> bytes:
+        """Return every acquisition of an instrument."""
+        return self._file(f"/v1/instruments/{_part(instrument_id)}/acquisitions/table", format=form)
+
+    def changes_table(self, instrument_id: str, form: Form = "csv") -> bytes:
+        """Return the whole change log of an instrument."""
+        return self._file(f"/v1/instruments/{_part(instrument_id)}/changes/table", format=form)
+
+    def utilisation(self, form: Form = "csv", **which: Unpack[Which]) -> bytes:
+        """Return hours in each mode, a row for every instrument and month."""
+        return self._file("/v1/utilisation", format=form, **which)
+
+    def utilisation_of_people(self, form: Form = "csv", **which: Unpack[Which]) -> bytes:
+        """Return hours by person, as the agents publish people; for staff."""
+        return self._file("/v1/utilisation/people", format=form, **which)
+
+    def recognition(self, form: Literal["csv", "pdf"] = "csv", **which: Unpack[Which]) -> bytes:
+        """Return the figures that facilities are asked for."""
+        return self._file("/v1/reports/recognition", format=form, **which)
+
+    def logbook(
+        self,
+        form: Form = "csv",
+        *,
+        instrument: str = "",
+        kind: str = "",
+        device: str = "",
+        who: str = "",
+        words: str = "",
+        since: date | None = None,
+        until: date | None = None,
+    ) -> bytes:
+        """Return what people wrote into the logbooks and has all that is asked for, the last written first."""
+        asked = dict(instrument=instrument, kind=kind, device=device, who=who, q=words)
+        return self._file("/v1/logbook", format=form, since=since, until=until, **asked)
+
+    def acknowledgement(self, instrument_id: str, language: str = "en") -> models.AcknowledgementAnswer:
+        """Return the sentence to put into a paper, with its identifiers."""
+        path = f"/v1/instruments/{_part(instrument_id)}/acknowledgement"
+        return models.AcknowledgementAnswer.model_validate(self._get(path, language=language))
+
+    def crate(self, instrument_id: str, year: int | None = None) -> bytes:
+        """Return an instrument's year as an RO-Crate (zip); the current year without one."""
+        return self._file(f"/v1/instruments/{_part(instrument_id)}/crate", year=year)
 
     def _pages(
         self, path: str, model: type[Any], items: Callable[[Any], list[M]], **params: Any
@@ -157,9 +266,14 @@ class CollectorClient:
     def _get(self, path: str, **params: Any) -> Any:
         return self._ask(path, _given(**params)).json()
 
-    def _ask(self, path: str, params: dict[str, Any]) -> httpx.Response:
+    def _file(self, path: str, **params: Any) -> bytes:
+        return self._ask(path, _given(**params)).content
+
+    def _ask(
+        self, path: str, params: dict[str, Any], method: str = "GET", body: object = None
+    ) -> httpx.Response:
         try:
-            reply = self._http.get(path, params=params)
+            reply = self._http.request(method, path, params=params, json=body)
         except httpx.HTTPError as error:
             raise CollectorError(f"The collector could not be reached: {error}.") from error
         if not reply.is_success:
@@ -168,7 +282,8 @@ class CollectorClient:
 
 
 def _given(**params: Any) -> dict[str, Any]:
-    return {name: value for name, value in params.items() if value is not None}
+    told = ((name, value) for name, value in params.items() if value is not None)
+    return {name: value.isoformat() if isinstance(value, date) else value for name, value in told}
 
 
 def _part(text: str) -> str:

@@ -7,8 +7,9 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from agent.records import Change, QcMetric
+from agent.records import Change, QcMetric, ScheduleRun
 from server.quality import Run
+from server.schedules import PlacedSchedule
 
 
 class _Answer(BaseModel):
@@ -225,3 +226,44 @@ class QuarantineAnswer(_Answer):
 
     quarantine: list[QuarantineEntry]
     before: int | None = Field(description="Ask with before=… for the next page; absent at the end.")
+
+
+class KeptAnswer(PlacedSchedule):
+    """A schedule as it is kept."""
+
+    version: int = Field(description="Send it back as `replaces`, so that nobody's change is lost.")
+
+
+class RunsAnswer(BaseModel):
+    """The last word on planned runs, the latest planned first."""
+
+    runs: list[ScheduleRun]
+
+
+class AcknowledgementAnswer(BaseModel):
+    """What an instrument is to be named by in a paper."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "instrument_id": "sd-2",
+                    "language": "en",
+                    "text": "Microscopy was performed at Imaging Core, University of Example (RRID:SCR_000001; "
+                    "ROR https://ror.org/05a28rw58) on Spinning disk 2 (https://doi.org/10.5442/NI000001).",
+                    "pid": "https://doi.org/10.5442/NI000001",
+                    "facility_rrid": "RRID:SCR_000001",
+                    "organisation_ror": "https://ror.org/05a28rw58",
+                }
+            ]
+        }
+    )
+
+    instrument_id: str
+    language: str
+    text: str = Field(
+        description="What nobody stated stands as [MISSING: …]; people are named with consent only."
+    )
+    pid: str | None = Field(description="Of the instrument: a DOI or Handle.")
+    facility_rrid: str | None
+    organisation_ror: str | None

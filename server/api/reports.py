@@ -8,11 +8,11 @@ from datetime import date
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
-from pydantic import BaseModel, ConfigDict, Field
 
 from agent.exports.methods import LANGUAGES
 from agent.records.wire import Refusal
 from server import logbook_search
+from server.api.models import AcknowledgementAnswer
 from server.api.tables import Form, as_download, csv_of, whole_table
 from server.collector import Collector
 from server.credit import acknowledgement, profile_of
@@ -91,35 +91,6 @@ class Asked:
 
 
 TheAsked = Annotated[Asked, Depends()]
-
-
-class AcknowledgementAnswer(BaseModel):
-    """What an instrument is to be named by in a paper."""
-
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    "instrument_id": "sd-2",
-                    "language": "en",
-                    "text": "Microscopy was performed at Imaging Core, University of Example (RRID:SCR_000001; "
-                    "ROR https://ror.org/05a28rw58) on Spinning disk 2 (https://doi.org/10.5442/NI000001).",
-                    "pid": "https://doi.org/10.5442/NI000001",
-                    "facility_rrid": "RRID:SCR_000001",
-                    "organisation_ror": "https://ror.org/05a28rw58",
-                }
-            ]
-        }
-    )
-
-    instrument_id: str
-    language: str
-    text: str = Field(
-        description="What nobody stated stands as [MISSING: …]; people are named with consent only."
-    )
-    pid: str | None = Field(description="Of the instrument: a DOI or Handle.")
-    facility_rrid: str | None
-    organisation_ror: str | None
 
 
 @router.get("/utilisation", response_class=Response)

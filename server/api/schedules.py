@@ -5,12 +5,11 @@ from __future__ import annotations
 from typing import Annotated
 
 from fastapi import APIRouter, Body, Header, Path, Query, Request, Response
-from pydantic import BaseModel, Field
 
-from agent.records import ScheduleRun
 from agent.records.schedules import SCHEDULES_PATH, SchedulesReply
 from agent.records.wire import Refusal
 from server.api.agents import authenticated
+from server.api.models import KeptAnswer, RunsAnswer
 from server.dependencies import TheAddress, TheCollector, ThePerson, TheStaff, WholeCollector, found
 from server.errors import RefusedError
 from server.people import Person
@@ -29,18 +28,6 @@ router = APIRouter(
     responses={status: {"model": Refusal} for status in (400, 401, 403, 404, 409)},
 )
 ScheduleId = Annotated[str, Path(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
-
-
-class KeptAnswer(PlacedSchedule):
-    """A schedule as it is kept."""
-
-    version: int = Field(description="Send it back as `replaces`, so that nobody's change is lost.")
-
-
-class RunsAnswer(BaseModel):
-    """The last word on planned runs, the latest planned first."""
-
-    runs: list[ScheduleRun]
 
 
 @router.get(SCHEDULES_PATH, response_model=SchedulesReply)
