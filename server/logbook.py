@@ -112,6 +112,8 @@ def write(
     """Put a note down; inside a transaction of the store."""
     entry = Entry(str(uuid4()), note.kind, at, by, note.model_dump_json(), instrument_id, subject)
     writes.add_entry(entry)
+    if isinstance(note, Invalidation) and subject is not None:
+        writes.judge_anew(instrument_id, subject)
     return entry
 
 

@@ -334,6 +334,10 @@ class Writes(Reads):
         """Add it at the end, unless its `entry_id` is already there; return its position."""
 
     @abstractmethod
+    def judge_anew(self, instrument_id: str, record_id: str) -> None:
+        """Let a series whose standing run was declared invalid stand as its last valid run; ``unknown`` without one."""
+
+    @abstractmethod
     def add_attachment(self, attachment: rows.Attachment) -> None:
         """Keep it, unless its hash is already there."""
 

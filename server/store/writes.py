@@ -11,6 +11,7 @@ from server.store import rows
 from server.store.appending import SqlAppends
 from server.store.audit_chain import audit_chain, one_line
 from server.store.base import Failed, Writes
+from server.store.connection import plain, to_uuid
 from server.store.desk import DeskWrites
 from server.store.pruning import SqlPruning
 from server.store.tables import Table, loaded
@@ -45,6 +46,24 @@ class SqlWrites(SqlAppends, SqlPruning, DeskWrites, Writes):
             checkpoint.note,
             checkpoint.made_at,
         )
+
+    def judge_anew(self, instrument_id: str, record_id: str) -> None:
+        of_it = "instrument_key = (SELECT instrument_key FROM instruments WHERE instrument_id = ?)"
+        sql = f"SELECT instrument_key, series_key FROM qc_series WHERE {of_it} AND record_id = ?"
+        if (series := self._connection.one(sql, instrument_id, to_uuid(record_id))) is None:
+            return  # the series stands as a newer run says
+        sql = "SELECT subject FROM entries WHERE instrument_id = ? AND kind = 'invalidation'"
+        invalid = {subject for (subject,) in self._connection.fetch(sql, instrument_id)}
+        where = "WHERE instrument_key = ? AND series_key = ?"
+        newest_first = f"SELECT record_id, captured_at, status FROM qc_runs {where} ORDER BY captured_at DESC, position DESC"
+        runs = self._connection.fetch(newest_first, *series)
+        valid = next((run for run in runs if plain("record_id", run[0]) not in invalid), None)
+        if valid is None:
+            self._do(f"UPDATE qc_series SET status = 'unknown' {where}", *series)
+        else:
+            self._do(
+                f"UPDATE qc_series SET record_id = ?, captured_at = ?, status = ? {where}", *valid, *series
+            )
 
     def put_instrument(self, instrument: rows.Instrument) -> None:
         self._do(

@@ -11,6 +11,7 @@ import pytest
 
 from agent.records import QcStatus
 from server.fleet import SORTS, STATUSES, Filter, page_of
+from server.logbook import Invalidation, write
 from server.store.rows import Instrument
 
 SILENT_AFTER = timedelta(minutes=3)
@@ -139,6 +140,19 @@ def test_acquisition_that_never_told_of_its_end_does_not_run_for_ever(site):
 def text_of(reply):
     assert reply.status_code == 200, reply.text
     return " ".join(unescape(re.sub(r"<[^>]+>", " ", reply.text)).split())
+
+
+def test_run_declared_invalid_is_no_verdict(site):
+    with site.collector.store.reading() as reads:
+        (series,) = [one for one in reads.qc_series("fails") if one.status == "fail"]
+    note = Invalidation(reason="wrong slide")
+    site.collector.writer.do(
+        lambda writes: write(writes, note, "fails", "ada", site.clock(), series.record_id)
+    )
+    told = page(site)
+    assert told.counts["qc_fail"] == 0
+    (row,) = [one for one in told.rows if one.glance.mark.instrument_id == "fails"]
+    assert (row.glance.qc, [one.status for one in row.series]) == ("unknown", ["unknown", "pass"])
 
 
 def test_few_instruments_stand_on_cards_and_many_in_a_table(site):

@@ -14,6 +14,7 @@ from server.errors import RefusedError
 from server.ingest import file_lines
 from server.store import Done, Failed
 from server.store.rows import (
+    QC_RANKS,
     Agent,
     Attachment,
     AuditEntry,
@@ -222,6 +223,13 @@ def test_changes_are_flattened_newest_first_and_paged_without_loss(store, sender
         before = Place(page[-1].change.last_at.wall_at, page[-1].position)
 
     assert pages == [[2, 6.0, 5.0], [4.0, 3.0, 2.0], [1.0, 0.0]]
+    whole = ask(store, lambda r: r.changes(sender.instrument_id))
+    short = ask(store, lambda r: r.changes_in_short(sender.instrument_id))
+    assert short == [
+        (row.position, row.record_id, c.device, c.property, c.last_at.wall_at, c.before and c.before.value, c.after.value, c.after.unit)
+        for row in whole
+        for c in (row.change,)
+    ]  # fmt: skip
     only = ask(store, lambda r: r.changes(sender.instrument_id, device="Camera"))
     assert [(row.change.property, row.change.before.value) for row in only] == [("Gain", 1)]
 
@@ -476,6 +484,45 @@ def test_qc_series_stand_where_their_last_run_stands(store, sender, scope):
         ("fwhm_x_um", points[2].value),
         ("fwhm_z_um", None),
     ]
+    for n, wanted in ((1, points[2:]), (2, points[1:]), (3, points), (300, points)):
+        last = ask(
+            store,
+            lambda r, n=n: r.qc_points(sender.instrument_id, series[1].series_key, "fwhm_x_um", newest=n),
+        )
+        assert last == wanted
+
+
+def declare_invalid(store, instrument_id, run):
+    note = Entry(
+        f"note on {run.record_id}", "invalidation", AT, "ada", "{}", instrument_id, str(run.record_id)
+    )
+    do(store, lambda w: (w.add_entry(note), w.judge_anew(instrument_id, str(run.record_id))))
+
+
+def test_qc_series_stand_where_their_last_valid_run_stands(store, sender, scope):
+    runs = []
+    for status in (QcStatus.PASS, QcStatus.WARN, QcStatus.FAIL):
+        runs.append(scope.qc(status=status))
+        scope.later(3600)
+    append(store, batch_of(sender, runs))
+
+    def standing():
+        (series,) = ask(store, lambda r: r.qc_series(sender.instrument_id))
+        (mark,) = [
+            m for m in ask(store, lambda r: r.fleet_marks()) if m.instrument_id == sender.instrument_id
+        ]
+        assert QC_RANKS[mark.qc_rank] == series.status
+        return series.record_id, series.status
+
+    declare_invalid(store, sender.instrument_id, runs[1])
+    assert standing() == (str(runs[2].record_id), "fail")
+    declare_invalid(store, sender.instrument_id, runs[2])
+    assert standing() == (str(runs[0].record_id), "pass")
+    declare_invalid(store, sender.instrument_id, runs[0])
+    assert standing()[1] == "unknown"
+    again = scope.qc(status=QcStatus.WARN)
+    append(store, batch_of(sender, [again], spool_id="again"))
+    assert standing() == (str(again.record_id), "warn")
 
 
 def test_qc_runs_are_found_by_series_run_and_acquisition(store, sender, scope):
