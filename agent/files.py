@@ -7,6 +7,7 @@ first try is the only one.
 
 from __future__ import annotations
 
+import os
 import shutil
 import time
 from collections.abc import Callable
@@ -43,6 +44,19 @@ def remove_file(path: Path) -> None:
 def move_file(path: Path, target: Path) -> None:
     """Rename a file within its volume, over one that is there. Raises OSError as `patiently` does."""
     patiently(lambda: path.replace(target))
+
+
+def replace_file(path: Path, data: bytes) -> None:
+    """Put `data` at `path` in one step: whenever the power goes, the file is as it was or as it is to be."""
+    half = path.with_name(path.name + ".half")
+    try:
+        with half.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        move_file(half, path)
+    finally:
+        remove_file(half)
 
 
 def remove_folder(path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,8 +25,13 @@ class Local:
     mint: Mint
 
     @classmethod
-    def open(cls, settings: AgentSettings, data_dir: Path | None = None) -> Local:
-        """Open the data folder (default: that of the settings).
+    def open(
+        cls,
+        settings: AgentSettings,
+        data_dir: Path | None = None,
+        identify: Callable[[Path, str | None], Identity] = Identity.load_or_create,
+    ) -> Local:
+        """Open the data folder (default: that of the settings); a process that signs nothing needs `Identity.known`.
 
         Raises
         ------
@@ -34,7 +40,7 @@ class Local:
         """
         folder = data_dir or settings.data_path
         clock = Clock()
-        identity = Identity.load_or_create(folder, settings.instrument.id or None)
+        identity = identify(folder, settings.instrument.id or None)
         budget = DiskBudget(
             max_bytes=settings.spool.max_bytes or None,
             min_free_bytes=settings.spool.min_free_bytes,

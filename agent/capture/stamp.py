@@ -18,9 +18,9 @@ from typing import Any
 
 from agent.errors import CaptureError
 from agent.exports.errors import EnrichError
-from agent.exports.files import replace_file
 from agent.exports.qc_stamp import qc_texts
 from agent.exports.tiff_comment import change_comment
+from agent.files import replace_file
 from agent.records import AcquisitionFinished, DatasetFound, OutputFile, StampedFile, encode, sha256_of
 
 STAMP_NAMESPACE = "https://scopestamp.org/stamp/v1"

@@ -14,8 +14,7 @@ from uuid import UUID
 
 from filelock import FileLock, Timeout
 
-from agent.exports.files import replace_file
-from agent.files import remove_file
+from agent.files import remove_file, replace_file
 from agent.records import RecordError, UsageSession, decode, encode
 
 _log = logging.getLogger("scopestamp.capture")

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from agent.exports.errors import EnrichError
-from agent.exports.files import replace_file
 from agent.exports.tiff_comment import change_comment
 from agent.exports.view import AcquisitionView
+from agent.files import replace_file
 
 ATTRIBUTE_KEY = "scopestamp"
 

@@ -28,7 +28,7 @@ from agent.hardware.owner import own_hardware
 from agent.hardware.touch import TouchWatch, moved_by
 from agent.local import Local
 from agent.logs import start_logging
-from agent.outbox import Outbox
+from agent.outbox import Identity, Outbox
 from agent.records import SnapshotReason
 from agent.supervise import shielded
 from drivers import Driver, DriverError, How, Key, OwningDriver, PropertyReading, Status
@@ -294,7 +294,7 @@ def _open(order: ChildOrder) -> tuple[Local, Driver, Capture]:
         order.log_file.with_name("mmcore.log"),
         hardware.studio.model_dump(),
     )
-    local = Local.open(settings, order.data_dir)
+    local = Local.open(settings, order.data_dir, Identity.known)
     capture = Capture(
         driver,
         local.outbox,

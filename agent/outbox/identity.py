@@ -6,22 +6,27 @@ import base64
 import json
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from filelock import FileLock, Timeout
 
 from agent.errors import IdentityError
 from agent.files import move_file
 from agent.outbox.disk import sync_folder, write_atomically
-from agent.outbox.key_file import KeyFile
 from agent.records.wire import AGENT_HEADER, SIGNATURE_HEADER, agent_id_of, signing_bytes
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+    from agent.outbox.key_file import KeyFile
 
 _LOCK_TIMEOUT_S = 30.0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Identity:
     """The agent's key and names.
 
@@ -38,7 +43,6 @@ class Identity:
     data_dir: Path
     agent_id: str
     instrument_id: str
-    _key: KeyFile = field(repr=False, compare=False)
 
     @classmethod
     def load_or_create(cls, data_dir: Path, instrument_id: str | None = None) -> Identity:
@@ -76,7 +80,7 @@ class Identity:
     @classmethod
     def _load_or_create(cls, data_dir: Path, instrument_id: str | None) -> Identity:
         stored = _stored_names(data_dir / "identity.json")
-        key = KeyFile(data_dir / "agent.key", is_expected=stored is not None)
+        key = _key_file(data_dir / "agent.key", is_expected=stored is not None)
         fingerprint = agent_id_of(key.public_bytes)
         if stored is None:
             stored = {
@@ -84,8 +88,30 @@ class Identity:
                 "instrument_id": instrument_id or f"ins-{secrets.token_hex(8)}",
             }
             write_atomically(data_dir / "identity.json", json.dumps(stored, indent=2).encode() + b"\n")
-        _check(stored, fingerprint, instrument_id, data_dir)
-        return cls(data_dir, stored["agent_id"], stored["instrument_id"], key)
+        _check_key(stored, fingerprint, data_dir)
+        _check_instrument(stored, instrument_id, data_dir)
+        return cls(data_dir, stored["agent_id"], stored["instrument_id"])
+
+    @classmethod
+    def known(cls, data_dir: Path, instrument_id: str | None = None) -> Identity:
+        """Return the identity kept in a data folder, for a process that signs nothing: its key is not read.
+
+        Reading a key costs 7 MB of memory. Where no identity is kept yet, one is made (`load_or_create`).
+
+        Raises
+        ------
+        IdentityError
+            As `load_or_create`, but for what concerns the key.
+        """
+        stored = _stored_names(data_dir / "identity.json")
+        if stored is None:
+            return cls.load_or_create(data_dir, instrument_id)
+        _check_instrument(stored, instrument_id, data_dir)
+        return cls(data_dir, stored["agent_id"], stored["instrument_id"])
+
+    @cached_property
+    def _key(self) -> KeyFile:
+        return _key_file(self.data_dir / "agent.key", is_expected=True)
 
     @property
     def public_key(self) -> str:
@@ -94,13 +120,13 @@ class Identity:
 
     def next_key(self) -> Ed25519PrivateKey:
         """Return the key that is to replace ours, made on first use: asking again after a crash asks for the same."""
-        return KeyFile(self.data_dir / "agent.key.next").key
+        return _key_file(self.data_dir / "agent.key.next").key
 
     def take_next_key(self) -> None:
         """Sign with the next key from now on, in every process; safe against a crash at any moment."""
         with FileLock(self.data_dir / "identity.lock", timeout=_LOCK_TIMEOUT_S, thread_local=False):
             following = self.data_dir / "agent.key.next"
-            keys = (agent_id_of(self._key.public_bytes), agent_id_of(KeyFile(following).public_bytes))
+            keys = (agent_id_of(self._key.public_bytes), agent_id_of(_key_file(following).public_bytes))
             told = {"agent_id": self.agent_id, "instrument_id": self.instrument_id, "keys": " ".join(keys)}
             write_atomically(self.data_dir / "identity.json", json.dumps(told, indent=2).encode() + b"\n")
             move_file(following, self.data_dir / "agent.key")
@@ -123,6 +149,12 @@ class Identity:
         return {**complete, SIGNATURE_HEADER: base64.b64encode(signature).decode()}
 
 
+def _key_file(path: Path, *, is_expected: bool = False) -> KeyFile:
+    from agent.outbox.key_file import KeyFile  # lazy, for processes that sign nothing
+
+    return KeyFile(path, is_expected=is_expected)
+
+
 def _stored_names(path: Path) -> dict[str, str] | None:
     try:
         stored = json.loads(path.read_bytes())
@@ -141,13 +173,16 @@ def _stored_names(path: Path) -> dict[str, str] | None:
     return stored
 
 
-def _check(stored: Mapping[str, str], fingerprint: str, instrument_id: str | None, data_dir: Path) -> None:
+def _check_key(stored: Mapping[str, str], fingerprint: str, data_dir: Path) -> None:
     # After a rotation the id stays, and the names of the keys that may follow stand beside it.
     if fingerprint not in (stored["agent_id"], *stored.get("keys", "").split()):
         raise IdentityError(
             f"identity.json in {data_dir} belongs to {stored['agent_id']}, but agent.key to {fingerprint}. Restore the two "
             "from one backup; or delete identity.json and enrol this computer anew."
         )
+
+
+def _check_instrument(stored: Mapping[str, str], instrument_id: str | None, data_dir: Path) -> None:
     if instrument_id is not None and stored["instrument_id"] != instrument_id:
         raise IdentityError(
             f"This agent speaks of instrument {stored['instrument_id']!r}, but the settings say {instrument_id!r}. "

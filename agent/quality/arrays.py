@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from agent.exports.files import replace_file
+from agent.files import replace_file
 from agent.records import QcResult
 
 if TYPE_CHECKING:

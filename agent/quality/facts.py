@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from agent.errors import CaptureError
-from agent.quality.stacks import Stack
+
+if TYPE_CHECKING:
+    from agent.quality.stacks import Stack
 
 IMMERSION_INDEX = {
     "air": 1.0,

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from agent.errors import ScopestampError
-from agent.exports.files import replace_file
+from agent.files import replace_file
 from agent.records import QcResult, RecordError, decode, encode
 from agent.records.schedules import BaselineRun, InvalidRun
 

@@ -19,7 +19,7 @@ from pydantic import BaseModel
 
 from agent.clock import Clock
 from agent.errors import ScopestampError
-from agent.exports.files import replace_file
+from agent.files import replace_file
 from agent.hosting.priority import step_back
 from agent.mint import Mint
 from agent.quality.acquire import stamped

@@ -13,8 +13,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from agent.errors import HardwareError
-from agent.exports.files import replace_file
-from agent.files import remove_file
+from agent.files import remove_file, replace_file
 from agent.quality.scene import STATE_LABEL, Scene
 
 CALL_S = 120.0

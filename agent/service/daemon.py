@@ -24,10 +24,10 @@ from agent.service.supervisor import Supervisor
 from agent.service.vigil import Part, Watchdog
 from agent.settings import AgentSettings
 from agent.supervise import shielded
-from agent.watch.part import FolderWatch
 
 if TYPE_CHECKING:
     from agent.quality.schedule import Scheduler
+    from agent.watch.part import FolderWatch
 
 _log = logging.getLogger("scopestamp.daemon")
 _LEVELS = {Severity.INFO: logging.INFO, Severity.WARNING: logging.WARNING, Severity.ERROR: logging.ERROR}
@@ -118,6 +118,8 @@ class Daemon:
     def _folders(self) -> FolderWatch | None:
         if not self.settings.watch.folders:
             return None
+        from agent.watch.part import FolderWatch  # takes memory, and not every agent watches folders
+
         return FolderWatch(self.local, self.settings, self.report, self._is_acquiring)
 
     def _is_acquiring(self) -> bool:

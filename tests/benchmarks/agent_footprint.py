@@ -2,7 +2,7 @@
 
 Starts the agent as a service does, with the demo hardware and a collector that is away, and prints as JSON: seconds until the
 hardware was loaded, percent of one core while idle, and memory of the daemon and its hardware process together
-(resident, and proportional set size where the system tells it). For scale, the same figures of a bare interpreter that
+(resident, and proportional set size where the system tells it), in sum and by process. For scale, the same figures of a bare interpreter that
 imported pymmcore-plus and loaded the same hardware, measured in the same run.
 """
 
@@ -14,6 +14,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import psutil
 
@@ -57,7 +58,7 @@ def main(seconds: float = 60.0) -> None:
     print(json.dumps(measured, indent=2))
 
 
-def _idle(pid: int, seconds: float) -> dict[str, float]:
+def _idle(pid: int, seconds: float) -> dict[str, Any]:
     time.sleep(SETTLE_S)
     family = [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]
     before = _cpu_s(family)
@@ -67,6 +68,7 @@ def _idle(pid: int, seconds: float) -> dict[str, float]:
         "n_processes": len(family),
         "cpu_percent_of_one_core": round(100 * (_cpu_s(family) - before) / seconds, 3),
         "resident_mb": round(sum(info.rss for info in memory) / 1e6, 1),
+        "resident_mb_by_process": [round(info.rss / 1e6, 1) for info in memory],
         "proportional_mb": round(sum(getattr(info, "pss", info.rss) for info in memory) / 1e6, 1),
     }
 

@@ -13,8 +13,6 @@ from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from pathlib import Path
 from typing import Any
 
-from dateutil.rrule import rrulestr
-
 from agent.errors import CalendarError
 from agent.quality.schedule.feed import Feed, kept_feed, read_feed
 from agent.quality.schedule.guards import Plan
@@ -96,6 +94,8 @@ def _instances(
     excluded = {_naive(one, local) for one in _dates(event, "EXDATE")}
     starts = {begin, *(_naive(one, local) for one in _dates(event, "RDATE"))}
     if "RRULE" in event and "RECURRENCE-ID" not in event:
+        from dateutil.rrule import rrulestr  # as icalendar: only where there is a calendar
+
         earliest = since.astimezone(local).replace(tzinfo=None) - abs(length) - timedelta(days=1)
         latest = until.astimezone(local).replace(tzinfo=None) + timedelta(days=1)
         for rule in _listed(event["RRULE"]):

@@ -28,6 +28,17 @@ def test_a_given_instrument_id_is_kept(data_dir):
     assert Identity.load_or_create(data_dir).instrument_id == "ins-confocal-2"
 
 
+def test_a_process_that_signs_nothing_knows_the_identity_without_its_key(data_dir):
+    whole = Identity.load_or_create(data_dir, "ins-a")
+    (data_dir / "agent.key").rename(data_dir / "elsewhere")
+    known = Identity.known(data_dir, "ins-a")
+    assert known == whole
+    with pytest.raises(IdentityError, match="is gone"):
+        known.sign("GET", "/", {}, b"")
+    with pytest.raises(IdentityError, match=r"'ins-a'.*'ins-b'"):
+        Identity.known(data_dir, "ins-b")
+
+
 def test_another_instrument_id_is_refused_with_advice(data_dir):
     Identity.load_or_create(data_dir, "ins-a")
     with pytest.raises(IdentityError, match=r"'ins-a'.*'ins-b'.*new data folder"):
