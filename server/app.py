@@ -11,8 +11,18 @@ from fastapi.responses import JSONResponse
 from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
 
-from agent.records.wire import INGEST_PATH
-from server.api import agents, forwarding, live, metrics, query, reference, reports, schedules, tables
+from server.api import (
+    agents,
+    forwarding,
+    ingest,
+    live,
+    metrics,
+    query,
+    reference,
+    reports,
+    schedules,
+    tables,
+)
 from server.api.described import DescribedApi
 from server.collector import Collector
 from server.dependencies import address_of, collector_of
@@ -37,11 +47,12 @@ def create_app(collector: Collector) -> FastAPI:
     app.state.collector = collector
     app.state.listeners = live.Listeners()
     app.add_middleware(ETags)
+    app.add_middleware(ingest.IngestFirst, collector=collector, answer_to=_answer_to_agent)
     app.add_middleware(RequestLimits, limits=collector.settings.limits, now=collector.now)
     app.add_middleware(SecurityHeaders)
-    app.add_route(INGEST_PATH, _ingest, methods=["POST"], include_in_schema=False)
     for router in (
         agents.router,
+        ingest.router,
         forwarding.router,
         query.router,
         metrics.router,
@@ -63,9 +74,8 @@ def create_app(collector: Collector) -> FastAPI:
     return app
 
 
-async def _ingest(request: Request) -> Response:
-    """Take a batch as the documented route does, found first and without its dependencies: they cost as much as a batch."""
-    return await agents.ingest(request, collector_of(request), address_of(request))
+def _answer_to_agent(request: Request, error: Exception) -> Response:
+    return _refused(request, error) if isinstance(error, RefusedError) else _store_error(request, error)
 
 
 def _healthz(request: Request) -> JSONResponse:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
 from server.attempts import Attempts
 from server.clock import Now, utc_now
-from server.ingest import GroupWriter
+from server.ingest import Admitted, GroupWriter
 from server.limits import AgentLimits
 from server.oidc import Provider
 from server.scope import Scope
@@ -32,6 +32,7 @@ class Collector:
     attempts: Attempts
     now: Now
     agent_limits: AgentLimits
+    admitted: Admitted = field(default_factory=Admitted)
     provider: Provider | None = None
     """Where people sign in, when they do so by single sign-on."""
 

@@ -3,6 +3,7 @@
 CollectorError
 ├── SettingsError     the configuration file, an option or a name is wrong
 ├── StoreError        the store could not read or commit; nothing of the transaction remains
+│   └── OutdatedError     what a batch was verified against has changed meanwhile; verify it again
 └── RefusedError      a request is understood and declined; carries the HTTP status and the `Refusal` body
     └── NotSignedInError  a person must sign in first; pages answer it with the way to do so
 """
@@ -22,6 +23,10 @@ class SettingsError(CollectorError):
 
 class StoreError(CollectorError):
     """The store could not read or commit; nothing of the transaction remains."""
+
+
+class OutdatedError(StoreError):
+    """What a batch was verified against has changed meanwhile; verify it again."""
 
 
 class RefusedError(CollectorError):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from starlette.datastructures import MutableHeaders
+from collections.abc import Iterable
+
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 CONTENT_SECURITY_POLICY = (
@@ -15,6 +16,9 @@ HEADERS = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
 }
+_PLAIN = [(name.lower().encode(), value.encode()) for name, value in HEADERS.items()]
+_NEVER_CACHED = (b"cache-control", b"no-store")
+_ONLY_TLS = (b"strict-transport-security", b"max-age=31536000")
 
 
 class SecurityHeaders:
@@ -30,12 +34,17 @@ class SecurityHeaders:
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                headers = MutableHeaders(scope=message)
-                headers.update(HEADERS)
-                if not scope["path"].startswith("/static/"):
-                    headers["Cache-Control"] = "no-store"
-                if scope["scheme"] == "https":
-                    headers["Strict-Transport-Security"] = "max-age=31536000"
+                message["headers"] = _secured(message.get("headers", ()), scope)
             await send(message)
 
         await self.app(scope, receive, send_with_headers)
+
+
+def _secured(headers: Iterable[tuple[bytes, bytes]], scope: Scope) -> list[tuple[bytes, bytes]]:
+    ours = [*_PLAIN]
+    if not scope["path"].startswith("/static/"):
+        ours.append(_NEVER_CACHED)
+    if scope["scheme"] == "https":
+        ours.append(_ONLY_TLS)
+    names = {name for name, _ in ours}
+    return [*(one for one in headers if one[0].lower() not in names), *ours]

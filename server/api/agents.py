@@ -1,11 +1,10 @@
-"""What agents talk to: ingest, cursor, enrolment. The protocol is told in `agent.records.wire`."""
+"""What agents talk to beside `server.api.ingest`: cursor, enrolment, keys. The protocol is told in `agent.records.wire`."""
 
 from __future__ import annotations
 
-import asyncio
 from typing import Annotated, TypeVar
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Query, Request
 from fastapi.concurrency import run_in_threadpool
 from pydantic import ValidationError
 
@@ -14,12 +13,10 @@ from agent.records.wire import (
     CHAIN_START,
     CURSOR_PATH,
     ENROL_PATH,
-    INGEST_PATH,
     ROTATE_PATH,
     CursorReply,
     EnrolReply,
     EnrolRequest,
-    IngestReply,
     Refusal,
     RotateReply,
     RotateRequest,
@@ -30,11 +27,11 @@ from server.dependencies import TheAddress, WholeCollector
 from server.enrolment import check_approved, check_instrument_id, decoded_key, enrol_job, public_key_of
 from server.errors import RefusedError
 from server.forwarding.downstream import is_only_forwarded
-from server.ingest import check_signature, expand, file_lines, parse_headers
+from server.ingest import check_signature
 from server.ingest.headers import SPOOL_ID
 from server.ingest.signature import is_signed_by
 from server.rotation import Replacement, keys_accepted, rotate_job
-from server.store.rows import Agent, Batch
+from server.store.rows import Agent
 
 KEPT_HEADERS = ("scopestamp-", "content-encoding", "content-type")
 MAX_ENROL_BYTES = 16 << 10
@@ -43,28 +40,6 @@ _DRAINED_LIMITS = 8
 _REFUSALS = {status: {"model": Refusal} for status in (400, 401, 403, 409, 413, 429, 503)}
 
 router = APIRouter(tags=["agents"], responses=_REFUSALS)
-
-
-@router.post(INGEST_PATH, response_model=IngestReply)
-async def ingest(request: Request, collector: WholeCollector, address: TheAddress) -> Response:
-    """Take a batch. The answer is given after the commit: everything up to `acked` is durable."""
-    body = await read_body(request, collector.settings.limits.max_body_bytes)
-    try:
-        batch = await asyncio.get_running_loop().run_in_executor(
-            collector.opening, _open_batch, collector, request, body
-        )
-        appended = await asyncio.wrap_future(collector.writer.submit(batch))
-    except RefusedError as refused:
-        await run_in_threadpool(_note_refusal, collector, request, address, refused)
-        raise
-    reply = IngestReply(
-        acked=appended.acked,
-        n_added=appended.n_added,
-        flagged=tuple(line.flag for line in batch.lines if line.flag is not None),
-        time=collector.now(),
-        max_body_bytes=collector.settings.limits.max_body_bytes,
-    )
-    return Response(reply.model_dump_json(exclude_none=True), media_type="application/json")
 
 
 @router.get(CURSOR_PATH)
@@ -163,36 +138,9 @@ def _check_key(collector: Collector, agent: Agent, request: Request, body: bytes
         check_signature(agent.public_key, *told)
 
 
-def _open_batch(collector: Collector, request: Request, body: bytes) -> Batch:
-    agent = authenticated(collector, request, body)
-    collector.agent_limits.check(agent.agent_id, len(body))
-    headers = parse_headers(request.headers)
-    limit_bytes = collector.settings.limits.max_expanded_bytes
-    expanded = expand(body, request.headers.get("content-encoding", "identity"), limit_bytes)
-    return Batch(
-        agent_id=agent.agent_id,
-        spool_id=headers.spool_id,
-        first_seq=headers.first_seq,
-        prev=headers.prev,
-        skipped_from=headers.skipped_from,
-        lines=file_lines(expanded, headers.first_seq, headers.n_records, headers.prev, agent),
-        path=signed_path(request),
-        headers=_kept_headers(request),
-        body=body,
-        received_at=collector.now(),
-    )
-
-
-def _kept_headers(request: Request) -> dict[str, str]:
+def kept_headers(request: Request) -> dict[str, str]:
+    """Return the headers of a signed request that are kept with it as evidence."""
     return {name: value for name, value in request.headers.items() if name.startswith(KEPT_HEADERS)}
-
-
-def _note_refusal(collector: Collector, request: Request, address: str, refused: RefusedError) -> None:
-    """Audit a refusal that staff should see; a gap or a full disk is everyday business, and a flood is cut off."""
-    is_notable = refused.refusal.error in ("unknown_agent", "bad_signature", "agent_revoked", "fork")
-    if is_notable and collector.attempts.failed(f"ingest {address}"):
-        who = request.headers.get(AGENT_HEADER, "nobody")[:64]
-        collector.note(who, "ingest", refused.refusal.error, address=address, refused=True)
 
 
 def _rotate(collector: Collector, request: Request, body: bytes, address: str) -> RotateReply:
@@ -200,7 +148,7 @@ def _rotate(collector: Collector, request: Request, body: bytes, address: str) -
     try:
         agent = authenticated(collector, request, body)
         wanted = _told_in(RotateRequest, body)
-        sent = Replacement(path=signed_path(request), headers=_kept_headers(request), body=body.decode())
+        sent = Replacement(path=signed_path(request), headers=kept_headers(request), body=body.decode())
         until = collector.writer.do(rotate_job(agent.agent_id, wanted, sent, collector.now()))
     except RefusedError as refused:
         if collector.attempts.failed(address):

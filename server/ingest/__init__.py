@@ -1,9 +1,19 @@
 """From a request of an agent to a batch the store can append."""
 
 from server.expand import expand
+from server.ingest.admitted import Admitted
 from server.ingest.filing import file_lines
 from server.ingest.headers import BatchHeaders, parse_headers
 from server.ingest.signature import check_signature
-from server.ingest.writer import GroupWriter
+from server.ingest.writer import GroupWriter, LoopAnswer
 
-__all__ = ["BatchHeaders", "GroupWriter", "check_signature", "expand", "file_lines", "parse_headers"]
+__all__ = [
+    "Admitted",
+    "BatchHeaders",
+    "GroupWriter",
+    "LoopAnswer",
+    "check_signature",
+    "expand",
+    "file_lines",
+    "parse_headers",
+]

@@ -31,6 +31,7 @@ _HEADERS = {
     "prev": PREV_HEADER,
     "skipped_from": SKIPPED_FROM_HEADER,
 }
+_FIELDS = {name.lower(): field for field, name in _HEADERS.items()}
 
 
 class BatchHeaders(BaseModel):
@@ -48,8 +49,9 @@ class BatchHeaders(BaseModel):
 
 def parse_headers(headers: Mapping[str, str]) -> BatchHeaders:
     """Return the batch headers, or refuse with 400 ``malformed_batch`` naming the header that is wrong."""
+    sent = {name.lower(): value for name, value in headers.items()}
     try:
-        parsed = BatchHeaders(**{field: headers[name] for field, name in _HEADERS.items() if name in headers})
+        parsed = BatchHeaders(**{field: sent[name] for name, field in _FIELDS.items() if name in sent})  # type: ignore[arg-type]
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         raise _malformed(f"{_HEADERS[str(first['loc'][0])]}: {first['msg']}.") from error

@@ -6,10 +6,13 @@ group commit: the slower the disk, the larger the groups.
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections import deque
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any
+from contextlib import suppress
+from typing import Any, Protocol
 
 from server.errors import RefusedError, StoreError
 from server.store.base import Failed, Job, Outcome, Store
@@ -19,6 +22,49 @@ MAX_WAITING = 1000
 """Jobs that may wait; more would be memory spent on clients that have given up."""
 MAX_WAITING_BYTES = 32 << 20
 """Records that may wait, in bytes as they came."""
+
+
+class Answer(Protocol):
+    """Where the outcome of a job goes; `concurrent.futures.Future` is one."""
+
+    def set_running_or_notify_cancel(self) -> bool:
+        """Return whether anybody still waits for it."""
+
+    def set_result(self, result: Any, /) -> None:
+        """Give the value."""
+
+    def set_exception(self, exception: BaseException, /) -> None:
+        """Give the error."""
+
+
+class LoopAnswer:
+    """An answer that a coroutine waits for: a small part of what `asyncio.wrap_future` costs."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self.future: asyncio.Future[Any] = self._loop.create_future()
+
+    def set_running_or_notify_cancel(self) -> bool:
+        return not self.future.cancelled()
+
+    def set_result(self, result: Any, /) -> None:
+        self._tell(self.future.set_result, result)
+
+    def set_exception(self, exception: BaseException, /) -> None:
+        self._tell(self.future.set_exception, exception)
+
+    def take_error(self, work: Future[Any]) -> None:
+        """Give the error of work that was to lead to this answer, if it ended in one."""
+        if (error := work.exception()) is not None:
+            self.set_exception(error)
+
+    def _tell(self, how: Callable[[Any], None], what: Any) -> None:
+        with suppress(RuntimeError):  # the loop is closed: nobody waits any more
+            self._loop.call_soon_threadsafe(self._settle, how, what)
+
+    def _settle(self, how: Callable[[Any], None], what: Any) -> None:
+        if not self.future.done():
+            how(what)
 
 
 class GroupWriter:
@@ -35,9 +81,10 @@ class GroupWriter:
     def __init__(self, store: Store, max_waiting: int = MAX_WAITING) -> None:
         self._store = store
         self._max_waiting = max_waiting
+        self._lock = threading.Lock()
+        self._waiting: deque[tuple[Job, Answer, int]] = deque()
         self._n_bytes = 0
-        self._counting = threading.Lock()
-        self._waiting: deque[tuple[Job, Future[Any], int]] = deque()
+        self._is_called = False
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="collector-writer")
 
     def submit(self, job: Job) -> Future[Any]:
@@ -48,16 +95,23 @@ class GroupWriter:
         RefusedError
             503 ``busy`` when too many wait already.
         """
-        if len(self._waiting) >= self._max_waiting or self._n_bytes >= MAX_WAITING_BYTES:
-            raise RefusedError(
-                503, "busy", "The disk cannot keep up; send again a little later.", retry_after_s=2
-            )
         future: Future[Any] = Future()
-        n_bytes = job.n_bytes if isinstance(job, Batch) else 0
-        self._waiting.append((job, future, n_bytes))
-        self._count(n_bytes)
-        self._thread.submit(self._commit_waiting)
+        self.submit_for(future, job)
         return future
+
+    def submit_for(self, answer: Answer, job: Job) -> None:
+        """Do as `submit` for an answer that there is already."""
+        n_bytes = job.n_bytes if isinstance(job, Batch) else 0
+        with self._lock:
+            if len(self._waiting) >= self._max_waiting or self._n_bytes >= MAX_WAITING_BYTES:
+                raise RefusedError(
+                    503, "busy", "The disk cannot keep up; send again a little later.", retry_after_s=2
+                )
+            self._waiting.append((job, answer, n_bytes))
+            self._n_bytes += n_bytes
+            is_called, self._is_called = self._is_called, True
+        if not is_called:
+            self._thread.submit(self._commit_waiting)
 
     def do(self, job: Job) -> Any:
         """Run a job, wait, and return its value or raise its error."""
@@ -69,7 +123,7 @@ class GroupWriter:
 
     def _commit_waiting(self) -> None:
         group = self._take_all()
-        if not group:  # an earlier turn took them along
+        if not group:  # whoever asked has gone
             return
         outcomes: list[Outcome] = []
         try:
@@ -79,26 +133,19 @@ class GroupWriter:
         finally:
             _answer(group, outcomes)
 
-    def _count(self, n_bytes: int) -> None:
-        with self._counting:
-            self._n_bytes += n_bytes
-
-    def _take_all(self) -> list[tuple[Job, Future[Any]]]:
-        group = []
-        while self._waiting:
-            job, future, n_bytes = self._waiting.popleft()
-            self._count(-n_bytes)
-            if future.set_running_or_notify_cancel():
-                group.append((job, future))
-        return group
+    def _take_all(self) -> list[tuple[Job, Answer]]:
+        with self._lock:
+            waiting, self._waiting = self._waiting, deque()
+            self._n_bytes, self._is_called = 0, False
+        return [(job, answer) for job, answer, _ in waiting if answer.set_running_or_notify_cancel()]
 
 
-def _answer(group: list[tuple[Job, Future[Any]]], outcomes: list[Outcome]) -> None:
+def _answer(group: list[tuple[Job, Answer]], outcomes: list[Outcome]) -> None:
     outcomes = outcomes or [Failed(StoreError("The writer failed; see the log of the collector."))] * len(
         group
     )
-    for (_, future), outcome in zip(group, outcomes, strict=True):
+    for (_, answer), outcome in zip(group, outcomes, strict=True):
         if isinstance(outcome, Failed):
-            future.set_exception(outcome.error)
+            answer.set_exception(outcome.error)
         else:
-            future.set_result(outcome.value)
+            answer.set_result(outcome.value)

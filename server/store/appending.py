@@ -11,10 +11,10 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 from agent.records.wire import CHAIN_START
-from server.errors import RefusedError
+from server.errors import OutdatedError, RefusedError
 from server.store import rows
 from server.store.base import Done, Failed, Outcome
 from server.store.filed import FiledRecords
@@ -26,6 +26,24 @@ _BATCH_COLUMNS = (
     "received_at", "body",
 )  # fmt: skip
 _QUARANTINE_COLUMNS = ("batch_id", "line", "seq", "reason", "message", "kind", "name", "received_at")
+
+
+class Sender(NamedTuple):
+    """How an agent stands now."""
+
+    instrument_key: int
+    instrument_id: str
+    public_key: bytes
+    revoked_at: Any
+
+    def is_still(self, agent: rows.Agent) -> bool:
+        """Return whether the agent may send, with the same key and of the same instrument."""
+        own = (self.instrument_id, self.public_key)
+        return self.revoked_at is None and own == (agent.instrument_id, agent.public_key)
+
+
+SENDERS = """SELECT agent_id, instrument_key, instrument_id, public_key, revoked_at
+    FROM instruments JOIN agents USING (instrument_id)"""
 
 
 @dataclass(slots=True)
@@ -56,7 +74,7 @@ class _Group:
 
     batch_id: int
     standings: dict[tuple[str, str], _Standing]
-    instrument_keys: dict[str, int]
+    senders: dict[str, Sender]
     batches: list[tuple[Any, ...]] = field(default_factory=list)
     skips: list[tuple[Any, ...]] = field(default_factory=list)
     filed: list[tuple[int, rows.Batch, rows.Line]] = field(default_factory=list)
@@ -76,7 +94,7 @@ class SqlAppends(SqlReads):
         group = _Group(
             batch_id,
             {name: _Standing(*found) for name, found in self.standings(names).items()},
-            self.instrument_keys(list({batch.agent_id for batch in batches})),
+            self.senders(list({batch.agent_id for batch in batches})),
         )
         outcomes = [self._decided(batch, group) for batch in batches]
         n_filed = self._add(group, position)
@@ -96,16 +114,19 @@ class SqlAppends(SqlReads):
     # Deciding
 
     def _decided(self, batch: rows.Batch, group: _Group) -> Outcome:
+        if batch.verified is not None and not group.senders[batch.agent_id].is_still(batch.verified):
+            return Failed(OutdatedError(f"Agent {batch.agent_id} has another key, or was revoked or moved."))
         spool = self._standing(batch, group)
         try:
             joined = join(batch, spool.mark, lambda seq: self._chain(batch, spool, seq))
         except RefusedError as refused:
             return Failed(refused)
         group.heard[batch.agent_id] = batch.received_at
+        flagged = tuple([line.flag for line in batch.lines if line.flag is not None])
         if joined.n_known == len(batch.lines):
-            return Done(rows.Appended(acked=spool.mark, n_added=0))
+            return Done(rows.Appended(spool.mark, 0, flagged))
         self._take(batch, joined, spool, group)
-        return Done(rows.Appended(acked=batch.last_seq, n_added=len(batch.lines) - joined.n_known))
+        return Done(rows.Appended(batch.last_seq, len(batch.lines) - joined.n_known, flagged))
 
     def _standing(self, batch: rows.Batch, group: _Group) -> _Standing:
         name = (batch.agent_id, batch.spool_id)
@@ -119,11 +140,13 @@ class SqlAppends(SqlReads):
         found = {name: self._connection.one(sql, *name) for name in names}
         return {name: one for name, one in found.items() if one is not None}
 
-    def instrument_keys(self, agent_ids: Sequence[str]) -> dict[str, int]:
-        """Return the key of each agent's instrument."""
-        sql = "SELECT instrument_key FROM instruments JOIN agents USING (instrument_id) WHERE agent_id = ?"
-        found = {agent_id: self._connection.one(sql, agent_id) for agent_id in agent_ids}
-        return {agent_id: one[0] for agent_id, one in found.items() if one is not None}
+    def senders(self, agent_ids: Sequence[str]) -> dict[str, Sender]:
+        """Return how agents stand."""
+        found = {
+            agent_id: self._connection.one(f"{SENDERS} WHERE agent_id = ?", agent_id)
+            for agent_id in agent_ids
+        }
+        return {agent_id: Sender(*one[1:]) for agent_id, one in found.items() if one is not None}
 
     def _chain(self, batch: rows.Batch, spool: _Standing, seq: int) -> str | None:
         return spool.chain_at(seq) or self.chain_at(batch.agent_id, batch.spool_id, seq)
@@ -139,7 +162,7 @@ class SqlAppends(SqlReads):
         last_line = batch.lines[-1]
         batch_id = group.batch_id + len(group.batches) + 1
         group.batches.append(
-            self._batch_values(batch_id, batch, joined, spool, group.instrument_keys[batch.agent_id])
+            self._batch_values(batch_id, batch, joined, spool, group.senders[batch.agent_id].instrument_key)
         )
         for line in batch.lines[joined.n_known :]:
             if line.filed is not None:

@@ -19,6 +19,7 @@ from uuid import UUID
 import asyncpg
 
 from server.errors import StoreError
+from server.store.appending import SENDERS, Sender
 from server.store.base import Job, Outcome, Reads, Store
 from server.store.connection import to_uuid
 from server.store.filed import RECORD_COLUMNS, FiledRecords, Numbered, Rank
@@ -134,9 +135,9 @@ class PostgresWrites(SqlWrites, PostgresReads):
         found = self._connection.fetch(sql, [agent for agent, _ in names], [spool for _, spool in names])
         return {(row[0], row[1]): row[2:] for row in found}
 
-    def instrument_keys(self, agent_ids: Sequence[str]) -> dict[str, int]:
-        sql = "SELECT agent_id, instrument_key FROM instruments JOIN agents USING (instrument_id) WHERE agent_id = ANY(?)"
-        return dict(self._connection.fetch(sql, list(agent_ids)))
+    def senders(self, agent_ids: Sequence[str]) -> dict[str, Sender]:
+        found = self._connection.fetch(f"{SENDERS} WHERE agent_id = ANY(?)", list(agent_ids))
+        return {row[0]: Sender(*row[1:]) for row in found}
 
     def append_all(self, batches: Sequence[Any]) -> list[Outcome]:
         for month in {_month(batch.received_at) for batch in batches}:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+from dataclasses import replace
 
 import pytest
 import zstandard
@@ -20,6 +21,7 @@ from agent.records.wire import (
     chain_skip,
 )
 from server.settings import LimitSettings, Settings
+from server.store.rows import Instrument
 
 
 @pytest.fixture
@@ -211,6 +213,49 @@ def test_revoked_agent_is_refused(running, sender, beats):
 
     assert (reply.status_code, reply.json()["error"]) == (403, "agent_revoked")
     assert n_stored(running) == 0
+
+
+def test_agent_revoked_after_it_was_let_in_is_refused_at_once(running, sender, beats, tools):
+    assert sender.send(beats[:5]).status_code == 200
+    running.collector.writer.do(lambda writes: writes.revoke_agent(sender.agent_id, running.clock()))
+
+    reply = sender.send(beats[5:], first_seq=6, prev=tools.chain_over(beats[:5]))
+
+    assert (reply.status_code, reply.json()["error"]) == (403, "agent_revoked")
+    assert n_stored(running) == 5
+
+
+def test_replaced_key_ends_with_its_overlap_though_it_was_good_before(running, sender, beats, tools):
+    sent = 0
+
+    def send():
+        return sender.send(beats[sent : sent + 1], first_seq=sent + 1, prev=tools.chain_over(beats[:sent]))
+
+    old = sender.key
+    for _ in ("first", "after it was replaced"):
+        assert send().status_code == 200
+        sent += 1
+        if sent == 1:
+            assert sender.rotate().status_code == 200
+            new, sender.key = sender.key, old
+    running.clock.later(days=400)
+    assert send().json()["error"] == "bad_signature"
+    sender.key = new
+    assert send().json()["acked"] == sent + 1
+
+
+def test_agent_moved_after_it_was_let_in_speaks_of_its_new_instrument(running, sender, beats, tools):
+    assert sender.send(beats[:5]).json()["flagged"] == []
+    now = running.clock()
+
+    def move(writes):
+        writes.put_instrument(Instrument("scope-2", "Another", "Basel", now))
+        writes.put_agent(replace(writes.agent(sender.agent_id), instrument_id="scope-2"))
+
+    running.collector.writer.do(move)
+    reply = sender.send(beats[5:6], first_seq=6, prev=tools.chain_over(beats[:5]))
+
+    assert [flag["reason"] for flag in reply.json()["flagged"]] == ["foreign_agent"]
 
 
 def test_refusals_are_audited(running, tools, beats):
