@@ -142,8 +142,9 @@ class FindingReads(DeskReads):
         ((n,),) = self._connection.fetch(sql, *keys)
         if n <= FEW:
             return f"a.acquisition_id IN (SELECT acquisition_id FROM acquisition_terms WHERE term_key IN ({marks}))"
-        return f"""EXISTS (SELECT 1 FROM acquisition_terms t WHERE t.acquisition_id = a.acquisition_id
-            AND t.term_key IN ({marks}))"""
+        # Not EXISTS: PostgreSQL would make a join of it and read every acquisition that has the term before the first is told.
+        return f"""(SELECT 1 FROM acquisition_terms t WHERE t.acquisition_id = a.acquisition_id
+            AND t.term_key IN ({marks}) LIMIT 1) IS NOT NULL"""
 
     def datasets(self, among: Sequence[str]) -> dict[str, list[rows.Dataset]]:
         ids = [one for one in map(to_uuid, among) if one is not None]
