@@ -107,7 +107,7 @@ def _seen(before: Alert | None, finding: Finding, rule: Rule, now: datetime) -> 
         key=finding.key,
         rule=rule.key,
         name=rule.name,
-        severity=rule.severity,
+        severity=rule.severity_of(finding.values),
         instrument_id=finding.instrument_id,
         subject=finding.subject,
         what=finding.what,

@@ -115,7 +115,12 @@ class Looker:
                     instrument_id=scene.instrument_id,
                     subject=f"{series.series_key} {point.metric}",
                     what=_("%(figure)s of %(routine)s is out of control: %(pattern)s"),
-                    values={"figure": point.metric, "routine": series.routine, "pattern": signal.rule},
+                    values={
+                        "figure": point.metric,
+                        "routine": series.routine,
+                        "pattern": signal.rule,
+                        "verdict": point.status,
+                    },
                     since=chart.samples[signal.index].at,
                     advice=_("Look at the trend for the day it began, and at what was changed before."),
                     href=_trend(series),

@@ -181,7 +181,7 @@ def _is_due(route: Route, waiting: Waiting, alert: Alert, now: datetime) -> bool
 
 
 def _concerns(route: Route, alert: Alert, sites: Mapping[str, str]) -> bool:
-    if route.sites and sites.get(alert.instrument_id, "") not in route.sites:
+    if route.sites and not is_within(sites.get(alert.instrument_id, ""), route.sites):
         return False
     return not route.instruments or alert.instrument_id in route.instruments
 

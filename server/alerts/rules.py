@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from enum import StrEnum
+from fnmatch import fnmatchcase
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -138,6 +139,13 @@ Condition = Annotated[
 ]
 
 
+class Grade(_Model):
+    """Another severity for what a finding is about: a figure, a routine, or a verdict."""
+
+    of: str = Field(min_length=1, max_length=100, description="Such as fwhm_x_um, fwhm_*, psf or warn.")
+    severity: Severity
+
+
 class Rule(_Model):
     """A condition, how much it matters, and how long it must hold before anybody is told."""
 
@@ -145,11 +153,20 @@ class Rule(_Model):
     name: str = Field(min_length=1, max_length=120)
     condition: Condition
     severity: Severity = Severity.WARNING
+    grades: tuple[Grade, ...] = Field(
+        default=(), max_length=50, description="Other severities; the first that fits holds."
+    )
     is_on: bool = True
     holds_for_min: float = Field(default=0, ge=0, description="It fires when it has held that long.")
     clears_for_min: float = Field(default=10, ge=0, description="It is over when it has been away that long.")
     sites: tuple[str, ...] = Field(default=(), description="Only these sites; empty for all.")
     instruments: tuple[str, ...] = Field(default=(), description="Only these instruments; empty for all.")
+
+    def severity_of(self, values: Mapping[str, str]) -> Severity:
+        """Return how much a finding with these values matters."""
+        names = [values[key] for key in ("figure", "routine", "verdict") if key in values]
+        fitting = (one.severity for one in self.grades if any(fnmatchcase(name, one.of) for name in names))
+        return next(fitting, self.severity)
 
     def concerns(self, instrument_id: str, site: str) -> bool:
         """Whether the rule looks at this instrument."""
@@ -172,6 +189,7 @@ DEFAULT_RULES = (
         name="Out of limits",
         condition=QcVerdict(),
         severity=Severity.CRITICAL,
+        grades=(Grade(of="warn", severity=Severity.WARNING),),
         clears_for_min=0,
     ),
     Rule(key="qc_overdue", name="Quality control overdue", condition=QcOverdue(), clears_for_min=0),

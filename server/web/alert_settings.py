@@ -146,6 +146,8 @@ def change_rule(
     told["is_on"] = form.get("is_on") == "on"
     for name in ("severity", "holds_for_min", "clears_for_min"):
         told[name] = form.get(name, told[name])
+    if "grades" in form:
+        told["grades"] = _grades(form["grades"])
     told["condition"] = {
         name: (form.get(f"condition.{name}") or None) if f"condition.{name}" in form else value
         for name, value in told["condition"].items()
@@ -154,6 +156,12 @@ def change_rule(
     changed = _valid(Rule, told)
     _keep(collector, person, address, DOCUMENT, key, changed.model_dump_json(), changed.model_dump_json())
     return _back()
+
+
+def _grades(text: str) -> list[dict[str, str]]:
+    """Return the lines ``fwhm_* = critical`` of a field."""
+    parts = (one.partition("=") for one in re.split(r"[,;\n]", text) if one.strip())
+    return [{"of": name.strip(), "severity": severity.strip()} for name, _, severity in parts]
 
 
 def _valid(model: type[Any], told: dict[str, Any]) -> Any:

@@ -15,6 +15,7 @@ from server.alerts.rules import (
     AgentError,
     AgentVersion,
     DriftToLimit,
+    Grade,
     HeartbeatFigure,
     OutOfControl,
     PartStopped,
@@ -180,6 +181,38 @@ def test_figure_out_of_control_is_found_though_within_its_limits(running, sender
     (found,) = look(OutOfControl())
     assert found.values["pattern"] == "1 value beyond 3 σ"
     assert found.href.endswith("#trends")
+
+
+def severity_of_one(findings, rule) -> str:
+    (alert,) = turn({}, findings, [rule], findings[0].since).book.values()
+    return alert.severity.value
+
+
+@pytest.mark.parametrize(
+    ("grades", "severity"),
+    [
+        ((), "info"),
+        ((("fwhm_x_um", "critical"),), "critical"),
+        ((("fwhm_*", "warning"), ("fwhm_x_um", "critical")), "warning"),  # the first that fits
+        ((("fwhm_z_um", "critical"), ("FWHM*", "critical")), "info"),
+        ((("psf", "critical"),), "critical"),
+        ((("pass", "warning"), ("fail", "critical")), "warning"),  # within its limits, yet out of control
+    ],
+)
+def test_out_of_control_matters_by_figure_routine_and_verdict(running, sender, scope, look, grades, severity):
+    _send_trend(running, sender, scope, [0.22, 0.222, 0.221, 0.223, 0.219, 0.221, 0.22, 0.222, 0.235, 0.235])
+    told = tuple(Grade(of=of, severity=how) for of, how in grades)
+    rule = Rule(key="rule", name="Rule", condition=OutOfControl(), severity="info", grades=told)
+    found = look(rule.condition)
+    assert severity_of_one(found, rule) == severity
+
+
+@pytest.mark.parametrize(("status", "severity"), [(QcStatus.WARN, "warning"), (QcStatus.FAIL, "critical")])
+def test_warning_matters_less_than_a_failure(sender, scope, look, status, severity):
+    failed = next(rule for rule in DEFAULT_RULES if rule.key == "qc_failed")
+    rule = failed.model_copy(update={"condition": QcVerdict(worst="warn"), "key": "rule"})
+    deliver(sender, [scope.qc(0.27, status)])
+    assert severity_of_one(look(rule.condition), rule) == severity
 
 
 def test_drift_foretells_the_crossing(running, sender, scope, look):

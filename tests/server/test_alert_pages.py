@@ -162,3 +162,15 @@ def test_rule_is_changed_and_a_wrong_threshold_refused(running):
         False,
     )
     assert rule.condition.figure == "disk_free_gb"
+
+
+def test_severity_of_a_figure_is_set_and_shown_and_a_wrong_one_refused(running):
+    path = "/admin/alerts/rules/out_of_control"
+    with running.browser() as browser:
+        post(browser, path, "/admin/alerts", is_on="on", grades="fwhm_* = critical; warn=info\n")
+        page = browser.get("/admin/alerts").text
+        wrong = post(browser, path, "/admin/alerts", grades="fwhm_* = dreadful")
+    assert 'value="fwhm_* = critical, warn = info"' in page
+    assert wrong.status_code == 400
+    rule = next(rule for rule in asked(running, rules_of) if rule.key == "out_of_control")
+    assert [(one.of, one.severity.value) for one in rule.grades] == [("fwhm_*", "critical"), ("warn", "info")]

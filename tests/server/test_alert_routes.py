@@ -22,6 +22,7 @@ class Night:
     def __init__(self, route: Route = ROUTE, silences: tuple[Silence, ...] = ()) -> None:
         self.route, self.silences = route, silences
         self.book, self.waiting, self.now = {}, Waiting(route=route.key), START
+        self.site = "Basel"
         self.messages: list[tuple[int, int]] = []
 
     def minute(self, *instruments: str, minutes: float = 1) -> Turned:
@@ -29,7 +30,7 @@ class Night:
         findings = [Finding("silent", one, "", "silent", START) for one in instruments]
         turned = turn(self.book, findings, [RULE], self.now)
         self.book = turned.book
-        sites = dict.fromkeys(instruments, "Basel")
+        sites = dict.fromkeys(instruments, self.site)
         self.waiting = gather(self.route, self.waiting, turned, self.silences, sites, self.now)
         if is_ready(self.route, self.waiting, self.now):
             self.messages.append((len(self.waiting.began), len(self.waiting.ended)))
@@ -123,6 +124,14 @@ def test_route_tells_only_what_it_is_for():
         night = Night(route(gathers_s=0, **more))
         night.minute("scope-1")
         assert night.messages == [], more
+
+
+def test_route_for_a_site_tells_of_what_is_within_it():
+    """A collector below calls its sites "Basel / Building 4"."""
+    night = Night(route(gathers_s=0, sites=("Basel",)))
+    night.site = "Basel / Building 4"
+    night.minute("scope-1")
+    assert night.messages == [(1, 0)]
 
 
 def test_failed_message_is_kept_and_tried_later_and_later():
