@@ -12,13 +12,21 @@ SETTLED = 1e-10
 N_UNKNOWNS = 4
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class BellCurve:
     """ground + height exp(-(x - centre)²/(2 sigma²)), one-sigma uncertainties from the scatter, and R².
 
     The uncertainties do not take the scatter to be alike everywhere: when it is x that is uncertain, as the position of
     a focus drive, the flanks scatter and peak and ground do not (HC2 of J. MacKinnon and H. White, 1985,
     doi:10.1016/0304-4076(85)90158-7).
+
+    Attributes
+    ----------
+    influence : ndarray, float64, (n, 2)
+        By how much each point's own error moves centre and sigma, one sigma. Where several curves share the errors of
+        x, as tiles share the slices of a stack, what is computed of them is uncertain by the root of the sum of squares
+        over the points, after the influences on all curves were added (clusters of K.-Y. Liang and S. L. Zeger, 1986,
+        doi:10.1093/biomet/73.1.13).
     """
 
     centre: float
@@ -28,6 +36,7 @@ class BellCurve:
     centre_uncertainty: float
     sigma_uncertainty: float
     r2: float
+    influence: NDArray[np.float64]
 
 
 def fit_bell(x: NDArray[np.float64], y: NDArray[np.float64]) -> BellCurve | None:
@@ -90,14 +99,15 @@ def _result(
     centre, sigma, height, ground = (float(s) for s in state)
     if not np.isfinite(state).all() or height <= 0 or not x.min() <= centre <= x.max():
         return None
-    of_centre, of_sigma = _uncertainties(slopes, y - _bell(x, state)[0])[:2]
+    influence = _influence(slopes, y - _bell(x, state)[0])[:, :2] * (1.0, np.sign(sigma))
+    of_centre, of_sigma = np.sqrt(np.sum(influence**2, axis=0))
     r2 = 1 - square / float(np.sum((y - y.mean()) ** 2))
-    return BellCurve(centre, abs(sigma), height, ground, float(of_centre), float(of_sigma), r2)
+    return BellCurve(centre, abs(sigma), height, ground, float(of_centre), float(of_sigma), r2, influence)
 
 
-def _uncertainties(slopes: NDArray[np.float64], residuals: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return one sigma of each unknown."""
+def _influence(slopes: NDArray[np.float64], residuals: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return by how much the error of each point moves each unknown, (points, unknowns)."""
     inverse = np.linalg.pinv(slopes.T @ slopes)
     share = np.einsum("ij,jk,ik->i", slopes, inverse, slopes)  # of each point in its own model value, 0 to 1
-    variance = residuals**2 / np.maximum(1 - share, 1e-3)
-    return np.sqrt(np.diag(inverse @ (slopes.T * variance) @ slopes @ inverse))
+    errors = residuals / np.sqrt(np.maximum(1 - share, 1e-3))
+    return errors[:, None] * (slopes @ inverse)

@@ -6,6 +6,7 @@ MetroloJ_QC (zProfiler.java). FWHM = 2 sqrt(2 ln 2) sigma of a Gaussian fitted t
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import atan, degrees, hypot
 
 import numpy as np
@@ -25,6 +26,8 @@ from qc_routines.tiles import tile_map
 LEAST_SLICES = 7
 TILES = 8
 LEAST_R2 = 0.9
+SLICES_IN_FWHM = 3.0
+"""A Gaussian fitted to a profile that is none is some percent too wide where fewer slices than this lie within the FWHM."""
 
 
 def measure_thin_layer(
@@ -72,6 +75,7 @@ def measure_thin_layer(
         n_rejected=reasons,
         parameters={"tile_px": tile_px, "pixel_size_um": pixel_size_um, "least_r2": LEAST_R2},
         inputs=(input_of("stack", pixels),),
+        remarks=_remarks(figures[0].value or 0.0, z),
         maps={
             "fwhm_um": _map(fits, lambda fit: FWHM_PER_SIGMA * fit.sigma),
             "height_um": _map(fits, lambda fit: fit.centre),
@@ -104,6 +108,10 @@ def _fit(z: NDArray[np.float64], profile: NDArray[np.float64]) -> tuple[BellCurv
     if known.sum() < LEAST_SLICES:
         return None, "not finite"
     fit = fit_bell(z[known], profile[known])
+    if fit is not None and not known.all():
+        influence = np.zeros((z.size, 2))
+        influence[known] = fit.influence
+        fit = replace(fit, influence=influence)
     if fit is None or fit.r2 < LEAST_R2:
         return None, "no peak"
     half = FWHM_PER_SIGMA * fit.sigma / 2
@@ -126,23 +134,48 @@ def _figures(
     ]
     fwhm = FWHM_PER_SIGMA * np.array([fit.sigma for *_, fit in good])
     height, n = np.array([fit.centre for *_, fit in good]), len(good)
-    own = FWHM_PER_SIGMA * float(np.median([fit.sigma_uncertainty for *_, fit in good]))
-    spread = float(fwhm.std(ddof=1)) if n > 1 else 0.0
+    of_height, of_sigma = np.moveaxis(np.stack([fit.influence for *_, fit in good]), 2, 0)  # (tiles, slices)
+    of_fwhm, spread = FWHM_PER_SIGMA * of_sigma, float(fwhm.std(ddof=1)) if n > 1 else 0.0
+    by_fwhm = (fwhm - fwhm.mean()) / (max(n - 1, 1) * spread or 1.0)
     figures = [
-        # all tiles are seen at the same heights of the drive: what that scatters, no number of tiles averages away
-        Figure("fwhm_z", float(np.median(fwhm)), "um", hypot(own, 1.2533 * spread / n**0.5), n),
         Figure(
-            "fwhm_z_sd", spread if n > 1 else None, "um", spread / (2 * (n - 1)) ** 0.5 if n > 1 else None, n
+            "fwhm_z",
+            float(np.median(fwhm)),
+            "um",
+            hypot(_shared(of_fwhm, np.full(n, 1 / n)), 1.2533 * spread / n**0.5),
+            n,
         ),
+        Figure("fwhm_z_sd", spread if n > 1 else None, "um", _shared(of_fwhm, by_fwhm) if n > 1 else None, n),
         Figure("fwhm_z_largest", float(fwhm.max()), "um", None, n),
         Figure("r2", float(np.median([fit.r2 for *_, fit in good])), "1", None, n),
         Figure("height_range", float(np.ptp(height)), "um", None, n),
     ]
-    return (*figures, *_tilt([(y, x) for y, x, _ in good], height, pixel_size_um))
+    return (*figures, *_tilt([(y, x) for y, x, _ in good], height, of_height, pixel_size_um))
+
+
+def _remarks(fwhm_um: float, z_um: NDArray[np.float64]) -> tuple[str, ...]:
+    step_um = float(np.median(np.abs(np.diff(z_um))))
+    if fwhm_um >= SLICES_IN_FWHM * step_um:
+        return ()
+    return (
+        f"Only {fwhm_um / step_um:.1f} slices lie within the FWHM: the width may be some percent too large. Take steps of "
+        f"{fwhm_um / SLICES_IN_FWHM:.2g} um or less.",
+    )
+
+
+def _shared(influence: NDArray[np.float64], weights: NDArray[np.float64]) -> float:
+    """Return one sigma of a weighted sum over tiles: all of them are seen at the same heights of the drive.
+
+    What the drive scatters about these, no number of tiles averages away.
+    """
+    return float(np.sqrt(np.sum((weights @ influence) ** 2)))
 
 
 def _tilt(
-    places_px: list[tuple[float, float]], height_um: NDArray[np.float64], pixel_size_um: float | None
+    places_px: list[tuple[float, float]],
+    height_um: NDArray[np.float64],
+    influence: NDArray[np.float64],
+    pixel_size_um: float | None,
 ) -> list[Figure]:
     """Return the slopes of a plane through the heights, deg, and the scatter about it."""
     names, n = ("tilt_y", "tilt_x"), len(places_px)
@@ -151,16 +184,17 @@ def _tilt(
             Figure("flatness", None, "um", None, n)
         ]
     design = np.column_stack([np.array(places_px) * pixel_size_um, np.ones(n)])
-    slopes, *_ = np.linalg.lstsq(design, height_um, rcond=None)
-    residuals = height_um - design @ slopes
-    noise = float(np.sum(residuals**2)) / (n - 3)
-    sigma = np.sqrt(np.diag(np.linalg.pinv(design.T @ design)) * noise)
+    by_height = np.linalg.pinv(design)
+    plane = by_height @ height_um
+    residuals = height_um - design @ plane
+    flatness = float(np.sum(residuals**2) / (n - 3)) ** 0.5
+    by_residual = residuals / ((n - 3) * flatness or 1.0)
     return [
         *(
-            Figure(name, degrees(atan(slopes[i])), "deg", degrees(float(sigma[i])), n)
+            Figure(name, degrees(atan(plane[i])), "deg", degrees(_shared(influence, by_height[i])), n)
             for i, name in enumerate(names)
         ),
-        Figure("flatness", noise**0.5, "um", (noise / 2 / (n - 3)) ** 0.5, n),
+        Figure("flatness", flatness, "um", _shared(influence, by_residual), n),
     ]
 
 
@@ -175,7 +209,7 @@ def theory(optics: Optics) -> tuple[Expected, ...]:
 
 
 def protocol(
-    channel: str = "FITC", exposure_ms: float = 50.0, range_um: float = 10.0, step_um: float = 0.2
+    channel: str = "FITC", exposure_ms: float = 50.0, range_um: float = 10.0, step_um: float = 0.1
 ) -> Protocol:
     """Return how to acquire a thin layer."""
     sequence = z_stack((channel,), exposure_ms, range_um, step_um)

@@ -193,6 +193,30 @@ def test_tiles_without_a_layer_are_left_out() -> None:
     assert measured.value("tilt_x") is None
 
 
+def test_thin_layer_knows_what_all_tiles_share() -> None:
+    """The drive stops beside where it should, at each slice for all tiles alike."""
+    rng, z, y, x = np.random.default_rng(7), np.arange(-2, 2.01, 0.2), *np.mgrid[:64.0, :96.0]
+    height_um, found = 0.002 * 0.5 * x - 0.001 * 0.5 * y, []
+    for _ in range(60):
+        away_um = z[:, None, None] + rng.normal(0, 0.03, z.size)[:, None, None] - height_um
+        stack = 100 + 20_000 * np.exp(-(away_um**2) / 2 / 0.4**2) + rng.normal(0, 50, away_um.shape)
+        found.append(measure_thin_layer(stack.astype(np.float32), z, pixel_size_um=0.5, n_tiles=4))
+    for name in ("fwhm_z", "fwhm_z_sd", "tilt_y", "tilt_x", "flatness"):
+        figures = [one.figure(name) for one in found]
+        scatter = np.std([figure.value for figure in figures], ddof=1)
+        told = np.sqrt(np.mean([figure.uncertainty**2 for figure in figures]))
+        assert (0.4 if name in ("fwhm_z_sd", "flatness") else 0.65) < scatter / told < 1.4, (
+            name
+        )  # those two cannot fall
+
+
+def test_thin_layer_in_coarse_steps_is_remarked() -> None:
+    z = np.arange(-5, 5.01, 0.25)
+    assert measure_thin_layer(layer(), z).remarks == ()
+    (remark,) = measure_thin_layer(layer()[::2], z[::2]).remarks
+    assert "2.2 slices" in remark and "0.37 um or less" in remark
+
+
 @pytest.mark.parametrize(
     ("stack", "message"),
     [
