@@ -9,6 +9,7 @@ import pytest
 
 from server.errors import RefusedError, StoreError
 from server.ingest import GroupWriter
+from server.ingest.writer import PACE_S
 from server.store import SqliteStore
 from server.store.rows import User
 
@@ -70,6 +71,21 @@ def test_jobs_that_gather_are_committed_together(writer, store):
 
     assert store.sizes == [1, 5]
     assert len(names(store)) == 6
+
+
+def test_next_commit_after_a_shared_one_waits_a_little_and_whoever_writes_alone_never_does(store):
+    waits = []
+    writer = GroupWriter(store, wait=waits.append, now=lambda: 100.0)
+    futures = [held_up(writer, store), *(writer.submit(add(f"u{i}")) for i in range(3))]
+    store.may_go.set()
+    for future in futures:
+        future.result(timeout=30)
+    for i in range(5):
+        writer.do(add(f"alone {i}"))
+    writer.close()
+
+    assert store.sizes == [1, 3, 1, 1, 1, 1, 1]
+    assert waits == pytest.approx([PACE_S])
 
 
 def test_failing_job_is_undone_alone(writer, store):
