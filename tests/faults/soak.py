@@ -1,7 +1,7 @@
-"""An accelerated week: ``python tests/faults/soak.py [--acquisitions 10000] [--frames 100] [--json FILE]``.
+"""An accelerated week: ``python tests/faults/soak.py [--acquisitions 10000] [--frames 100] [--simulated] [--json FILE]``.
 
 A driver without hardware announces acquisitions as fast as they are captured, through the real capture, outbox, sender and
-collector. Memory, file handles, threads and the spool are sampled all the while; the verdict is by the growth from the
+collector; with ``--simulated`` the simulated microscope in the real core takes them, by hardware sequences. Memory, file handles, threads and the spool are sampled all the while; the verdict is by the growth from the
 second quarter of the run to the last. Exit code 1 when something grows, or when an acquisition is missing at the end.
 """
 
@@ -42,6 +42,7 @@ from drivers import (
 )
 from drivers.base import Listener
 from drivers.readings import Device, FramePosition, FrameStamp, Property
+from drivers.simulated import CONFIGURATION, SimulatedDriver, SystemClock, open_simulated
 
 SETTLE_S = 120.0
 N_SAMPLES = 60
@@ -92,6 +93,26 @@ class TirelessDriver(Driver):
         return {_LAMP: self.read(_LAMP, How.CACHE)}
 
 
+class TirelessMicroscope(SimulatedDriver):
+    """Takes acquisitions with the simulated microscope, its sensor small and its lamp warm."""
+
+    @classmethod
+    def opened(cls, folder: Path) -> TirelessMicroscope:
+        """Return it, loaded from a configuration in `folder`."""
+        stand = "#py Property,Stand,Sensor,48x64\n#py Property,Stand,OnFor-h,12\nProperty,Core,Initialize,1"
+        text = CONFIGURATION.read_text("utf-8").replace("Property,Core,Initialize,1", stand, 1)
+        path = folder / "soak.cfg"
+        path.write_text(text, "utf-8")
+        core, microscope = open_simulated(clock=SystemClock(), configuration=path)
+        core.mda.engine.use_hardware_sequencing = True
+        return cls(core, microscope)
+
+    def run(self, n_frames: int) -> None:
+        """Take one acquisition."""
+        channel = {"group": "Channel", "config": "FITC", "exposure": 1.0}
+        self.acquire({"time_plan": {"interval": 0, "loops": n_frames}, "channels": [channel]}, None)
+
+
 def _stamp(number: int) -> FrameStamp:
     return FrameStamp(
         {"t": number}, float(number), "Camera", "DAPI", 10.0, FramePosition(0.0, 0.0, 0.0, How.HARDWARE)
@@ -103,22 +124,30 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--acquisitions", type=int, default=10_000)
     parser.add_argument("--frames", type=int, default=100, help="of each acquisition")
+    parser.add_argument("--simulated", action="store_true", help="with the simulated microscope")
     parser.add_argument("--json", type=Path, help="write the samples to this file too")
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder, Collector(Path(folder)) as collector:
-        told = _soak(collector, Path(folder) / "agent", asked.acquisitions, asked.frames)
+        driver = TirelessMicroscope.opened(Path(folder)) if asked.simulated else TirelessDriver()
+        told = _soak(collector, driver, Path(folder) / "agent", asked.acquisitions, asked.frames)
+        driver.close()
     if asked.json:
         asked.json.write_text(json.dumps(told, indent=1))
     print(json.dumps({name: value for name, value in told.items() if name != "samples"}, indent=1))
     return 0 if told["is_good"] else 1
 
 
-def _soak(collector: Collector, data_dir: Path, n_runs: int, n_frames: int) -> dict[str, object]:
+def _soak(
+    collector: Collector,
+    driver: TirelessDriver | TirelessMicroscope,
+    data_dir: Path,
+    n_runs: int,
+    n_frames: int,
+) -> dict[str, object]:
     identity, clock = Identity.load_or_create(data_dir, "ins-soak"), Clock()
     collector.let_in(identity)
     outbox = Outbox.open(data_dir, clock=clock, identity=identity, budget=ANY_SPACE)
     sender = Sender(data_dir, identity, collector.url, outbox=outbox, clock=clock, retention=_KEEP)
-    driver = TirelessDriver()
     options = CaptureOptions(queue_size=25 * n_frames + 1000, poll_interval_s=3600.0)
     capture = Capture(
         driver, outbox, Mint(identity.instrument_id, identity.agent_id, clock), data_dir, options
@@ -132,6 +161,7 @@ def _soak(collector: Collector, data_dir: Path, n_runs: int, n_frames: int) -> d
                 raise SystemExit("capture did not keep up")
             sender.drain_once()
         if number % every == 0:
+            print(f"{number} acquisitions in {time.monotonic() - began:.0f} s", file=sys.stderr, flush=True)
             samples.append({"acquisitions": number, "at_s": time.monotonic() - began, **_sample(data_dir)})
     n_lost = capture.queue.n_lost
     capture.stop()
