@@ -123,13 +123,13 @@ class OpenAcquisition:
             self._states[number] = differing
             self.journal.add_state(number, differing)
 
-    def take_batch(self, mint: Mint, now_ns: int, *, is_last: bool = False) -> FrameLedger | None:
+    def take_batch(self, now_ns: int, *, is_last: bool = False) -> FrameLedger | None:
         """Return the next batch of the ledger when it is full or has waited, or whatever is left at the end."""
         is_due = len(self._rows) >= BATCH_FRAMES or now_ns - self.batched_ns >= BATCH_EVERY_NS
         if not self._rows or not (is_due or is_last):
             return None
         self.journal.end_batch(self.n_frames)
-        record = ledger_record(mint, self.acquisition_id, self._rows, self._states)
+        record = ledger_record(self.started, self._rows, self._states)
         self._rows, self.batched_ns = [], now_ns
         return record
 

@@ -10,23 +10,20 @@ from functools import partial
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
-from uuid import uuid5
 
 from agent.capture.acquisition import finished_record
 from agent.capture.journal import FRAMES, keep_finished
 from agent.capture.publish import Publisher
 from agent.capture.quality import KeptQuality
-from agent.capture.stamp import describe_output, stamp_dataset
+from agent.capture.stamp import describe_output, stamp_dataset, stamp_record
 from agent.errors import CaptureError
 from agent.mint import Mint
 from agent.pulse import Pulse
 from agent.records import (
     AcquisitionFinished,
     AcquisitionStarted,
-    DatasetStamp,
     FinishReason,
     OutputFile,
-    sha256_of,
 )
 from agent.supervise import shielded
 
@@ -72,16 +69,7 @@ def close_acquisition(
         for path in ending.started.outputs
     )
     if stamped:
-        is_safe = publisher.publish(
-            mint.make(
-                DatasetStamp,
-                record_id=uuid5(record.record_id, "dataset_stamp"),
-                acquisition_id=record.acquisition_id,
-                stamped_record_id=record.record_id,
-                stamped_record_sha256=sha256_of(record),
-                files=stamped,
-            )
-        )
+        is_safe = publisher.publish(stamp_record(record, record, stamped))
     if is_safe:
         ending.remove()
     return record

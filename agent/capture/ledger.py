@@ -3,33 +3,45 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from uuid import UUID, uuid5
+from datetime import timedelta
+from uuid import uuid5
 
 from agent.capture.journal import FrameRow
-from agent.mint import Mint
-from agent.records import FrameColumns, FrameLedger, FrameState, How
+from agent.records import AcquisitionStarted, FrameColumns, FrameLedger, FrameState, How, Instant
 
 BATCH_FRAMES = 1000
 
 States = Mapping[int, Mapping[str, Mapping[str, str]]]
 
 
-def ledger_record(mint: Mint, acquisition_id: UUID, rows: Sequence[FrameRow], states: States) -> FrameLedger:
-    """Return one batch of the ledger.
+def ledger_record(started: AcquisitionStarted, rows: Sequence[FrameRow], states: States) -> FrameLedger:
+    """Return one batch of the ledger, captured when its last frame was seen.
 
-    Its id follows from the acquisition and the first frame, so that a batch made again after a crash is the
-    same record to the collector.
+    All of it follows from the start of the acquisition and the rows, so that a batch made again after a crash is the
+    same record, byte by byte.
     """
     first = rows[0].frame
     used = sorted({row.state for row in rows})
     number_of = {state: position for position, state in enumerate(used)}
-    return mint.make(
-        FrameLedger,
-        record_id=uuid5(acquisition_id, f"frame_ledger {first}"),
-        acquisition_id=acquisition_id,
+    return FrameLedger(
+        record_id=uuid5(started.acquisition_id, f"frame_ledger {first}"),
+        captured=seen_at(started.started, rows[-1]),
+        instrument_id=started.instrument_id,
+        producer=started.producer,
+        acquisition_id=started.acquisition_id,
         first_frame=first,
         columns=_columns(rows, number_of),
         states=tuple(_states(rows, used, states)),
+    )
+
+
+def seen_at(start: Instant, row: FrameRow) -> Instant:
+    """Return when a frame was seen: by the monotonic clock since the start, so that no jump of the other is in it."""
+    since_us = (row.seen_monotonic_ns - start.monotonic_ns) // 1000
+    return Instant(
+        wall_at=start.wall_at + timedelta(microseconds=since_us),
+        monotonic_ns=row.seen_monotonic_ns,
+        boot_id=start.boot_id,
     )
 
 

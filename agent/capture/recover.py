@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import logging
-from datetime import datetime
 from functools import partial
 from pathlib import Path
 
 from agent.capture.close import Ending, Stamping, close_acquisition
 from agent.capture.journal import JournalRead, left_journals, read_journal
-from agent.capture.ledger import batches, ledger_record
+from agent.capture.ledger import batches, ledger_record, seen_at
 from agent.capture.publish import Publisher
 from agent.capture.quality import KeptQuality
 from agent.files import move_file, remove_folder
@@ -26,7 +25,7 @@ def recover_open_acquisitions(
     """Publish every acquisition whose process is gone, with every frame that was seen.
 
     One that had no end is closed as *interrupted*; one that had ended but was not yet stamped is closed as it
-    ended. What was published before the crash is published again under the same record ids.
+    ended. What was published before the crash is published again, byte by byte as it was.
     """
     closed, quality = [], quality or KeptQuality(data_dir)
     for folder in left_journals(data_dir):
@@ -54,7 +53,7 @@ def _close(
 ) -> AcquisitionFinished:
     publisher.publish(journal.started)
     for rows in batches(journal.rows, journal.batch_ends):
-        publisher.publish(ledger_record(mint, journal.started.acquisition_id, rows, journal.states))
+        publisher.publish(ledger_record(journal.started, rows, journal.states))
     return close_acquisition(_ending(folder, journal), mint, publisher, stamping, quality)
 
 
@@ -65,7 +64,7 @@ def _ending(folder: Path, journal: JournalRead) -> Ending:
             FinishReason.INTERRUPTED,
             ["The process that captured it ended before the acquisition did."],
         )
-        finished = _last_seen(journal)
+        finished = seen_at(started.started, journal.rows[-1]) if journal.rows else started.started
     else:
         reason = FinishReason(ended["ended"])
         problems = ["The process that captured it ended before the state after it was read."]
@@ -81,19 +80,6 @@ def _ending(folder: Path, journal: JournalRead) -> Ending:
         problems=problems,
         finished=journal.finished,
         remove=lambda: remove_folder(folder),
-    )
-
-
-def _last_seen(journal: JournalRead) -> Instant:
-    start = journal.started.started
-    if not journal.rows:
-        return start
-    seen_ns = journal.rows[-1].seen_monotonic_ns
-    wall_s = start.wall_at.timestamp() + (seen_ns - start.monotonic_ns) / 1e9
-    return Instant(
-        wall_at=datetime.fromtimestamp(wall_s, start.wall_at.tzinfo),
-        monotonic_ns=seen_ns,
-        boot_id=start.boot_id,
     )
 
 

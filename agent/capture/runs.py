@@ -127,7 +127,7 @@ class Runs:
         run = next(reversed(self._running.values()), None) or self._open_unannounced(frame, known())
         run.add_frame(frame)
         self.n_frames += 1
-        if batch := run.take_batch(self._mint, frame.moment.monotonic_ns):
+        if batch := run.take_batch(frame.moment.monotonic_ns):
             self._publisher.publish(batch)
 
     def end(self, event: SequenceFinished) -> bool:
@@ -138,7 +138,7 @@ class Runs:
         run.finished = event
         finished = self._mint.instant(event.moment)
         run.journal.end(event.reason, finished.wall_at.isoformat(), finished.monotonic_ns)
-        if batch := run.take_batch(self._mint, event.moment.monotonic_ns, is_last=True):
+        if batch := run.take_batch(event.moment.monotonic_ns, is_last=True):
             self._publisher.publish(batch)
         self._ending.append(run)
         self._poller.ask(run)
@@ -171,7 +171,7 @@ class Runs:
         """Sync the journals, and publish batches that have waited long enough."""
         for run in self._running.values():
             run.journal.flush()
-            if batch := run.take_batch(self._mint, now_ns):
+            if batch := run.take_batch(now_ns):
                 self._publisher.publish(batch)
 
     def write_journals(self) -> None:

@@ -12,20 +12,53 @@ import hashlib
 import json
 import shutil
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
+from uuid import uuid5
 
 from agent.errors import CaptureError
 from agent.exports.errors import EnrichError
 from agent.exports.qc_stamp import qc_texts
 from agent.exports.tiff_comment import change_comment
 from agent.files import replace_file
-from agent.records import AcquisitionFinished, DatasetFound, OutputFile, StampedFile, encode, sha256_of
+from agent.records import (
+    AcquisitionFinished,
+    DatasetFound,
+    DatasetStamp,
+    OutputFile,
+    StampedFile,
+    canonical_json,
+    encode,
+    sha256_of,
+)
 
 STAMP_NAMESPACE = "https://scopestamp.org/stamp/v1"
 ATTRIBUTE_KEY = "scopestamp"
 _CHUNK_BYTES = 1 << 20
+
+
+def stamp_record(
+    told: AcquisitionFinished | DatasetFound,
+    stamped: AcquisitionFinished | DatasetFound,
+    files: Sequence[StampedFile],
+) -> DatasetStamp:
+    """Return the record of where `stamped` was stamped onto the data that `told` tells of.
+
+    All of it follows from these, so that it is the same byte by byte when it is made again after a crash; files that are
+    others by then make another record.
+    """
+    found = hashlib.sha256(canonical_json([file.model_dump(mode="json") for file in files])).hexdigest()
+    return DatasetStamp(
+        record_id=uuid5(told.record_id, f"dataset_stamp {found}"),
+        captured=told.captured,
+        instrument_id=told.instrument_id,
+        producer=told.producer,
+        acquisition_id=told.acquisition_id,
+        stamped_record_id=stamped.record_id,
+        stamped_record_sha256=sha256_of(stamped),
+        files=tuple(files),
+    )
 
 
 def sidecar_path(dataset: Path) -> Path:

@@ -8,21 +8,18 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from uuid import UUID, uuid4, uuid5
+from uuid import UUID, uuid4
 
 from agent.capture.publish import Publisher
-from agent.capture.stamp import sidecar_path, write_stamp
+from agent.capture.stamp import sidecar_path, stamp_record, write_stamp
 from agent.chronicle import Chronicle
 from agent.mint import Mint
 from agent.records import (
     AcquisitionFinished,
     DatasetFound,
-    DatasetStamp,
     QcStamp,
-    Record,
     SystemState,
     encode,
-    sha256_of,
 )
 from agent.watch.errors import ChangedError
 from agent.watch.extent import extent_of, glance
@@ -257,21 +254,8 @@ class Reporter:
             if self._how.hash_files:
                 yield from self._hash(again)
             sha256 = again.sha256
-        self._how.publisher.publish(
-            self._stamp_record(
-                stamped, record, file.model_copy(update={"sha256": sha256, "size_bytes": size_bytes})
-            )
-        )
-
-    def _stamp_record(self, stamped: Record, record: DatasetFound, file: object) -> DatasetStamp:
-        return self._how.mint.make(
-            DatasetStamp,
-            record_id=uuid5(record.record_id, "dataset_stamp"),
-            acquisition_id=record.acquisition_id,
-            stamped_record_id=stamped.record_id,
-            stamped_record_sha256=sha256_of(stamped),
-            files=(file,),
-        )
+        file = file.model_copy(update={"sha256": sha256, "size_bytes": size_bytes})
+        self._how.publisher.publish(stamp_record(record, stamped, (file,)))
 
 
 def _wall(ns: int) -> datetime:

@@ -222,7 +222,7 @@ def capture_thread() -> dict[str, float]:
                 run.add_frame(FrameSeen(Moment.now(), partial(frame_stamp, event, meta), None))
             journal.write()
             stamped = time.thread_time_ns()
-            batch = run.take_batch(mint, time.monotonic_ns(), is_last=True)
+            batch = run.take_batch(time.monotonic_ns(), is_last=True)
             assert batch is not None
             encode(batch)
             times["us_stamp_and_journal"].append((stamped - began) / BATCH_FRAMES / 1e3)

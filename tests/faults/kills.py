@@ -17,7 +17,7 @@ WAIT_S = 120.0
 
 def agent(collector: Collector, folder: Path, n_trials: int) -> Outcome:
     """Kill a process that records and sends as fast as it can, again and again, on one data folder."""
-    outcome, chance = Outcome("kill -9 of the agent", n_trials), random.Random(1)
+    outcome, chance = Outcome("kill -9 of the agent", n_trials), random.Random(random.random())
     first = BenchAgent(folder / "killed", collector.url)
     collector.let_in(first.identity)
     first.close()
@@ -62,7 +62,7 @@ def _record_for_ever(data_dir: Path, url: str, writing: int, batch: int) -> None
 
 def collector(collector: Collector, folder: Path, n_trials: int) -> Outcome:
     """Kill the collector while two agents send, and start it again on its port."""
-    outcome, chance = Outcome("kill -9 of the collector", n_trials), random.Random(2)
+    outcome, chance = Outcome("kill -9 of the collector", n_trials), random.Random(random.random())
     agents = [BenchAgent(folder / f"sends-{n}", collector.url) for n in range(2)]
     for one in agents:
         collector.let_in(one.identity)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from bench import Collector
 
@@ -76,3 +77,15 @@ class Outcome:
             if json.loads(line)["record_id"] in altered:
                 self.failures.append(f"altered: {line.decode()}")
         self.duplicated += sum(n > 1 for n in Counter(collector.record_ids(agent_id)).values())
+
+
+def summed(outcomes: Iterable[Mapping[str, Any]]) -> list[Outcome]:
+    """Return one outcome for each fault: the sums of runs that were cut into pieces."""
+    sums: dict[str, Outcome] = {}
+    for told in outcomes:
+        piece = Outcome(**told)
+        whole = sums.setdefault(piece.fault, Outcome(piece.fault))
+        for name, value in vars(piece).items():
+            if name != "fault":
+                setattr(whole, name, getattr(whole, name) + value)
+    return list(sums.values())

@@ -1,12 +1,14 @@
-"""Every fault, tried and counted: ``python tests/faults/run.py [--trials 5] [--only NAME …] [--json]``.
+"""Every fault, tried and counted: ``python tests/faults/run.py [--trials 5] [--only NAME …] [--seed 1] [--json]``.
 
-Prints a table, and ends with exit code 1 when a single record was lost in silence, doubled or altered.
+Prints a table, and ends with exit code 1 when a single record was lost in silence, doubled or altered. A long
+run may be cut into pieces: ``--results FILE`` adds what a run came to to a file, ``--results FILE --sum`` prints its sums.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import random
 import statistics
 import sys
 import tempfile
@@ -22,7 +24,7 @@ import kills
 import network
 import times
 from bench import Collector
-from outcome import Outcome
+from outcome import Outcome, summed
 
 Fault = Callable[[Collector, Path, int], Outcome]
 FAULTS: dict[str, Fault] = {
@@ -45,13 +47,24 @@ def main() -> int:
         "--only", nargs="+", choices=FAULTS, default=list(FAULTS), metavar="NAME", help=", ".join(FAULTS)
     )
     parser.add_argument("--json", action="store_true")
+    parser.add_argument("--seed", type=int, default=1, help="of the instants at which something is killed")
+    parser.add_argument("--results", type=Path, help="add the outcomes to this file, one line of JSON each")
+    parser.add_argument("--sum", action="store_true", help="run nothing, print what stands in --results")
     asked = parser.parse_args()
+    random.seed(asked.seed)
+    if asked.sum:
+        told = summed(json.loads(line) for line in asked.results.read_text().splitlines())
+        print("\n".join([_HEAD, *map(_row, told)]))
+        return 0 if all(outcome.is_good for outcome in told) else 1
     outcomes = []
     with tempfile.TemporaryDirectory() as folder, Collector(Path(folder)) as collector:
         for name in asked.only:
             place = Path(folder) / name
             place.mkdir()
             outcomes.append(FAULTS[name](collector, place, asked.trials))
+            if asked.results:
+                with asked.results.open("a") as file:
+                    file.write(json.dumps(asdict(outcomes[-1])) + "\n")
             if not asked.json:
                 print(
                     _row(outcomes[-1]) if len(outcomes) > 1 else f"{_HEAD}\n{_row(outcomes[-1])}", flush=True

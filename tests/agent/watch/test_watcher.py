@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from agent.records import DatasetFound, DatasetStamp, decode, sha256_of
+from agent.records import DatasetFound, DatasetStamp, decode, encode, sha256_of
 
 
 def found(bench: Any) -> list[DatasetFound]:
@@ -86,7 +86,7 @@ def test_restart_reports_what_came_meanwhile_and_nothing_twice(bench: Any, write
 def test_restart_in_the_middle_of_a_report_publishes_the_same_record(bench: Any, write_tiff: Any) -> None:
     watcher = bench.open(inside=True)
     bench.pass_time(2)
-    write_tiff(bench.folder / "a.ome.tif")
+    path = write_tiff(bench.folder / "a.ome.tif")
     done = watcher._register.done
     watcher._register.done = lambda *_: (_ for _ in ()).throw(KeyboardInterrupt)  # dies before it is noted
     with pytest.raises(KeyboardInterrupt):
@@ -96,8 +96,11 @@ def test_restart_in_the_middle_of_a_report_publishes_the_same_record(bench: Any,
     bench.pass_time(120)
     first, second = found(bench)
     assert first == second
-    stamps = bench.shelf.of(DatasetStamp)
-    assert stamps[0].record_id == stamps[1].record_id
+    *_, last = bench.shelf.of(DatasetStamp)
+    assert last.files[0].size_bytes == path.stat().st_size
+    assert len({stamp.record_id for stamp in bench.shelf.of(DatasetStamp)}) == len(
+        {encode(stamp) for stamp in bench.shelf.of(DatasetStamp)}
+    )
     bench.pass_time(200)
     assert len(found(bench)) == 2
 
