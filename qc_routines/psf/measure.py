@@ -17,7 +17,7 @@ from qc_routines.conditions import Camera, Optics, VoxelSize
 from qc_routines.errors import InputError
 from qc_routines.psf.average import AveragePsf, average_psf
 from qc_routines.psf.beads import Beads, find_and_fit
-from qc_routines.psf.drive import drive_uncertainty_um
+from qc_routines.psf.drive import drive_uncertainty_um, shared_width_uncertainty
 from qc_routines.psf.field import robust_sd, surface, tile_medians
 from qc_routines.psf.selection import Rules
 from qc_routines.psf.table import bead_table
@@ -37,7 +37,7 @@ LEAST_PIXELS = 8
 LEAST_RANGE_FWHM = 1.5
 """Range of a stack, in axial FWHM of theory, below which no bead can be seen whole."""
 
-AXIAL = ("fwhm_z", "fwhm_z_line", "fwhm_z_corrected")
+AXIAL = ("fwhm_z", "fwhm_z_line", "fwhm_z_corrected", "principal_1")
 UNITS = {"um": "um", "deg": "deg", "adu": "ADU", "e": "e-"}
 
 
@@ -70,7 +70,8 @@ def measure_psf(
         What counts as a bead.
     z_repeatability_um : float, optional
         Standard deviation of where a plane really is, as the routines ``axial_steps`` or ``autofocus`` find it or the
-        maker states it; with it the uncertainty of axial widths holds the drive's part, which beads do not show.
+        maker states it, for the drive's part in the uncertainty of axial widths, which the scatter of the beads does not
+        show; without it, it is taken from what the beads' residuals share.
 
     Returns
     -------
@@ -97,7 +98,7 @@ def measure_psf(
     return Measurement(
         routine="psf",
         version=VERSION,
-        figures=_with_drive(figures, voxel.z_um, z_repeatability_um),
+        figures=_with_drive(figures, pixels, beads, voxel, z_repeatability_um),
         n_used=int(beads.is_bead.sum()),
         n_rejected=beads.n_rejected,
         parameters=_parameters(voxel, optics, camera, bead_diameter_um, rules, beads)
@@ -193,22 +194,24 @@ def _angle(angles_deg: NDArray[np.float64]) -> Figure:
 
 
 def _with_drive(
-    figures: tuple[Figure, ...], step_um: float, repeatability_um: float | None
+    figures: tuple[Figure, ...],
+    pixels: NDArray[np.generic],
+    beads: Beads,
+    voxel: VoxelSize,
+    stated_um: float | None,
 ) -> tuple[Figure, ...]:
-    """Return the figures with the drive's part in the uncertainty of axial widths."""
-    if repeatability_um is None:
-        return figures
-    return tuple(
-        replace(figure, uncertainty=_joined(figure, step_um, repeatability_um))
-        if figure.value is not None and figure.name in AXIAL
-        else figure
-        for figure in figures
-    )
+    """Return the figures with the drive's part in the uncertainty of axial widths: as stated, else as it shows."""
+    seen = 0.0
+    if stated_um is None:
+        seen = shared_width_uncertainty(pixels, beads.centre_zyx[beads.is_bead], float(beads.half_zyx[0]))
 
+    def joined(figure: Figure) -> Figure:
+        if figure.name not in AXIAL or figure.value is None or figure.uncertainty is None:
+            return figure
+        stated = 0.0 if stated_um is None else drive_uncertainty_um(figure.value, voxel.z_um, stated_um)
+        return replace(figure, uncertainty=float(np.hypot(figure.uncertainty, stated or seen * figure.value)))
 
-def _joined(figure: Figure, step_um: float, repeatability_um: float) -> float | None:
-    drive_um = drive_uncertainty_um(figure.value or 0.0, step_um, repeatability_um)
-    return None if figure.uncertainty is None else float(np.hypot(figure.uncertainty, drive_um))
+    return tuple(joined(figure) for figure in figures)
 
 
 def _corrected_figures(

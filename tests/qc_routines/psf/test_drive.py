@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from itertools import product
+
 import numpy as np
 import pytest
 from scipy.optimize import curve_fit
 
+from qc_routines.conditions import Camera, VoxelSize
+from qc_routines.psf import measure_psf
 from qc_routines.psf.drive import drive_uncertainty_um
 
 
@@ -29,3 +33,27 @@ def test_drive_uncertainty_is_the_scatter_of_fits_to_planes_that_are_missed(fwhm
 def test_drive_uncertainty_grows_with_the_scatter_and_is_nought_without() -> None:
     assert drive_uncertainty_um(0.5, 0.1, 0.0) == 0
     assert drive_uncertainty_um(0.5, 0.1, 0.02) == pytest.approx(2 * drive_uncertainty_um(0.5, 0.1, 0.01))
+
+
+def missed_planes(rng: np.random.Generator, scatter_um: float) -> np.ndarray:
+    """Twelve beads on a slide, each plane a little beside where it should be."""
+    z_um = 0.2 * np.arange(21) + rng.normal(0, scatter_um, 21)
+    y, x = np.mgrid[:90.0, :120.0]
+    stack = np.full((21, 90, 120), 30.0)
+    for row, column in product((15, 45, 75), (15, 45, 75, 105)):
+        away_y, away_x = y - row - rng.uniform(-0.5, 0.5), x - column - rng.uniform(-0.5, 0.5)
+        disc = 3000 * np.exp(-(away_y**2 + away_x**2) / 2 / 1.6**2)
+        axial = np.exp(-((z_um - 2.0 - rng.uniform(-0.05, 0.05)) ** 2) / 2 / 0.34**2)
+        stack += axial[:, None, None] * disc
+    return rng.poisson(stack).astype(np.uint16)
+
+
+@pytest.mark.parametrize("scatter_um", [0.0, 0.03], ids=["perfect drive", "drive that misses"])
+def test_axial_width_knows_what_all_beads_share(scatter_um: float) -> None:
+    rng, voxel, camera = np.random.default_rng(4), VoxelSize(0.2, 0.065, 0.065), Camera(0.0, 1.0, 0.0)
+    figures = [
+        measure_psf(missed_planes(rng, scatter_um), voxel, camera=camera).figure("fwhm_z") for _ in range(40)
+    ]
+    scatter = np.std([figure.value for figure in figures], ddof=1)
+    told = np.sqrt(np.mean([figure.uncertainty**2 for figure in figures]))
+    assert 0.6 < scatter / told < 1.4
