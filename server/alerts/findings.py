@@ -190,14 +190,16 @@ def _heartbeat(row: FleetRow) -> Heartbeat | None:
 
 def _silent(rule: r.Rule, condition: r.Silent, scene: Scene) -> Iterator[Finding]:
     heard_at = scene.row.heard_at
-    if heard_at is not None and scene.now - heard_at > timedelta(minutes=condition.minutes):
+    if heard_at is not None and (quiet := scene.now - heard_at) > timedelta(minutes=condition.minutes):
+        is_long = quiet >= timedelta(hours=2)
+        minutes, hours = quiet / timedelta(minutes=1), quiet / timedelta(hours=1)
         yield Finding(
             rule.key,
             scene.instrument_id,
             "",
-            _("No sign of life for %(minutes)s min"),
+            _("No sign of life for %(hours)s h") if is_long else _("No sign of life for %(minutes)s min"),
             heard_at,
-            {"minutes": f"{(scene.now - heard_at) / timedelta(minutes=1):.0f}"},
+            {"minutes": f"{minutes:.0f}", "hours": f"{hours:.0f}"},
             _(
                 "Is the microscope PC switched on and on the network? `scopestamp doctor` on it says what is wrong."
             ),

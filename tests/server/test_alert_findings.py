@@ -66,6 +66,9 @@ def test_silence_is_judged_by_the_collectors_clock(running, sender, scope, look)
     running.clock.later(minutes=1)
     (found,) = look(Silent(minutes=10))
     assert found.what % found.values == "No sign of life for 11 min"
+    running.clock.later(hours=72)
+    (found,) = look(Silent(minutes=10))
+    assert found.what % found.values == "No sign of life for 72 h"
 
 
 @pytest.mark.parametrize(
