@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+import statistics
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -100,6 +101,25 @@ def test_scripted_faults_fire_alerts(reads, filled):
     assert {
         who for rule, who in fired if rule == "silent" and who != fault_of(filled, "silent").instrument_id
     } == set()
+
+
+def test_scripted_drift_fires_its_alert_after_three_years_too(tmp_path):
+    with closing(SqliteStore(tmp_path)) as store:
+        filled = fill(store, FAULTS.index("drifts_to_limit") + 1, 3, 1, NOW)
+        with store.reading() as reads:
+            findings = Looker().look(reads, DEFAULT_RULES, NOW, lambda key: False)
+    fired = {one.instrument_id for one in findings if one.rule == "drift"}
+    assert fault_of(filled, "drifts_to_limit").instrument_id in fired
+
+
+def test_figures_of_a_run_go_their_own_ways(reads, filled):
+    """Each has its own level and its own noise: none is another one scaled."""
+    who = fault_of(filled, "silent").instrument_id
+    points = reads.qc_points(who, series_key("psf", LIGHT_PATH))
+    told = {name: [one.value for one in points if one.metric == name] for name in ("fwhm_x", "fwhm_z")}
+    assert len(set(told["fwhm_x"])) > 20
+    assert not set(told["fwhm_x"]) & set(told["fwhm_z"])
+    assert abs(statistics.correlation(told["fwhm_x"], told["fwhm_z"])) < 0.5
 
 
 @pytest.mark.parametrize("n_weeks", [52, 157])
