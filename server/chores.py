@@ -13,9 +13,13 @@ from server.checkpoints import Signer, next_checkpoint
 from server.collector import Collector
 from server.errors import CollectorError
 from server.store.rows import AuditEntry
+from server.utilisation_days import rolling_job, to_roll_up
 
 CHECKPOINT_EVERY = timedelta(hours=1)
 RETENTION_EVERY = timedelta(days=1)
+ROLL_UP_EVERY = timedelta(minutes=10)
+MOST_ROLLED_UP = 50
+"""Instruments of which days of use are rolled up before alerts are looked at again."""
 _LOOK_S = 20.0
 _log = logging.getLogger(__name__)
 
@@ -40,6 +44,7 @@ class Chores:
         self._alerts = AlertRound(collector, Teller(settings.smtp, settings.outgoing))
         self._checkpoint_due: datetime | None = None
         self._retention_due: datetime | None = None
+        self._roll_up_due: datetime | None = None
 
     def start(self) -> None:
         """Begin."""
@@ -61,6 +66,8 @@ class Chores:
         if self._retention_due is None or now >= self._retention_due:
             self.retention()
             self._retention_due = now + RETENTION_EVERY
+        if (self._roll_up_due is None or now >= self._roll_up_due) and not self.roll_up():
+            self._roll_up_due = now + ROLL_UP_EVERY
 
     def checkpoint(self) -> None:
         """Sign a checkpoint over what has come since the last."""
@@ -77,6 +84,15 @@ class Chores:
         if told:
             entry = AuditEntry(now, "retention", "give up", "done", told)
             collector.writer.do(lambda writes: writes.add_audit(entry))
+
+    def roll_up(self) -> bool:
+        """Roll up days of use that are over, and return whether there may be more."""
+        collector, zone, now = self._collector, self._collector.settings.collector.zone, self._collector.now()
+        with collector.store.reading() as reads:
+            left = to_roll_up(reads, zone, now)
+        for one in left[:MOST_ROLLED_UP]:
+            collector.writer.do(rolling_job(one, zone, now))
+        return bool(left)
 
     def _run(self) -> None:
         while not self._stop.wait(_LOOK_S):

@@ -4,6 +4,8 @@ At each moment an instrument is in the first of these modes that holds: quality 
 session in which it neither acquires nor measures itself), otherwise idle. The logbook tells of maintenance how long
 it took on which day, not when, so it is taken from that day's idle hours, and what does not fit into them counts as
 effort alone. Idle also holds hours in which nothing is known, such as with the agent switched off.
+
+Days that are over are read as they were rolled up, the others are worked out: `server.utilisation_days`.
 """
 
 from __future__ import annotations
@@ -11,14 +13,14 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 
 from server.errors import RefusedError
-from server.intervals import Span, Spans, length, minus, union, within
 from server.logbook import MOST_NOTES, Maintenance, Signed, notes
 from server.periods import Period
 from server.store.base import Reads
-from server.store.rows import AcquisitionTime, Instrument, PlannedRunRow, SessionRow
+from server.store.rows import Instrument, PersonsUse, RolledUp, UsageDay, Use
+from server.utilisation_days import days_of, in_a_row, looks_back_to
 
 MOST_PARTS = 60_000
 """Instruments times months that one answer goes through."""
@@ -171,29 +173,21 @@ def utilisation(reads: Reads, period: Period, among: Sequence[Instrument], now: 
         raise RefusedError(
             400, "too_much", "So many months of so many instruments at once take too long; ask for fewer."
         )
-    ids = [one.instrument_id for one in among]
     until = max(period.since, min(period.until, now))
-    sessions = _by_instrument(reads.usage_sessions(period.since, until, ids))
-    acquired = _by_instrument(reads.acquisition_times(period.since, until, ids))
-    planned = _by_instrument(reads.planned_runs(period.since, until, ids))
-    maintained = maintenance_by_day(reads, period, set(ids))
-    months: list[MonthOfUse] = []
-    for one in among:
-        of = one.instrument_id
-        modes = _modes(sessions[of], acquired[of], planned[of])
-        seen = [spans[0][0] for spans in modes.values() if spans]
-        whole = (min([one.added_at.timestamp(), *seen]), until.timestamp())
-        for month in period.months():
-            hours = _hours(modes, month, whole, maintained.get(of, {}))
-            months.append(MonthOfUse(one, month, hours))
-    ours = {of: [one for one in rows if not one.is_qc] for of, rows in acquired.items()}
+    maintained = maintenance_by_day(reads, period, {one.instrument_id for one in among})
+    used = _Used(reads, period, [one.instrument_id for one in among], until, maintained)
+    months = [
+        MonthOfUse(one, month, _hours(used, one, month, until, maintained.get(one.instrument_id, {})))
+        for one in among
+        for month in period.months()
+    ]
     return Utilisation(
         period=period,
         instruments=tuple(among),
         months=tuple(months),
-        people=tuple(_people(sessions, period.since.timestamp(), until.timestamp())),
-        made={of: _made(ours.get(of, ()), period) for of in ids},
-        served={of: frozenset(s.person for s in sessions[of] if s.person) for of in ids},
+        people=tuple(sorted(used.people.values(), key=lambda one: (-one.seconds, one.person or ""))),
+        made=used.made,
+        served={of: frozenset(who) for of, who in used.served.items()},
     )
 
 
@@ -219,74 +213,121 @@ def maintenance_by_day(reads: Reads, period: Period, among: set[str]) -> dict[st
     return found
 
 
-def _by_instrument(rows: Iterable[SessionRow | AcquisitionTime | PlannedRunRow]) -> dict[str, list]:
-    found: dict[str, list] = defaultdict(list)
-    for row in rows:
-        found[row.instrument_id].append(row)
-    return found
+class _Used:
+    """What instruments did in a period, added up."""
+
+    def __init__(
+        self,
+        reads: Reads,
+        period: Period,
+        ids: Sequence[str],
+        until: datetime,
+        days_apart: Mapping[str, Mapping[date, float]],
+    ) -> None:
+        self.busy: dict[tuple[str, str], tuple[float, float, float]] = {}
+        """Instrument and month, or one of the `days_apart`, to seconds acquiring, in manual use and in quality control."""
+        self.first: dict[str, datetime] = {}
+        self.made = dict.fromkeys(ids, Made())
+        self.served: dict[str, set[str]] = {of: set() for of in ids}
+        self.people: dict[tuple[str | None, str], PersonUse] = {}
+        self._reads, self._period, self._ids, self._until = reads, period, ids, until
+        self._apart = {(of, str(day)) for of, days in days_apart.items() for day in days}
+        rolled = {one.instrument_id: one for one in reads.days_rolled_up(period.zone.key, ids)}
+        self._add_rolled_up(list(rolled))
+        self._add_others(rolled)
+
+    def _add_rolled_up(self, ids: list[str]) -> None:
+        """Add the days that are rolled up."""
+        first, last = str(self._period.first), str(self._period.last)
+        for of, month, use in self._reads.use_by_month(first, last, ids):
+            self._add(of, month, use)
+        for of, person in self._reads.use_by_person(first, last, ids):
+            self._add_person(of, person)
+        for of, day, use in self._reads.use_by_day(sorted({day for _, day in self._apart}), ids):
+            self.busy[of, day] = (use.acquiring_s, use.manual_s, use.qc_s)
+
+    def _add_others(self, rolled: Mapping[str, RolledUp]) -> None:
+        """Work out the days that are not rolled up, or not any more, and add them."""
+        missing = self._missing(rolled)
+        for stretch in in_a_row((day for days in missing.values() for day in days), self._period.zone):
+            names = {str(day.first) for day in stretch}
+            first = {of: min(here) for of, days in missing.items() if (here := days & names)}
+            known = (
+                (str(date.fromisoformat(day) - timedelta(days=1)), rolled.get(of))
+                for of, day in first.items()
+            )
+            needed = [
+                (before, one.last_at)
+                if one is not None and one.last_at is not None and one.last_day == before
+                else None
+                for before, one in known
+            ]
+            begun = looks_back_to(stretch, needed)
+            for of, days in days_of(self._reads, list(first), stretch, self._until, begun).items():
+                for day in days:
+                    if day.day in missing[of]:
+                        self._add_day(of, day)
+
+    def _missing(self, rolled: Mapping[str, RolledUp]) -> dict[str, set[str]]:
+        first, last = self._period.first, self._period.last
+        last = min(last, self._until.astimezone(self._period.zone).date())
+        days = [str(first + timedelta(days=n)) for n in range((last - first).days + 1)]
+        ends = {of: rolled[of].last_day if of in rolled else "" for of in self._ids}
+        missing = {of: {day for day in days if day > end} for of, end in ends.items()}
+        for of, day in self._reads.days_spoiled(str(first), str(last), list(rolled)):
+            missing[of].add(day)
+        return missing
+
+    def _add_day(self, of: str, day: UsageDay) -> None:
+        self._add(of, day.day[:7], day.use)
+        if (of, day.day) in self._apart:
+            self.busy[of, day.day] = (day.use.acquiring_s, day.use.manual_s, day.use.qc_s)
+        for person in day.people:
+            self._add_person(of, person)
+
+    def _add(self, of: str, month: str, use: Use) -> None:
+        acquiring_s, manual_s, qc_s = self.busy.get((of, month), (0.0, 0.0, 0.0))
+        self.busy[of, month] = (
+            acquiring_s + use.acquiring_s,
+            manual_s + use.manual_s,
+            qc_s + use.qc_s,
+        )
+        self.made[of] += Made(use.n_acquisitions, use.n_datasets, use.n_frames, use.n_bytes)
+        if use.first_at is not None:
+            self.first[of] = min(use.first_at, self.first.get(of, use.first_at))
+
+    def _add_person(self, of: str, one: PersonsUse) -> None:
+        who = (one.person, one.person_how)
+        person = self.people.setdefault(who, PersonUse(*who))
+        person.seconds += one.seconds
+        person.n_sessions += one.n_sessions
+        person.n_acquisitions += one.n_acquisitions
+        person.n_frames += one.n_frames
+        person.instruments.add(of)
+        if one.person:
+            self.served[of].add(one.person)
 
 
-def _span(row: SessionRow | AcquisitionTime | PlannedRunRow) -> Span:
-    return row.began_at.timestamp(), row.ended_at.timestamp()
-
-
-def _modes(
-    sessions: Sequence[SessionRow], acquired: Sequence[AcquisitionTime], planned: Sequence[PlannedRunRow]
-) -> dict[str, list[Span]]:
-    """Return the moments in each mode that is observed; no moment is in two of them."""
-    qc = union([*map(_span, planned), *(_span(one) for one in acquired if one.is_qc)])
-    acquiring = minus(union(_span(one) for one in acquired if not one.is_qc), qc)
-    manual = minus(union(map(_span, sessions)), union([*qc, *acquiring]))
-    return {"qc": qc, "acquiring": acquiring, "manual": manual}
-
-
-def _hours(modes: Mapping[str, Spans], month: Period, whole: Span, maintained: Mapping[date, float]) -> Hours:
-    begin = max(month.since.timestamp(), whole[0])
-    end = min(month.until.timestamp(), whole[1])
-    told_s = sum(seconds for day, seconds in maintained.items() if month.first <= day <= month.last)
-    if end <= begin:
+def _hours(
+    used: _Used, instrument: Instrument, month: Period, until: datetime, maintained: Mapping[date, float]
+) -> Hours:
+    """Return the hours of an instrument in a month, from when it was added, or first used if that was before."""
+    of = instrument.instrument_id
+    whole = (min(instrument.added_at, used.first.get(of, instrument.added_at)), until)
+    here = {day: seconds for day, seconds in maintained.items() if month.first <= day <= month.last}
+    told_s = sum(here.values())
+    month_s = _seconds_in(month, whole)
+    if month_s <= 0:
         return Hours(maintenance_told_s=told_s)
-    busy = {mode: within(spans, begin, end) for mode, spans in modes.items()}
-    idle = minus([(begin, end)], union(span for spans in busy.values() for span in spans))
-    maintenance_s = sum(_fitting(idle, Period(day, day, month.zone), seconds)
-                        for day, seconds in maintained.items() if month.first <= day <= month.last)  # fmt: skip
-    return Hours(
-        acquiring_s=length(busy["acquiring"]),
-        manual_s=length(busy["manual"]),
-        qc_s=length(busy["qc"]),
-        maintenance_s=maintenance_s,
-        idle_s=length(idle) - maintenance_s,
-        maintenance_told_s=told_s,
-    )
+    acquiring_s, manual_s, qc_s = used.busy.get((of, f"{month.first:%Y-%m}"), (0.0, 0.0, 0.0))
+    maintenance_s = 0.0
+    for day, seconds in here.items():
+        busy_s = sum(used.busy.get((of, str(day)), ()))
+        maintenance_s += min(seconds, max(_seconds_in(Period(day, day, month.zone), whole) - busy_s, 0.0))
+    idle_s = max(month_s - acquiring_s - manual_s - qc_s - maintenance_s, 0.0)
+    return Hours(acquiring_s, manual_s, qc_s, maintenance_s, idle_s, told_s)
 
 
-def _fitting(idle: Spans, day: Period, seconds: float) -> float:
-    return min(seconds, length(within(idle, day.since.timestamp(), day.until.timestamp())))
-
-
-def _people(sessions: Mapping[str, list[SessionRow]], begin: float, end: float) -> list[PersonUse]:
-    """Return who used what; where sessions of two people overlap, the hours are those of who began first."""
-    found: dict[tuple[str | None, str], PersonUse] = {}
-    for of, rows in sessions.items():
-        claimed: list[Span] = []
-        for row in rows:
-            own = within(minus([_span(row)], claimed), begin, end)
-            claimed = union([*claimed[-1:], _span(row)])  # they come in order: what lies before cannot matter
-            person = found.setdefault((row.person, row.person_how), PersonUse(row.person, row.person_how))
-            person.seconds += length(own)
-            person.n_sessions += 1
-            person.n_acquisitions += row.n_acquisitions
-            person.n_frames += row.n_frames
-            person.instruments.add(of)
-    return sorted(found.values(), key=lambda one: (-one.seconds, one.person or ""))
-
-
-def _made(rows: Sequence[AcquisitionTime], period: Period) -> Made:
-    """Return what the acquisitions that began in the period made: each counts once, in the period it began in."""
-    mine = [row for row in rows if period.since <= row.began_at < period.until]
-    return Made(
-        n_acquisitions=len(mine),
-        n_datasets=sum(row.n_files or 0 for row in mine),
-        n_frames=sum(row.n_frames or 0 for row in mine),
-        n_bytes=sum(row.size_bytes or 0 for row in mine),
-    )
+def _seconds_in(period: Period, whole: tuple[datetime, datetime]) -> float:
+    """Return how much of a period lies between two times, s; negative when nothing does."""
+    return (min(period.until, whole[1]) - max(period.since, whole[0])).total_seconds()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -12,6 +12,7 @@ from server.store.connection import Connection, from_us
 from server.store.filed_qc import Run, add_runs
 from server.store.filed_search import add_search
 from server.store.filed_usage import Use, add_uses
+from server.store.using_days import Spoiled, spoil
 
 Taken = tuple[int, rows.Batch, rows.Line]
 """A line with the number of its batch."""
@@ -64,6 +65,8 @@ class FiledRecords(ABC):
         filed = [(place, line.filed) for place, (_, _, line) in telling if line.filed is not None]
         keys = self._instruments
         self._log_changes([one for _, one in filed])
+        acquired = [(keys[one.instrument_id], name) for _, one in filed if (name := _acquisition_of(one))]
+        before = self._times_of(acquired)
         for _, one in filed:
             if one.facts is not None:
                 self._update_acquisition(one, one.facts)
@@ -74,6 +77,14 @@ class FiledRecords(ABC):
             self._connection, [(keys[f.instrument_id], f.search) for _, f in filed if f.search is not None]
         )
         add_uses(self._connection, uses)
+        if acquired:
+            spoil(self._connection, [*before, *self._times_of(acquired)])
+
+    def _times_of(self, acquisitions: Iterable[tuple[int, Any]]) -> list[Spoiled]:
+        """Return when those acquisitions were that have ended, as it is known now."""
+        sql = "SELECT began_at, finished_at FROM acquisitions WHERE instrument_key = ? AND acquisition_id = ?"
+        found = ((key, self._connection.one(sql, key, name)) for key, name in dict.fromkeys(acquisitions))
+        return [(key, *row) for key, row in found if row is not None and row[1] is not None]
 
     # Once each
 
@@ -210,6 +221,13 @@ class FiledRecords(ABC):
                 filed.record_id,
                 facts.n_frames,
             )
+
+
+def _acquisition_of(filed: rows.Filed) -> Any:
+    """Return the acquisition whose time or nature a record may change."""
+    if filed.facts is not None:
+        return filed.facts.acquisition_id
+    return filed.acquisition_id if filed.qc is not None else None
 
 
 def is_newer(one: Rank, other: Rank) -> bool:

@@ -9,6 +9,7 @@ from uuid import UUID
 
 from server.store.connection import Connection
 from server.store.rows import PlannedRunFacts, SessionFacts
+from server.store.using_days import Spoiled, spoil
 
 Use = tuple[int, UUID, SessionFacts | PlannedRunFacts]
 """Key of the instrument, the record and what it says."""
@@ -39,10 +40,25 @@ _PLANNED = _upsert(
 
 def add_uses(connection: Connection, uses: Sequence[Use]) -> None:
     """Add a group of sessions and planned runs, in their order."""
+    before = _told_before(connection, uses)
     sessions = [_session(*use) for use in uses if isinstance(use[2], SessionFacts)]
     planned = [_planned(*use) for use in uses if isinstance(use[2], PlannedRunFacts)]
     connection.do_each(_SESSION, sessions)
     connection.do_each(_PLANNED, planned)
+    spoil(connection, [*before, *((key, one.began_at, one.ended_at) for key, _, one in uses)])
+
+
+def _told_before(connection: Connection, uses: Sequence[Use]) -> list[Spoiled]:
+    """Return when the sessions and runs were that are told again, as they were told before."""
+    found = []
+    for key, _, one in uses:
+        is_session = isinstance(one, SessionFacts)
+        table, column = ("usage_sessions", "session_id") if is_session else ("planned_runs", "run_id")
+        name = one.session_id if isinstance(one, SessionFacts) else one.run_id
+        sql = f"SELECT began_at, ended_at FROM {table} WHERE instrument_key = ? AND {column} = ?"
+        if (row := connection.one(sql, key, name)) is not None:
+            found.append((key, *row))
+    return found
 
 
 def _session(key: int, record_id: UUID, one: SessionFacts) -> tuple[int | UUID | datetime | Any, ...]:

@@ -13,6 +13,7 @@ from server.store import rows
 from server.store.chains import GIVEN_UP, line_sha256, lines_of
 from server.store.connection import to_uuid
 from server.store.reads import SqlReads
+from server.store.using_days import spoil
 
 _LEVEL = 9
 """Written once and kept for years."""
@@ -22,6 +23,7 @@ class SqlPruning(SqlReads):
     """The part of the writes that gives records up."""
 
     def prune(self, records: Sequence[rows.OldRecord]) -> int:
+        self._connection.do("UPDATE counters SET batch_id = batch_id")  # nobody else writes meanwhile
         newest: set[str] = set()
         for instrument_id in {one.instrument_id for one in records}:
             newest.update(latest.record_id for latest in self.latest(instrument_id).values())
@@ -39,6 +41,8 @@ class SqlPruning(SqlReads):
         ids = [(to_uuid(one.record_id),) for one in given_up]
         self._connection.do_each("DELETE FROM changes WHERE record_id = ?", ids)
         # Hours stay in the sums, whose hours they were does not.
+        whose = "SELECT instrument_key, began_at, ended_at FROM usage_sessions WHERE record_id = ?"
+        spoil(self._connection, [tuple(row) for one in ids for row in self._connection.fetch(whose, *one)])  # type: ignore[misc]
         self._connection.do_each(
             "UPDATE usage_sessions SET person = NULL, person_how = 'omitted' WHERE record_id = ?", ids
         )

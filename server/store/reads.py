@@ -17,7 +17,7 @@ from server.store.chains import chain_within
 from server.store.connection import plain, row_of, to_uuid
 from server.store.finding import ACQUISITION, page
 from server.store.tables import Table, loaded
-from server.store.using import UsingReads
+from server.store.using_days import DayReads
 
 _LAST = 2**62
 _SPOOL = "SELECT agent_id, spool_id, mark, chain, n_skipped, first_received_at, last_received_at FROM spools"
@@ -48,7 +48,7 @@ _QC_POINT = """
     FROM qc_figures"""
 
 
-class SqlReads(UsingReads):
+class SqlReads(DayReads):
     """Reads through one connection that nobody else uses at the same time."""
 
     batch_of_record: ClassVar[str] = "batches b USING (batch_id)"

@@ -480,6 +480,54 @@ class PlannedRunRow:
     state: str
 
 
+class Use(NamedTuple):
+    """What an instrument did in some time: seconds in each mode (no moment in two), and what it made."""
+
+    first_at: datetime | None
+    """The first moment of it in which the instrument was used."""
+    acquiring_s: float
+    manual_s: float
+    qc_s: float
+    n_acquisitions: int
+    n_datasets: int
+    n_frames: int
+    n_bytes: int
+
+
+class PersonsUse(NamedTuple):
+    """What a person did in some time; sessions, acquisitions and frames count when the session began in it."""
+
+    person: str | None
+    person_how: str
+    seconds: float
+    n_sessions: int
+    n_acquisitions: int
+    n_frames: int
+
+
+class UsageDay(NamedTuple):
+    """A day of an instrument by the site's calendar, ``2026-05-04``; as day '' all time before the first."""
+
+    day: str
+    since_at: datetime
+    until_at: datetime
+    last_at: datetime
+    """When the last of what began by then ended."""
+    use: Use
+    people: tuple[PersonsUse, ...] = ()
+
+
+class RolledUp(NamedTuple):
+    """From when to when the days of an instrument are rolled up; before the first there was nothing."""
+
+    instrument_id: str
+    first_day: str
+    last_day: str
+    until_at: datetime
+    last_at: datetime | None
+    """When the last of what began by the last day ended; None when that day is spoiled."""
+
+
 @dataclass(frozen=True, slots=True)
 class QcCount:
     """So many runs of a routine on an instrument ended with a verdict."""

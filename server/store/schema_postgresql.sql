@@ -319,6 +319,39 @@ CREATE TABLE planned_runs (
     PRIMARY KEY (instrument_key, run_id)
 );
 CREATE INDEX planned_runs_by_start ON planned_runs (began_at);
+-- Use by days of the site's calendar, rolled up from what is above. The day '' stands for all time before the first one. A zone
+-- that is empty says that something came in since: the day is to be rolled up anew, and until then counts as not there.
+CREATE TABLE usage_days (
+    instrument_key bigint NOT NULL,
+    day            text COLLATE "C" NOT NULL,
+    zone           text NOT NULL,
+    since_at       timestamptz NOT NULL,
+    until_at       timestamptz NOT NULL,
+    first_at       timestamptz,
+    last_at        timestamptz NOT NULL,
+    acquiring_s    double precision NOT NULL,
+    manual_s       double precision NOT NULL,
+    qc_s           double precision NOT NULL,
+    n_acquisitions bigint NOT NULL,
+    n_datasets     bigint NOT NULL,
+    n_frames       bigint NOT NULL,
+    n_bytes        bigint NOT NULL,
+    PRIMARY KEY (instrument_key, day)
+);
+CREATE INDEX usage_days_by_end ON usage_days (instrument_key, until_at);
+CREATE INDEX usage_days_spoiled ON usage_days (instrument_key, day) WHERE zone = '';
+CREATE TABLE usage_day_people (
+    instrument_key bigint NOT NULL,
+    day            text COLLATE "C" NOT NULL,
+    line           bigint NOT NULL,
+    person         text,
+    person_how     text NOT NULL,
+    seconds        double precision NOT NULL,
+    n_sessions     bigint NOT NULL,
+    n_acquisitions bigint NOT NULL,
+    n_frames       bigint NOT NULL,
+    PRIMARY KEY (instrument_key, day, line)
+);
 -- Signed heads of the tree over all batches, and the tree's right edge from which the next is computed.
 CREATE TABLE checkpoints (
     n_batches bigint PRIMARY KEY,

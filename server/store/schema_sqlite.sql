@@ -305,6 +305,39 @@ CREATE TABLE planned_runs (
     PRIMARY KEY (instrument_key, run_id)
 ) WITHOUT ROWID;
 CREATE INDEX planned_runs_by_start ON planned_runs (began_at);
+-- Use by days of the site's calendar, rolled up from what is above. The day '' stands for all time before the first one. A zone
+-- that is empty says that something came in since: the day is to be rolled up anew, and until then counts as not there.
+CREATE TABLE usage_days (
+    instrument_key INTEGER NOT NULL,
+    day            TEXT NOT NULL,
+    zone           TEXT NOT NULL,
+    since_at       INTEGER NOT NULL,
+    until_at       INTEGER NOT NULL,
+    first_at       INTEGER,
+    last_at        INTEGER NOT NULL,
+    acquiring_s    REAL NOT NULL,
+    manual_s       REAL NOT NULL,
+    qc_s           REAL NOT NULL,
+    n_acquisitions INTEGER NOT NULL,
+    n_datasets     INTEGER NOT NULL,
+    n_frames       INTEGER NOT NULL,
+    n_bytes        INTEGER NOT NULL,
+    PRIMARY KEY (instrument_key, day)
+) WITHOUT ROWID;
+CREATE INDEX usage_days_by_end ON usage_days (instrument_key, until_at);
+CREATE INDEX usage_days_spoiled ON usage_days (instrument_key, day) WHERE zone = '';
+CREATE TABLE usage_day_people (
+    instrument_key INTEGER NOT NULL,
+    day            TEXT NOT NULL,
+    line           INTEGER NOT NULL,
+    person         TEXT,
+    person_how     TEXT NOT NULL,
+    seconds        REAL NOT NULL,
+    n_sessions     INTEGER NOT NULL,
+    n_acquisitions INTEGER NOT NULL,
+    n_frames       INTEGER NOT NULL,
+    PRIMARY KEY (instrument_key, day, line)
+) WITHOUT ROWID;
 -- Signed heads of the tree over all batches, and the tree's right edge from which the next is computed.
 CREATE TABLE checkpoints (
     n_batches INTEGER PRIMARY KEY,

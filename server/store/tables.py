@@ -106,6 +106,16 @@ TABLES = (
         "record_id began_at ended_at person person_how acquiring_s live_s shutter_open_s n_acquisitions n_frames",
     ),
     _table("planned_runs", "instrument_key run_id", "record_id began_at ended_at routine state qc_run_id"),
+    _table(
+        "usage_days",
+        "instrument_key day",
+        "zone since_at until_at first_at last_at acquiring_s manual_s qc_s n_acquisitions n_datasets n_frames n_bytes",
+    ),
+    _table(
+        "usage_day_people",
+        "instrument_key day line",
+        "person person_how seconds n_sessions n_acquisitions n_frames",
+    ),
     _table("checkpoints", "n_batches", "root edge note made_at"),
     _table("counters", "one", "batch_id position"),
 )

@@ -13,7 +13,7 @@ from server.store.finding import FindingReads, among_these
 LONGEST = timedelta(days=92)
 """What began longer than this before a period is not looked at: it keeps a question about last month from reading years."""
 
-_PERIOD = "{table}.began_at >= ? AND {table}.began_at < ? AND {table}.{ended} > ?"
+_PERIOD = "{table}.began_at >= ? AND {table}.began_at < ? AND ({table}.{ended} > ? OR {table}.{ended} IS NOT NULL AND {table}.began_at >= ?)"
 _SESSION = """
     SELECT i.instrument_id, s.began_at, s.ended_at, s.person, s.person_how, s.acquiring_s, s.live_s,
            s.shutter_open_s, s.n_acquisitions, s.n_frames
@@ -35,19 +35,33 @@ class UsingReads(FindingReads):
     """The part of the reads that tells what instruments were used for."""
 
     def usage_sessions(
-        self, since: datetime, until: datetime, among: Sequence[str] | None = None
+        self,
+        since: datetime,
+        until: datetime,
+        among: Sequence[str] | None = None,
+        begun: datetime | None = None,
     ) -> list[rows.SessionRow]:
-        return self._touching(rows.SessionRow, _SESSION, "s", "ended_at", since, until, among)
+        return self._touching(rows.SessionRow, _SESSION, "s", "ended_at", since, until, among, begun)
 
     def acquisition_times(
-        self, since: datetime, until: datetime, among: Sequence[str] | None = None
+        self,
+        since: datetime,
+        until: datetime,
+        among: Sequence[str] | None = None,
+        begun: datetime | None = None,
     ) -> list[rows.AcquisitionTime]:
-        return self._touching(rows.AcquisitionTime, _ACQUISITION, "a", "finished_at", since, until, among)
+        return self._touching(
+            rows.AcquisitionTime, _ACQUISITION, "a", "finished_at", since, until, among, begun
+        )
 
     def planned_runs(
-        self, since: datetime, until: datetime, among: Sequence[str] | None = None
+        self,
+        since: datetime,
+        until: datetime,
+        among: Sequence[str] | None = None,
+        begun: datetime | None = None,
     ) -> list[rows.PlannedRunRow]:
-        return self._touching(rows.PlannedRunRow, _PLANNED, "p", "ended_at", since, until, among)
+        return self._touching(rows.PlannedRunRow, _PLANNED, "p", "ended_at", since, until, among, begun)
 
     def qc_counts(
         self, since: datetime, until: datetime, among: Sequence[str] | None = None
@@ -65,10 +79,11 @@ class UsingReads(FindingReads):
         since: datetime,
         until: datetime,
         among: Sequence[str] | None,
+        begun: datetime | None,
     ) -> list[Any]:
         some, ids = among_these(among)
         period = _PERIOD.format(table=table, ended=ended)
         told = f"{sql} WHERE {period} AND {some} ORDER BY {table}.began_at, i.instrument_id"
-        found = self._connection.fetch(told, since - LONGEST, until, since, *ids)
+        found = self._connection.fetch(told, begun or since - LONGEST, until, since, since, *ids)
         # By hand: a year of a facility is some hundred thousand rows, and only two of the columns are times.
         return [row_type(row[0], plain("at", row[1]), plain("at", row[2]), *row[3:]) for row in found]

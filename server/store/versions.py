@@ -4,14 +4,85 @@ from __future__ import annotations
 
 from server.errors import SettingsError
 
-SCHEMA_VERSION = 6
+SCHEMA_VERSION = 7
 OLDEST = 5
 """Those before were never released, and cannot be brought forward."""
 
 _STANDING = (
     "CREATE INDEX IF NOT EXISTS qc_series_standing ON qc_series (instrument_key, status, captured_at);"
 )
-MIGRATIONS: dict[int, dict[str, str]] = {6: {"sqlite": _STANDING, "postgresql": _STANDING}}
+_USAGE_DAYS = {
+    "sqlite": """
+CREATE TABLE usage_days (
+    instrument_key INTEGER NOT NULL,
+    day            TEXT NOT NULL,
+    zone           TEXT NOT NULL,
+    since_at       INTEGER NOT NULL,
+    until_at       INTEGER NOT NULL,
+    first_at       INTEGER,
+    last_at        INTEGER NOT NULL,
+    acquiring_s    REAL NOT NULL,
+    manual_s       REAL NOT NULL,
+    qc_s           REAL NOT NULL,
+    n_acquisitions INTEGER NOT NULL,
+    n_datasets     INTEGER NOT NULL,
+    n_frames       INTEGER NOT NULL,
+    n_bytes        INTEGER NOT NULL,
+    PRIMARY KEY (instrument_key, day)
+) WITHOUT ROWID;
+CREATE INDEX usage_days_by_end ON usage_days (instrument_key, until_at);
+CREATE INDEX usage_days_spoiled ON usage_days (instrument_key, day) WHERE zone = '';
+CREATE TABLE usage_day_people (
+    instrument_key INTEGER NOT NULL,
+    day            TEXT NOT NULL,
+    line           INTEGER NOT NULL,
+    person         TEXT,
+    person_how     TEXT NOT NULL,
+    seconds        REAL NOT NULL,
+    n_sessions     INTEGER NOT NULL,
+    n_acquisitions INTEGER NOT NULL,
+    n_frames       INTEGER NOT NULL,
+    PRIMARY KEY (instrument_key, day, line)
+) WITHOUT ROWID;
+""",
+    "postgresql": """
+CREATE TABLE usage_days (
+    instrument_key bigint NOT NULL,
+    day            text COLLATE "C" NOT NULL,
+    zone           text NOT NULL,
+    since_at       timestamptz NOT NULL,
+    until_at       timestamptz NOT NULL,
+    first_at       timestamptz,
+    last_at        timestamptz NOT NULL,
+    acquiring_s    double precision NOT NULL,
+    manual_s       double precision NOT NULL,
+    qc_s           double precision NOT NULL,
+    n_acquisitions bigint NOT NULL,
+    n_datasets     bigint NOT NULL,
+    n_frames       bigint NOT NULL,
+    n_bytes        bigint NOT NULL,
+    PRIMARY KEY (instrument_key, day)
+);
+CREATE INDEX usage_days_by_end ON usage_days (instrument_key, until_at);
+CREATE INDEX usage_days_spoiled ON usage_days (instrument_key, day) WHERE zone = '';
+CREATE TABLE usage_day_people (
+    instrument_key bigint NOT NULL,
+    day            text COLLATE "C" NOT NULL,
+    line           bigint NOT NULL,
+    person         text,
+    person_how     text NOT NULL,
+    seconds        double precision NOT NULL,
+    n_sessions     bigint NOT NULL,
+    n_acquisitions bigint NOT NULL,
+    n_frames       bigint NOT NULL,
+    PRIMARY KEY (instrument_key, day, line)
+);
+""",
+}
+MIGRATIONS: dict[int, dict[str, str]] = {
+    6: {"sqlite": _STANDING, "postgresql": _STANDING},
+    7: _USAGE_DAYS,
+}
 """Version to engine to the statements that lead to it from the one before. The schema files always hold the newest."""
 
 

@@ -15,9 +15,10 @@ from server.store.connection import plain, to_uuid
 from server.store.desk import DeskWrites
 from server.store.pruning import SqlPruning
 from server.store.tables import Table, loaded
+from server.store.using_days import DayWrites
 
 
-class SqlWrites(SqlAppends, SqlPruning, DeskWrites, Writes):
+class SqlWrites(SqlAppends, SqlPruning, DayWrites, DeskWrites, Writes):
     """Writes through the one connection that may; every method runs inside the writer's transaction."""
 
     def append(self, batch: rows.Batch) -> rows.Appended:

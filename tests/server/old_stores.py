@@ -16,6 +16,7 @@ from datetime import UTC, datetime, timedelta
 from importlib.resources import files
 from pathlib import Path
 from uuid import uuid4
+from zoneinfo import ZoneInfo
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
@@ -31,6 +32,7 @@ from server.settings import Settings
 from server.store import SqliteStore, Store
 from server.store.rows import Attachment, AuditEntry, Entry, Grant
 from server.store.versions import SCHEMA_VERSION
+from server.utilisation_days import rolling_job
 
 FOLDER = Path(__file__).parents[1] / "data" / "stores"
 NOW = datetime(2026, 5, 4, 12, tzinfo=UTC)
@@ -71,6 +73,9 @@ def fill(store: Store) -> None:
             given_up = reads.old_records("heartbeat", NOW + timedelta(days=1))[:1]
         collector.writer.do(lambda writes: writes.add_checkpoint(checkpoint))
         collector.writer.do(lambda writes: writes.prune(given_up))
+        with store.reading() as reads:
+            (instrument,) = reads.instruments()
+        collector.writer.do(rolling_job(instrument, ZoneInfo("Europe/Zurich"), NOW + timedelta(days=1)))
 
 
 def served(collector: Collector):
