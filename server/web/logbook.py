@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import dataclass
 from datetime import date
 from typing import Annotated
 from urllib.parse import quote
 
-from fastapi import APIRouter, File, Form, Query, Request, Response, UploadFile
+from fastapi import APIRouter, Depends, File, Form, Query, Request, Response, UploadFile
 from fastapi.responses import RedirectResponse
 from pydantic import ValidationError
 
@@ -113,60 +114,59 @@ def attachment(
     return Response(kept.content, media_type=media_type, headers={"Content-Disposition": disposition})
 
 
-@router.post("/qc/{record_id}/sign-off")
-def sign_off(
-    record_id: str,
+@dataclass(frozen=True, slots=True)
+class Said:
+    """Somebody of the staff who says something of a run, on a form of ours."""
+
+    collector: Collector
+    person: Person
+    address: str
+
+    def of_run(self, note: Note, record_id: str) -> Response:
+        """Keep what is said, and go back to the run's page."""
+        with self.collector.store.reading() as reads:
+            run = found(find_run(reads, record_id), "quality-control run")
+        subject = str(run.row.record_id)
+        _put(self.collector, note, run.row.instrument_id, self.person, self.address, subject, [])
+        return _back(f"/qc/{subject}#said")
+
+
+def said_by_staff(
     collector: TheCollector,
     person: TheStaff,
     address: TheAddress,
     form_token: Annotated[str, Form()] = "",
-    comment: Text = "",
-) -> Response:
-    """Answer for a run."""
+) -> Said:
+    """Return who speaks, once the form is known to be ours."""
     person.must_have_sent(form_token)
-    return _of_run(collector, SignOff(comment=comment), record_id, person, address)
+    return Said(collector, person, address)
+
+
+TheSaid = Annotated[Said, Depends(said_by_staff)]
+
+
+@router.post("/qc/{record_id}/sign-off")
+def sign_off(record_id: str, said: TheSaid, comment: Text = "") -> Response:
+    """Answer for a run."""
+    return said.of_run(SignOff(comment=comment), record_id)
 
 
 @router.post("/qc/{record_id}/invalidate")
-def invalidate(
-    record_id: str,
-    collector: TheCollector,
-    person: TheStaff,
-    address: TheAddress,
-    form_token: Annotated[str, Form()] = "",
-    reason: Text = "",
-) -> Response:
+def invalidate(record_id: str, said: TheSaid, reason: Text = "") -> Response:
     """Declare a run invalid. It stays, with the reason."""
-    person.must_have_sent(form_token)
     if not reason.strip():
         raise RefusedError(
             400, "malformed_request", "Say why the run is invalid: the reason is kept with it."
         )
-    return _of_run(collector, Invalidation(reason=reason), record_id, person, address)
+    return said.of_run(Invalidation(reason=reason), record_id)
 
 
 @router.post("/qc/{record_id}/baseline")
-def make_baseline(
-    record_id: str,
-    collector: TheCollector,
-    person: TheStaff,
-    address: TheAddress,
-    form_token: Annotated[str, Form()] = "",
-    comment: Text = "",
-) -> Response:
+def make_baseline(record_id: str, said: TheSaid, comment: Text = "") -> Response:
     """Make a run time zero of its series."""
-    person.must_have_sent(form_token)
-    with collector.store.reading() as reads:
+    with said.collector.store.reading() as reads:
         choice = found(baseline_choice(reads, record_id, comment), "quality-control run")
-    return _of_run(collector, choice, record_id, person, address)
-
-
-def _of_run(collector: Collector, note: Note, record_id: str, person: Person, address: str) -> Response:
-    with collector.store.reading() as reads:
-        run = found(find_run(reads, record_id), "quality-control run")
-    subject = str(run.row.record_id)
-    _put(collector, note, run.row.instrument_id, person, address, subject, [])
-    return _back(f"/qc/{subject}#said")
+    return said.of_run(choice, record_id)
 
 
 def _put(
