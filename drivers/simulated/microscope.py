@@ -230,8 +230,7 @@ class SimulatedMicroscope:
         elif self._focus_lock_error_um is not None:
             here_um = self.stage_zyx_um()[0]
             self._focus_lock_error_um = None
-            self.z.commanded_um = here_um
-            self.z.last_error_um += here_um - self.stage_zyx_um()[0]
+            self.z.commanded_um += here_um - self.stage_zyx_um()[0]  # what it followed, its drive has gone
 
     @property
     def focus_is_locked(self) -> bool:

@@ -140,7 +140,7 @@ def _linear_levels(points: Sequence[PhotonTransferPoint], peak: int | None) -> l
     if len(signals_adu) < LEAST_LEVELS or signals_adu[-1] < 1.5 * signals_adu[0]:
         raise InputError(
             f"expected at least {LEAST_LEVELS} levels below {LINEAR_UP_TO:.0%} of saturation that differ by half; got "
-            f"signals of {[round(s, 1) for s in signals_adu]} ADU. Vary the exposure, mind the shutter and saturation."
+            f"signals of {[round(s, 1) for s in signals_adu]} ADU. Take more levels (n_levels, ten or more), vary the exposure, mind the shutter."
         )
     return chosen
 

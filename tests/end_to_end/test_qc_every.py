@@ -108,12 +108,12 @@ def test_power_linearity_finds_how_bent_the_light_is(run, microscope):
 
 
 def test_power_stability_of_an_aged_lamp_is_warned_of(run):
-    options = {"interval_s": 0.0, "n_readings": 60}
+    options = {"interval_s": 0.0, "n_readings": 250}  # the scatter is known to 4.5 %
     healthy = run("power_stability", **METER, options=options)
     aged = run("power_stability", "power meter", "lamp aged", options=options)
     assert (healthy.verdict.status, aged.verdict.status) == (Status.PASS, Status.WARN)
     aged_light = FAULTS["lamp aged"].apply(HEALTHY).light
-    assert aged.verdict.measurement.value("nsd") == pytest.approx(100 * aged_light.flicker, rel=0.35)
+    assert aged.verdict.measurement.value("nsd") == pytest.approx(100 * aged_light.flicker, rel=0.25)
     assert "the source ages or its cooling fails" in findings(aged)
     assert healthy.result.light_path["setting"] == "20 %"
 
@@ -138,7 +138,7 @@ def test_light_that_could_be_several_properties_is_asked_for(run):
 
 
 def trials(run: Callable[..., Outcome], fault: str = "") -> Outcome:
-    options = {"n_trials": 5, "exposure_ms": 5.0, "emission_nm": (520.0,)}
+    options = {"n_trials": 8, "exposure_ms": 5.0, "emission_nm": (520.0,)}
     return run("autofocus", "beads 0.2 um", fault, options=options)
 
 
@@ -150,7 +150,7 @@ def test_autofocus_comes_back_as_well_as_it_does(run):
     largest_nm = 1000 * (lock_um**2 + z.repeatability_um**2 + z.backlash_um**2) ** 0.5
     assert 5 < outcome.verdict.measurement.value("repeatability") < 2.5 * largest_nm
     assert outcome.verdict.measurement.value("success") == 100
-    assert len(outcome.datasets["image"]) == 5
+    assert len(outcome.datasets["image"]) == 8
 
 
 def test_autofocus_on_a_weak_reflection_is_warned_of(run):
@@ -211,15 +211,15 @@ def true_layer_fwhm_um(truth: Truth) -> float:
 
 
 def test_thin_layer_is_as_wide_as_the_optics_make_it(run):
-    outcome = run("thin_layer", "thin layer", **LAYER)
-    assert outcome.verdict.status is Status.PASS
-    found = outcome.verdict.measurement
-    fwhm, true_um = found.figure("fwhm_z"), true_layer_fwhm_um(HEALTHY)
-    # the focus drive repeats to 0.02 um on flanks 0.2 um wide: some percent, which the routine must know of itself
-    assert 0.01 * true_um < fwhm.uncertainty < 0.06 * true_um
-    assert abs(fwhm.value - true_um) < 4 * fwhm.uncertainty
+    outcomes = [run("thin_layer", "thin layer", **LAYER) for _ in range(3)]
+    assert all(outcome.verdict.status is Status.PASS for outcome in outcomes)
+    found = [outcome.verdict.measurement for outcome in outcomes]
+    fwhm, true_um = [one.figure("fwhm_z") for one in found], true_layer_fwhm_um(HEALTHY)
+    # the focus drive repeats to 0.02 um on flanks 0.2 um wide: 3.5 % of a run, which the routine must know of itself
+    assert np.mean([figure.value for figure in fwhm]) == pytest.approx(true_um, rel=0.1)
+    assert 0.01 * true_um < np.mean([figure.uncertainty for figure in fwhm]) < 0.06 * true_um
     for axis, tilt in zip("yx", HEALTHY.geometry.slide_tilt_yx, strict=True):
-        assert found.value(f"tilt_{axis}") == pytest.approx(np.degrees(tilt), abs=0.05)
+        assert found[0].value(f"tilt_{axis}") == pytest.approx(np.degrees(tilt), abs=0.05)
 
 
 def test_runs_within_a_second_keep_their_own_images(run):

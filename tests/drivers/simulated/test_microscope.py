@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from drivers.simulated import JumpingClock, SimulatedMicroscope, SystemClock, Truth
-from drivers.simulated.truth import Sensor
+from drivers.simulated.truth import Drift, Sensor
 
 
 def story(microscope):
@@ -96,6 +96,21 @@ def test_focus_lock_finds_the_slide_and_follows_it(make_microscope) -> None:
     microscope.lock_focus(False)
     assert microscope.stage_zyx_um()[0] == pytest.approx(here_um, abs=1e-9)
     microscope.lock_focus(False)
+
+
+def test_drive_keeps_what_the_focus_lock_made_up_for(make_microscope) -> None:
+    microscope = make_microscope(drift=Drift())
+    stage = microscope.truth.stage
+    microscope.lock_focus(True)
+    microscope.clock.sleep(3600)
+    assert abs(microscope.drift_zyx_um()[0]) > 1
+    microscope.lock_focus(False)
+    focused_um, said_um = microscope.stage_zyx_um()[0], microscope.z.reported_um(stage.z)
+    microscope.z.move(said_um + 20, stage.z)
+    microscope.z.move(said_um, stage.z)
+    microscope.clock.sleep(1)
+    errors_um = abs(stage.z.scale_error * said_um) + stage.z.backlash_um + 5 * stage.z.repeatability_um
+    assert microscope.stage_zyx_um()[0] == pytest.approx(focused_um, abs=errors_um)
 
 
 def test_frame_goes_into_the_array_that_is_given(make_microscope) -> None:
