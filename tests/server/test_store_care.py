@@ -197,7 +197,9 @@ def test_audit_log_may_grow_after_a_checkpoint_but_its_end_cannot_be_replaced(ru
     audited(store, running.clock(), "nothing happened", "later")
 
     (problem,) = verdict_on(store).problems
-    assert "was written anew" in problem or "was cut off" in problem  # PostgreSQL never gives a position twice
+    assert (
+        "was written anew" in problem or "was cut off" in problem
+    )  # PostgreSQL never gives a position twice
 
 
 def test_kept_checkpoint_tells_when_the_stores_own_were_removed_too(running, store, beats):
