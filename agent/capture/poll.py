@@ -150,6 +150,7 @@ class Poller:
         how = How.HARDWARE if self.driver.reads_hardware else How.CACHE
         reading = shielded(lambda: self.driver.read(key, how), f"reading {key.device}-{key.property}")
         self.call = None
+        self.pulse.beat(LATE_S)
         took_ms = (time.monotonic_ns() - began) / 1e6
         self._period[key] = int(min(LEAST_OFTEN_CYCLES, 1 + took_ms // SLOW_READ_MS))
         if reading is None:

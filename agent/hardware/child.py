@@ -37,6 +37,8 @@ from drivers.registry import open_driver
 EXIT_NOT_LOADED = 3
 _SETTLE_S = 30.0
 _CLOSE_S = 10.0
+LET_GO_S = 25.0
+"""From the order to end until the process is gone. A driver that hangs while it is unloaded would keep the hardware for ever."""
 _MOVE_S = 60.0
 
 
@@ -256,11 +258,13 @@ def main() -> int:
         return EXIT_NOT_LOADED
     channel.send(_ready(driver))
     HardwareChild(driver, capture, local.outbox, channel, order.settings.hardware.driver).serve(lines)
+    faulthandler.dump_traceback_later(LET_GO_S, exit=True)  # even when a library keeps the interpreter's lock
     _cancel(driver)
     capture.stop(_CLOSE_S)
     local.outbox.close()
     driver.close()
     lease.release()
+    faulthandler.cancel_dump_traceback_later()
     return 0
 
 

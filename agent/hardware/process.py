@@ -106,21 +106,26 @@ class HardwareProcess:
                 self._waiting.pop(number, None)
 
     def stop(self, deadline_s: float) -> int:
-        """Ask it to let go of the hardware and end; kill it when it does not. Return its exit code."""
+        """Ask it to let go of the hardware and end; kill it when it does not. Return its exit code, not 0 when it hung."""
         if self.is_alive:
             try:
                 self.call("shutdown", deadline_s)
                 self._process.wait(deadline_s)
             except (HardwareError, subprocess.TimeoutExpired):
                 self.kill()
-        self._tidy()
-        return self._process.returncode
+        if not self.is_alive:
+            self._tidy()
+        return -1 if self._process.returncode is None else self._process.returncode
 
     def kill(self) -> None:
-        """End it at once."""
+        """End it at once; one that hangs in the system's own code, as in a dead USB driver, is left to itself."""
         self._process.kill()
-        self._process.wait(_KILL_WAIT_S)
-        self._tidy()
+        if self.ends_within(_KILL_WAIT_S):
+            self._tidy()
+        else:
+            _log.error(
+                "The hardware process %d cannot be ended; the computer may have to be started anew.", self.pid
+            )
 
     def ends_within(self, timeout_s: float) -> bool:
         """Return whether it has ended, or does so in time."""

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger("scopestamp.daemon")
 _LEVELS = {Severity.INFO: logging.INFO, Severity.WARNING: logging.WARNING, Severity.ERROR: logging.ERROR}
 _STOP_S = 20.0
+_STOP_HARDWARE_S = 45.0  # a driver that hangs while it is unloaded is ended before
 _STOP_QC_S = 60.0
 _STOP_SENDER_S = 1.0
 _LAST_SEND_S = 2.0
@@ -190,7 +191,7 @@ class Daemon:
         self._stop_qc.set()
         if qc := self._thread_of("schedule"):
             qc.join(_STOP_QC_S)  # a run under way puts everything back first
-        is_hardware_done = self.supervisor.stop(_STOP_S) if self.supervisor else True
+        is_hardware_done = self.supervisor.stop(_STOP_HARDWARE_S) if self.supervisor else True
         self.report(Severity.INFO, "agent_stopped", "The agent was stopped.")
         self._stop.set()
         self._leave_folders.set()

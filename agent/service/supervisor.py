@@ -20,6 +20,7 @@ PING_S = 2.0
 OWNER_S = 5.0  # between two looks whether somebody else still has the hardware
 ENDING_S = 2.0  # a process that crashed is gone for the system only once its memory is
 LATE_S = 20.0
+CLOSE_S = 30.0  # the hardware process ends itself a little earlier
 STABLE_S = 600.0  # a process that lived this long starts over with the shortest pause
 _log = logging.getLogger("scopestamp.supervisor")
 
@@ -164,10 +165,20 @@ class Supervisor:
         self.report(Severity.INFO, "hardware_loaded", ready["message"])
         why = self._follow(process)
         if why is None:
-            process.stop(self.call_deadline_s)
+            self._let_go(process)
         else:
             process.kill()
             self._fail(*why)
+
+    def _let_go(self, process: HardwareProcess) -> None:
+        self.pulse.beat(2 * CLOSE_S + LATE_S)
+        if process.stop(CLOSE_S) != 0:
+            self.report(
+                Severity.ERROR,
+                "hardware_not_let_go",
+                "A device driver hung while it was unloaded; the hardware process was ended. Where it hung stands in "
+                f"{process.log_file}. Switch the device off and on when it does not answer at the next start.",
+            )
 
     def _follow(self, process: HardwareProcess) -> tuple[str, str] | None:
         """Ping until told to stop (None) or until something is wrong (event and message)."""

@@ -17,6 +17,7 @@ with fenced_import():
 
 FOLDER = "SCOPESTAMP_FAULTS"
 FRAMES_A_RUN = 20
+FRAMES_BEFORE_HANG = 8
 
 
 def is_ordered(fault: str) -> bool:
@@ -34,7 +35,7 @@ def is_due(fault: str) -> bool:
 
 
 class Sick(GenericDevice):
-    """Device whose property hangs, or takes its process along"""
+    """Device whose property hangs, that takes its process along, or hangs when it is let go"""
 
     @pymm_property(name="Health")
     def health(self) -> int:
@@ -44,9 +45,15 @@ class Sick(GenericDevice):
             os.abort()
         return 1
 
+    def shutdown(self) -> None:
+        if is_due("hang-unload"):
+            threading.Event().wait()
+
 
 class Camera(SoundCamera):
-    """Camera that is unplugged, or never delivers"""
+    """Camera that is unplugged, or never delivers, or delivers some frames and then none"""
+
+    n_before_hang = FRAMES_BEFORE_HANG
 
     def start_sequence(
         self, n: int | None, get_buffer: Callable[[Sequence[int], Any], Any]
@@ -54,9 +61,13 @@ class Camera(SoundCamera):
         for frame in super().start_sequence(n, get_buffer):
             if is_due("unplug"):
                 raise RuntimeError("the camera is not there any more")
-            if is_due("hang-camera"):
+            if is_due("hang-camera") or self._is_at_its_end():
                 threading.Event().wait()
             yield frame
+
+    def _is_at_its_end(self) -> bool:
+        self.n_before_hang -= is_ordered("hang-camera-later")
+        return self.n_before_hang < 0 and is_due("hang-camera-later")
 
 
 class XYStage(SoundStage):

@@ -14,6 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import psutil
 from bench import Collector
 from faulty_scope import FOLDER, FRAMES_A_RUN
 from outcome import Outcome
@@ -28,7 +29,7 @@ from agent.settings import AgentSettings
 from drivers.simulated import CONFIGURATION
 
 WAIT_S = 120.0
-DEADLINE_S = 8.0
+DEADLINE_S = 20.0  # the first frame of a simulated microscope may take half of it on a busy machine
 PATIENT_S = 90.0  # where nothing is to hang: a machine with other work is no fault
 SEQUENCE = {
     "channels": [{"config": "DAPI", "exposure": 5}],
@@ -39,7 +40,9 @@ SEQUENCE = {
 class Scope:
     """A daemon on a microscope whose devices fail on order."""
 
-    def __init__(self, collector: Collector, folder: Path, call_deadline_s: float = DEADLINE_S) -> None:
+    def __init__(
+        self, collector: Collector, folder: Path, call_deadline_s: float | None = DEADLINE_S
+    ) -> None:
         self.orders, self.data_dir = folder / "orders", folder / "agent"
         self.orders.mkdir(parents=True)
         os.environ[FOLDER] = str(self.orders)
@@ -57,7 +60,7 @@ class Scope:
         if not self.supervisor.wait_until_up(WAIT_S):
             raise SystemExit(f"The microscope was not loaded: {self.supervisor.last_error}")
 
-    def _settings(self, folder: Path, call_deadline_s: float) -> AgentSettings:
+    def _settings(self, folder: Path, call_deadline_s: float | None) -> AgentSettings:
         lines = CONFIGURATION.read_text("utf-8").replace(
             "drivers.simulated.camera_device,Camera", "faulty_scope,Camera"
         )
@@ -66,6 +69,10 @@ class Scope:
         configuration = folder / "faulty.cfg"
         configuration.write_text(lines.replace("Device,DHub", f"{sick}Device,DHub", 1), "utf-8")
         hardware = {"driver": "simulated", "config_file": str(configuration)}
+        if call_deadline_s is None:  # all as it is by default
+            return AgentSettings.model_validate(
+                {"hardware": hardware, "collector": {"url": self.collector.url}}
+            )
         hardware["call_deadline_s"] = call_deadline_s
         return AgentSettings.model_validate(
             {
@@ -75,12 +82,16 @@ class Scope:
             }
         )
 
-    def acquire(self) -> None:
+    def acquire(self, sequence: dict[str, Any] = SEQUENCE) -> None:
         """Run an acquisition; one that ends badly is what is tried here."""
         try:
-            self.supervisor.call("acquire", WAIT_S, sequence=SEQUENCE)
+            self.supervisor.call("acquire", WAIT_S, sequence=sequence)
         except HardwareError as error:
             self.said = str(error)
+
+    def acquire_frame_by_frame(self) -> None:
+        """Run an acquisition whose frames the camera cannot take by itself: the engine gives up on no single frame."""
+        self.acquire({**SEQUENCE, "time_plan": {"interval": 0.01, "loops": FRAMES_A_RUN}})
 
     def order(self, fault: str) -> None:
         """Have a fault happen."""
@@ -253,6 +264,23 @@ def _move(scope: Scope) -> None:
         scope.said = str(error)
 
 
+def _hung_unload(collector: Collector, folder: Path, n_trials: int) -> Outcome:
+    """Have a driver hang while the agent stops; the hardware process must be gone all the same, and it must be told."""
+    outcome = Outcome("hardware: a driver hangs while it is unloaded", n_trials)
+    for trial in range(n_trials):
+        scope = Scope(collector, folder / str(trial))
+        scope.acquire()
+        scope.settle()
+        pid = scope.supervisor.pid
+        scope.order("hang-unload")
+        began = time.monotonic()
+        scope.end(outcome)
+        outcome.recovery_s.append(time.monotonic() - began)
+        outcome.expect(scope.wait_for_event("hardware_not_let_go"), "nothing tells that a driver hung")
+        outcome.expect(pid is not None and not psutil.pid_exists(pid), "the hardware process is still there")
+    return outcome
+
+
 def _refused(scope: Scope, outcome: Outcome) -> None:
     outcome.expect(bool(scope.said), "the stage that never stops was not noticed")
 
@@ -287,4 +315,12 @@ FAULTS = {
         Scope.acquire,
         _tells("acquisition_hung", "interrupted"),
     ),
+    "hw-hung-later": partial(
+        _failing,
+        "hardware: a camera hangs in the middle of an acquisition",
+        "hang-camera-later",
+        Scope.acquire_frame_by_frame,
+        _tells("acquisition_hung", "interrupted"),
+    ),
+    "hw-hung-unload": _hung_unload,
 }

@@ -66,7 +66,7 @@ def test_a_disk_that_takes_nothing_costs_nothing(volume):
 
 @pytest.mark.parametrize(
     ("n_trials", "faults"),
-    [(3, ["kill-hardware"]), (1, ["hw-hung-camera", "hw-crash"])],
+    [(3, ["kill-hardware"]), (1, ["hw-hung-later", "hw-crash", "hw-hung-unload"])],
     ids=["killed", "broken"],
 )
 def test_hardware_that_fails_costs_no_record(n_trials, faults):

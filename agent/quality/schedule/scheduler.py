@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, ParamSpec, Protocol, TypeVar
 
 from agent.errors import SpoolError
 from agent.local import Local
@@ -42,11 +42,13 @@ from agent.supervise import shielded
 
 LOOK_S = 10.0
 LATE_S = 35.0
+_ORDER_S = 180.0  # the longest a single order of a run may take
 _OVERTIME_S = 900.0  # putting everything back, and telling
 NOW_FILE = "now.json"
 FOLDER = "schedule"
 _N_NEXT = 5
 _TELL_PLAN_S = 86_400.0
+Asked, Answer = ParamSpec("Asked"), TypeVar("Answer")
 _log = logging.getLogger("scopestamp.schedule")
 
 
@@ -218,7 +220,7 @@ class Scheduler:
     def _run(self, one: Occurrence, entry: Entry) -> None:
         parts, schedule = self._parts, entry.schedule
         assert schedule is not None and parts.hardware is not None  # the hardware guard stands before this
-        self.pulse.beat(schedule.max_duration_min * 60 + _OVERTIME_S)
+        self.pulse.beat(_ORDER_S + LATE_S)
         hardware, started_at = parts.hardware, parts.local.clock.wall_at()
         banner = (
             f"Quality control is running: {schedule.routine}, until about "
@@ -237,14 +239,23 @@ class Scheduler:
                 parts.local,
                 Bounds.of(schedule, parts.settings),
                 parts.objectives(),
-                watch.why_stop,
+                self._beating(watch.why_stop, _ORDER_S),
                 _log.info,
-                lambda: watch.by_hand,
-                watch.is_ending,
+                self._beating(lambda: watch.by_hand, _OVERTIME_S),  # asked before everything is put back
+                self._beating(watch.is_ending, _ORDER_S),
             ),
             f"the scheduled run of {schedule.routine}",
         ) or End(ScheduleState.FAILED, "It failed inside; the agent's log says how.")
         self._end(one, entry, end, started_at)
+
+    def _beating(self, ask: Callable[Asked, Answer], next_s: float) -> Callable[Asked, Answer]:
+        """Have every question that a run asks be a sign of life."""
+
+        def asked(*args: Asked.args, **named: Asked.kwargs) -> Answer:
+            self.pulse.beat(next_s + LATE_S)
+            return ask(*args, **named)
+
+        return asked
 
     def _end(self, one: Occurrence, entry: Entry, end: End, started_at: datetime) -> None:
         ended_at = self._parts.local.clock.wall_at()

@@ -115,6 +115,30 @@ class HungProcess:
         return 0
 
 
+class StuckProcess(HungProcess):
+    """A process whose driver hangs while it is unloaded, so that it was killed."""
+
+    log_file = "hardware-output.log"
+
+    def __init__(self, order: ChildOrder) -> None:
+        self.hung = None
+
+    def call(self, name: str, deadline_s: float) -> dict[str, Any]:
+        return {"hung": None}
+
+    def stop(self, deadline_s: float) -> int:
+        return -9
+
+
+def test_supervisor_tells_of_a_driver_that_hung_while_it_was_unloaded(supervise, told):
+    supervisor = supervise(make_process=StuckProcess)
+    assert told.next()[1] == "hardware_loaded"
+    assert supervisor.stop(20)
+    severity, event, message = told.next()
+    assert (severity, event) == (Severity.ERROR, "hardware_not_let_go")
+    assert "hardware-output.log" in message
+
+
 def test_supervisor_leaves_a_property_alone_that_hung(supervise, told):
     supervisor = supervise(make_process=HungProcess)
     assert told.next()[1] == "hardware_loaded"
