@@ -165,7 +165,7 @@ class _Years:
             if not self.is_sqlite:
                 _make_partition(db, began_us)
             for scope in self.scopes:
-                self._week(rows, scope, began_us, max(n, len(_EVERY_WEEK)))
+                self._week(rows, scope, began_us, max(n, len(_EVERY_WEEK + _AS_IT_GOES)))
         for table, added in rows.items():
             if table == "records":
                 more = () if self.is_sqlite else ("received_at",)

@@ -1,7 +1,7 @@
 """How long pages take and how large they are: ``python tests/benchmarks/pages.py [--instruments N] [--weeks N] [--records N]``.
 
-Fills a store, serves it from this process over a real socket, and asks for each page of instruments drawn at random, signed
-in as a browser is. Prints milliseconds (median and 95th percentile) and kilobytes (gzip) as JSON. With the defaults it is the
+Fills a store, serves it from a process of its own as `scopestamp-server run` does, and asks over a real socket for each page of
+instruments drawn at random, signed in as a browser is. Prints milliseconds (median and 95th percentile) and kilobytes (gzip) as JSON. With the defaults it is the
 fleet page at 10 000 instruments that matters; ``--instruments 1000 --weeks 260 --records 10000000`` is years of history.
 """
 
@@ -10,13 +10,15 @@ from __future__ import annotations
 import argparse
 import gzip
 import json
+import multiprocessing
+import os
 import random
 import tempfile
-import threading
 import time
 from collections.abc import Callable
 from contextlib import closing
 from datetime import timedelta
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 import httpx
@@ -27,6 +29,7 @@ from server.app import create_app
 from server.collector import Collector
 from server.people import link_job
 from server.quality_series import series_key
+from server.running import _spare_the_collector_of_garbage
 from server.secrets import new_secret
 from server.settings import Settings
 from server.store import SqliteStore, Store
@@ -42,19 +45,23 @@ def main() -> None:
     asked.add_argument("--records", type=int, default=0)
     asked.add_argument("--postgresql", help="address of an empty database")
     asked.add_argument("--keep", type=Path, help="folder for the SQLite store; filled only when it is empty")
+    asked.add_argument("--only", default="", help="pages whose name has this in it")
     said = asked.parse_args()
-    with tempfile.TemporaryDirectory() as folder, closing(_opened(said, said.keep or Path(folder))) as store:
+    with tempfile.TemporaryDirectory() as folder:
         began = time.monotonic()
-        with store.reading() as reads:
-            is_new = not reads.instruments()
-        if is_new:
-            fill(store, said.instruments, said.records, said.weeks)
+        with closing(_opened(said, said.keep or Path(folder))) as store:
+            with store.reading() as reads:
+                is_new = not reads.instruments()
+            if is_new:
+                fill(store, said.instruments, said.records, said.weeks)
         told = {
             "instruments": said.instruments,
             "weeks": said.weeks,
             "fill_s": round(time.monotonic() - began),
+            "load": os.getloadavg(),
         }
-        print(json.dumps(told | {"pages": _asked(store, said.instruments)}, indent=2))
+        pages = _asked(said, said.keep or Path(folder))
+        print(json.dumps(told | {"pages": pages}, indent=2))
 
 
 def _opened(said: argparse.Namespace, folder: Path) -> Store:
@@ -65,27 +72,32 @@ def _opened(said: argparse.Namespace, folder: Path) -> Store:
     return SqliteStore(folder)
 
 
-def _asked(store: Store, n_instruments: int) -> dict[str, object]:
+def _asked(said: argparse.Namespace, folder: Path) -> dict[str, object]:
+    processes = multiprocessing.get_context("spawn")
+    secret, here = new_secret(), processes.Pipe()
+    server = processes.Process(target=_serve, args=(said, folder, secret, here[1]), daemon=True)
+    server.start()
+    try:
+        with httpx.Client(base_url=here[0].recv(), follow_redirects=True, timeout=120) as browser:
+            browser.get(f"/sign-in/{secret}").raise_for_status()
+            pages = _pages(said.instruments)
+            return {name: _timed(browser, path) for name, path in pages.items() if said.only in name}
+    finally:
+        server.terminate()
+        server.join()
+
+
+def _serve(said: argparse.Namespace, folder: Path, secret: str, parent: Connection) -> None:
     # Just after the last record; nobody has sent a batch since, so agents count as reporting.
     now = END_AT - timedelta(weeks=1) + timedelta(minutes=1)
-    collector = Collector.on(store, Settings(), lambda: now)
-    config = uvicorn.Config(create_app(collector), port=0, log_config=None, lifespan="off")
+    collector = Collector.on(_opened(said, folder), Settings(), lambda: now)
+    config = uvicorn.Config(create_app(collector), port=0, log_config=None, access_log=False, lifespan="off")
     server = uvicorn.Server(config)
     listening = config.bind_socket()
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
-    thread.start()
-    try:
-        secret = new_secret()
-        collector.writer.do(link_job(secret, "ada", "admin", now))
-        url = f"http://127.0.0.1:{listening.getsockname()[1]}"
-        with httpx.Client(base_url=url, follow_redirects=True, timeout=120) as browser:
-            browser.get(f"/sign-in/{secret}").raise_for_status()
-            return {name: _timed(browser, path) for name, path in _pages(n_instruments).items()}
-    finally:
-        server.should_exit = True
-        thread.join()
-        collector.opening.shutdown()
-        collector.writer.close()
+    collector.writer.do(link_job(secret, "ada", "admin", now))
+    _spare_the_collector_of_garbage()
+    parent.send(f"http://127.0.0.1:{listening.getsockname()[1]}")
+    server.run(sockets=[listening])
 
 
 def _pages(n_instruments: int) -> dict[str, Callable[[], str]]:
