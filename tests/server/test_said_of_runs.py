@@ -12,7 +12,6 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from agent.clock import Clock
 from agent.outbox.collector import Collector as AgentsCollector
 from agent.outbox.identity import Identity
-from agent.outbox.key_file import KeyFile
 from agent.quality.history import History
 from agent.quality.schedule.fetch import Fetcher
 from agent.records import QcStatus
@@ -20,9 +19,9 @@ from agent.records import QcStatus
 
 def identity_of(sender, folder) -> Identity:
     """Return the identity that signs as the enrolled sender."""
-    path = folder / "sender.key"
+    path = folder / "agent.key"
     path.write_bytes(sender.key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
-    return Identity(folder, sender.agent_id, sender.instrument_id, KeyFile(path))
+    return Identity(folder, sender.agent_id, sender.instrument_id)
 
 
 @pytest.fixture

@@ -13,7 +13,6 @@ from agent.errors import CollectorRefusedError
 from agent.mint import Mint
 from agent.outbox.collector import Collector as AgentsCollector
 from agent.outbox.identity import Identity
-from agent.outbox.key_file import KeyFile
 from agent.records import OperatorTask, PlannedSchedule, SchedulePlan, ScheduleRun
 from agent.records.schedules import Schedule, SchedulesReply
 
@@ -23,9 +22,9 @@ NASTY = "<script>alert(1)</script>"
 
 def identity_of(sender, folder) -> Identity:
     """Return the identity that signs as the enrolled sender."""
-    path = folder / "sender.key"
+    path = folder / "agent.key"
     path.write_bytes(sender.key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
-    return Identity(folder, sender.agent_id, sender.instrument_id, KeyFile(path))
+    return Identity(folder, sender.agent_id, sender.instrument_id)
 
 
 @pytest.fixture
