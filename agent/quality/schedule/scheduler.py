@@ -48,7 +48,8 @@ NOW_FILE = "now.json"
 FOLDER = "schedule"
 _N_NEXT = 5
 _TELL_PLAN_S = 86_400.0
-Asked, Answer = ParamSpec("Asked"), TypeVar("Answer")
+Asked = ParamSpec("Asked")
+Answer = TypeVar("Answer")
 _log = logging.getLogger("scopestamp.schedule")
 
 
