@@ -82,15 +82,14 @@ def _measurement(
     dark_adu2 = float(np.mean(dark.variance_adu2[trusted], dtype=np.float64)) - common_variance_adu2(dark)
     n_off = sum(is_linear) - sum(is_used)
     rejected = refused | {"beyond the linear range": len(points) - sum(is_linear), "off the line": n_off}
-    well = None if peak is None else (points[peak].signal_adu + points[peak + 1].signal_adu) / 2 / gain
     return Measurement(
         routine=ROUTINE.name,
-        version="2",
+        version="3",
         figures=(
             Figure("gain", gain, "ADU/e-", uncertainty, sum(is_used)),
             Figure("conversion", 1 / gain, "e-/ADU", uncertainty / gain**2, sum(is_used)),
             Figure("r2", r2, "1", None, sum(is_used)),
-            *_range_figures(points, peak, well, gain, max(dark_adu2, 0.0)),
+            *_range_figures(points, peak, gain, uncertainty, max(dark_adu2, 0.0)),
         ),
         n_used=sum(is_used),
         n_rejected={reason: n for reason, n in rejected.items() if n},
@@ -107,22 +106,37 @@ def _measurement(
 
 
 def _range_figures(
-    points: Sequence[PhotonTransferPoint], peak: int | None, well: float | None, gain: float, dark_adu2: float
+    points: Sequence[PhotonTransferPoint],
+    peak: int | None,
+    gain: float,
+    gain_uncertainty: float,
+    dark_adu2: float,
 ) -> list[Figure]:
-    """Return full well, best signal-to-noise ratio and dynamic range; EMVA 1288 release 4.0, sections 6.6 and 6.7.
-
-    The standard takes the last level before the variance falls, which is low by up to a step; the well is full
-    somewhere between that level and the next, so their middle is given, with the spread of an even distribution.
-    """
+    """Return full well, best signal-to-noise ratio and dynamic range; EMVA 1288 release 4.0, sections 6.6 and 6.7."""
     least_e = sqrt(max(dark_adu2 - 1 / 12, 0.24) / gain**2 + 0.25) + 0.5
-    step = None if peak is None else (points[peak + 1].signal_adu - points[peak].signal_adu) / gain / sqrt(12)
+    well, sigma = (None, None) if peak is None else _full_well_e(points, peak, gain, gain_uncertainty)
     return [
-        Figure("full_well", well, "e-", step, 1),
+        Figure("full_well", well, "e-", sigma, 1),
         Figure("saturation_signal", None if well is None else points[-1].signal_adu / gain, "e-", None, 1),
         Figure("snr_max", None if well is None else sqrt(well), "1", None, 1),
         Figure("least_signal", least_e, "e-", None, 1),
         Figure("dynamic_range", None if well is None else 20 * log10(well / least_e), "dB", None, 1),
     ]
+
+
+def _full_well_e(
+    points: Sequence[PhotonTransferPoint], peak: int, gain: float, gain_uncertainty: float
+) -> tuple[float, float]:
+    """Return the signal of full wells and its uncertainty.
+
+    Where the brightest level has filled most of them, that is what they hold. Otherwise the wells are full somewhere
+    between the last level before the variance falls, which the standard takes, and the next: their middle is given,
+    with the spread of an even distribution. It is low in an uneven field, whose brightest part is full first.
+    """
+    if (ceiling_adu := points[-1].ceiling_adu) is not None:
+        return ceiling_adu / gain, ceiling_adu * gain_uncertainty / gain**2
+    last, following = points[peak].signal_adu, points[peak + 1].signal_adu
+    return (last + following) / 2 / gain, (following - last) / gain / sqrt(12)
 
 
 def _linear_levels(points: Sequence[PhotonTransferPoint], peak: int | None) -> list[bool]:
@@ -221,7 +235,7 @@ ROUTINE = Routine(
         "gain": FigureNames("ADU/e-", "System gain K of EMVA 1288"),
         "conversion": FigureNames("e-/ADU", "Electrons per count, 1/K", None, "conversion factor"),
         "r2": FigureNames("1", "Of the straight line"),
-        "full_well": FigureNames("e-", "Signal at the last level before the variance falls"),
+        "full_well": FigureNames("e-", "Signal of pixels that more light fills no further"),
         "saturation_signal": FigureNames("e-", "Largest mean signal, where more light adds no more"),
         "snr_max": FigureNames("1", "Best signal-to-noise ratio of one pixel, square root of the full well"),
         "least_signal": FigureNames("e-", "Signal that equals its noise"),

@@ -19,6 +19,11 @@ from qc_routines.camera.pixels import common_variance_adu2, is_trusted, need_fra
 OUTLIER_FACTOR = 40.0
 """A pixel whose variance is so many times the mean is a defect: normal noise does so once in 4e9 even in pairs."""
 
+STILL = 9.0
+"""A pixel whose variance in light is no more than so many times that in the dark has no shot noise left: its well is full."""
+LEAST_STILL = 0.5
+"""Part of the pixels that must be still before a level is taken for the ceiling; by chance, few percent are."""
+
 SATURATED_FRACTION = 1e-3
 """Of a level's pixels at full scale, from which on its variance is cut off."""
 
@@ -37,6 +42,9 @@ class PhotonTransferPoint:
         Of the trusted pixels that reached full scale.
     n_pixels, n_frames : int
         That entered.
+    ceiling_adu : float or None
+        Median signal of the pixels without shot noise, when they are the most: where wells are full, or the converter's
+        range ends. Of no meaning at a level that is nearly dark.
     """
 
     signal_adu: float
@@ -45,6 +53,7 @@ class PhotonTransferPoint:
     saturated_fraction: float
     n_pixels: int
     n_frames: int
+    ceiling_adu: float | None = None
 
 
 def photon_transfer_point(
@@ -75,6 +84,7 @@ def photon_transfer_point(
         2.0 * float(np.mean(variance**2)) / (n_free + 2)
     )  # E(s⁴) = σ⁴ (1 + 2/n) for n degrees of freedom
     scatter_adu4 = (scatter_adu4 + 4.0 * lamp_adu2 * (unevenness - 1.0) * mean_adu2 / n_free) / n
+    is_still = variance <= STILL * float(np.mean(dark.variance_adu2[kept], dtype=np.float64))
     full = full_scale_adu if full_scale_adu is not None else _full_scale_adu(bright)
     return PhotonTransferPoint(
         signal_adu=signal_adu,
@@ -83,6 +93,7 @@ def photon_transfer_point(
         saturated_fraction=float(np.mean(bright.high_adu[kept] >= full)),
         n_pixels=n,
         n_frames=bright.n_frames,
+        ceiling_adu=float(np.median(signal[is_still])) if np.mean(is_still) > LEAST_STILL else None,
     )
 
 

@@ -133,7 +133,9 @@ def test_gain_is_right_with_hot_pixels_and_drifting_lamp(dark) -> None:
     assert gain.uncertainty < 0.002 * GAIN
     assert measured.value("conversion") == pytest.approx(1 / GAIN, rel=0.004)
     assert measured.value("saturation_signal") == pytest.approx(dark[0].full_e, rel=0.01)
-    assert 0.85 < measured.value("full_well") / dark[0].full_e <= 1.0
+    well = measured.figure("full_well")
+    assert well.value == pytest.approx(dark[0].full_e, abs=5 * well.uncertainty)
+    assert well.uncertainty < 0.005 * dark[0].full_e
     assert measured.value("dynamic_range") == pytest.approx(20 * np.log10(1.1e5 / (2.55 + 0.5)), abs=1.0)
 
 
