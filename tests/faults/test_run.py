@@ -66,8 +66,8 @@ def test_a_disk_that_takes_nothing_costs_nothing(volume):
 
 @pytest.mark.parametrize(
     ("n_trials", "faults"),
-    [(3, ["kill-hardware"]), (1, ["hw-hung-later", "hw-crash", "hw-hung-unload"])],
-    ids=["killed", "broken"],
+    [(3, ["kill-hardware"]), (1, ["hw-hung-later", "hw-crash"]), (1, ["hw-hung-unload"])],
+    ids=["killed", "broken", "never lets go"],
 )
 def test_hardware_that_fails_costs_no_record(n_trials, faults):
     pytest.importorskip("mm_test_adapters", reason="needs Micro-Manager's demo adapters")
