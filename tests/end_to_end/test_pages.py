@@ -119,9 +119,7 @@ def _seed(data: Path, client: httpx.Client) -> dict[str, str]:
         lines += runs
         lines += [b"not json", b'{"record_id":"x","kind":"weather","schema_version":"1.0"}']
         sender.send(lines).raise_for_status()
-    token = {
-        "Authorization": f"Bearer {_command(data, 'token', 'new', 'seed', '--role', 'staff')['token']}"
-    }
+    token = {"Authorization": f"Bearer {_command(data, 'token', 'new', 'seed', '--role', 'staff')['token']}"}
     schedule = {"schedule_id": "noise", "routine": "dark_noise", "cron": "0 3 * * *", "zone": "Europe/Zurich"}
     body = {"schedule": schedule, "instruments": ["sd-2"]}
     client.put("/v1/qc/schedules/noise", json=body, headers=token).raise_for_status()

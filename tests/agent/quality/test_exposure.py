@@ -62,7 +62,9 @@ def test_no_beads_to_be_seen_are_told_and_no_error():
 
 
 def test_field_that_stays_dark_is_an_error_with_advice():
-    with pytest.raises(HardwareError, match=r"too dark: 2 % of full scale.*40 to 60 % is wanted.*right slide in"):
+    with pytest.raises(
+        HardwareError, match=r"too dark: 2 % of full scale.*40 to 60 % is wanted.*right slide in"
+    ):
         find_exposure(Camera(0.0), "FITC", HALF, 50.0, 10_000.0)
 
 
