@@ -7,7 +7,7 @@ callable that the listener's thread calls later.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from drivers.readings import FrameStamp, Image, Key, Moment, PropertyReading, SequencePlan
 
@@ -80,17 +80,23 @@ class FrameSeen:
     state: Mapping[Key, str] | None
 
 
+def _at_once(timeout_s: float) -> bool:
+    return True
+
+
 @dataclass(frozen=True, slots=True)
 class SequenceFinished:
-    """A planned acquisition has ended and its writer has closed: completed, canceled or errored.
+    """A planned acquisition has ended and its writer was told to close: completed, canceled or errored.
 
-    `n_frames` is how many `FrameSeen` there were since it began, or since somebody listens.
+    `n_frames` is how many `FrameSeen` there were since it began, or since somebody listens. `wait_written` waits until the
+    writer has let go of the data, for that many seconds at most, and returns whether it has.
     """
 
     moment: Moment
     sequence_key: int
     reason: str
     n_frames: int
+    wait_written: Callable[[float], bool] = field(default=_at_once, compare=False)
 
 
 HardwareEvent = (

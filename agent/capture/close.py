@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from queue import SimpleQueue
@@ -28,6 +28,7 @@ from agent.records import (
 from agent.supervise import shielded
 
 WORK_WITHIN_S = 6 * 3600.0  # to hash one acquisition of terabytes
+WRITTEN_WITHIN_S = 600.0
 _log = logging.getLogger("scopestamp.capture")
 
 
@@ -51,6 +52,7 @@ class Ending:
     fields: Mapping[str, Any]
     problems: Sequence[str] = ()
     finished: AcquisitionFinished | None = None  # minted before a crash; published as it is
+    wait_written: Callable[[float], bool] = lambda timeout_s: True
     remove: Callable[[], None] = field(default=lambda: None)
 
 
@@ -61,6 +63,7 @@ def close_acquisition(
 
     While records still wait in memory the journal stays: the next start publishes what the journal tells again.
     """
+    ending, stamping = _once_written(ending, stamping)
     record = ending.finished or _mint_finished(ending, mint, stamping, quality)
     is_safe = publisher.publish(record)
     ledger = ending.folder / FRAMES
@@ -73,6 +76,20 @@ def close_acquisition(
     if is_safe:
         ending.remove()
     return record
+
+
+def _once_written(ending: Ending, stamping: Stamping) -> tuple[Ending, Stamping]:
+    """Wait for a writer that is behind; two who write into one file at once would destroy it."""
+    if ending.wait_written(WRITTEN_WITHIN_S):
+        return ending, stamping
+    problem = (
+        f"The data was still being written {WRITTEN_WITHIN_S:g} s after the end: neither hashed nor stamped inside. "
+        "Look whether the disk is slow or full."
+    )
+    return (
+        replace(ending, problems=[*ending.problems, problem]),
+        replace(stamping, inside=False, hash_files=False),
+    )
 
 
 def _mint_finished(

@@ -235,6 +235,7 @@ class Runs:
                     "profile_sha256": self._profile_sha256,
                 },
                 problems=run.problems,
+                wait_written=run.finished.wait_written,
                 remove=run.journal.remove,
             )
         )

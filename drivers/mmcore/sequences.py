@@ -7,6 +7,8 @@ which no signal carries.
 from __future__ import annotations
 
 import os
+import threading
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import islice
 from pathlib import Path
@@ -31,7 +33,27 @@ if TYPE_CHECKING:
     from pymmcore_plus import CMMCorePlus
 
 AUTOFOCUS_S = 120.0
+WRITERS_PACKAGE = "ome_writers"
 MOST_EVENTS_COUNTED = 50_000  # beyond that, planned frames are the product of the axes
+
+
+def writers_at_work() -> tuple[threading.Thread, ...]:
+    """Return the threads of pymmcore-plus' writers that still write: it gives them 5 s to end, and goes on without them."""
+    return tuple(
+        thread
+        for thread in threading.enumerate()
+        if type(thread).__module__.partition(".")[0] == WRITERS_PACKAGE
+    )
+
+
+def have_ended(threads: Iterable[threading.Thread], timeout_s: float) -> bool:
+    """Wait until all have ended, for so long at most; return whether they have."""
+    until_s = time.monotonic() + timeout_s
+    for thread in threads:
+        thread.join(max(until_s - time.monotonic(), 0.0))
+        if thread.is_alive():
+            return False
+    return True
 
 
 def plan_of(sequence: Any, summary: Mapping[str, Any]) -> SequencePlan:

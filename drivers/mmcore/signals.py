@@ -35,11 +35,13 @@ from drivers.events import (
 )
 from drivers.mmcore.sequences import (
     frame_stamp,
+    have_ended,
     images_of,
     is_stale_in_cache,
     output_paths,
     plan_of,
     readings_of,
+    writers_at_work,
     writers_of,
 )
 from drivers.readings import Hardware, How, Key, Moment, PropertyReading, Status
@@ -182,7 +184,12 @@ class CoreSignals:
     def _on_sequence_finished(self, sequence: Any) -> None:
         reason = self._core.mda.status.finish_reason
         self._is_in_sequence = False
-        self.tell(SequenceFinished(Moment.now(), id(sequence), str(reason or "errored"), self._n_frames))
+        wait_written = partial(have_ended, writers_at_work())
+        self.tell(
+            SequenceFinished(
+                Moment.now(), id(sequence), str(reason or "errored"), self._n_frames, wait_written
+            )
+        )
 
     def _on_property(self, device: str, name: str, value: Any) -> None:
         if not self._is_activity(device, name):

@@ -5,12 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import tifffile
 from useq import MDASequence
 
 from agent.capture.stamp import (
@@ -241,6 +243,59 @@ def test_power_cut_while_a_tiff_is_stamped_leaves_the_old_comment_or_the_new(
         assert xml_of(path) == comment
     path.write_bytes(after)
     assert xml_of(path) == new_comment and STAMP_NAMESPACE in new_comment
+
+
+@pytest.fixture
+def slow_disk(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
+    """Let no page be written until the event is set; the writer is not waited for as long as the 5 s that it gets."""
+    from ome_writers._backends._tifffile import WriterThread
+
+    is_fast, write, join = threading.Event(), tifffile.TiffWriter.write, threading.Thread.join
+
+    def slowly(self: Any, *args: Any, **options: Any) -> Any:
+        assert is_fast.wait(60)
+        return write(self, *args, **options)
+
+    monkeypatch.setattr(tifffile.TiffWriter, "write", slowly)
+    monkeypatch.setattr(WriterThread, "join", lambda self, timeout=None: join(self, timeout and timeout / 50))
+    yield is_fast
+    is_fast.set()
+    for thread in threading.enumerate():
+        if isinstance(thread, WriterThread):
+            join(thread, 30)
+
+
+def test_writer_that_is_behind_is_waited_for(
+    core: Any, make_capture: Any, shelf: Any, tmp_path: Path, slow_disk: threading.Event
+) -> None:
+    capture, path = make_capture(core), tmp_path / "a.ome.tiff"
+    core.setROI(0, 0, 64, 64)
+    core.mda.run(PLAN, output=path)
+    assert not capture.settle(0.5), "what is not written cannot be stamped"
+    slow_disk.set()
+    assert capture.settle(60)
+    assert shelf.one(AcquisitionFinished).problems == ()
+    assert shelf.one(DatasetStamp).files[0].is_stamped_inside and STAMP_NAMESPACE in xml_of(path)
+    assert tifffile.imread(path).shape == (2, 2, 3, 64, 64)
+
+
+def test_data_of_a_writer_that_does_not_end_are_left_alone(
+    core: Any,
+    make_capture: Any,
+    shelf: Any,
+    tmp_path: Path,
+    slow_disk: threading.Event,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("agent.capture.close.WRITTEN_WITHIN_S", 0.1)
+    capture, path = make_capture(core), tmp_path / "a.ome.tiff"
+    core.setROI(0, 0, 64, 64)
+    core.mda.run(PLAN, output=path)
+    assert capture.settle(60)
+    record = shelf.one(AcquisitionFinished)
+    assert record.files == () and "still being written" in record.problems[0]
+    (stamped,) = shelf.one(DatasetStamp).files
+    assert not stamped.is_stamped_inside and sidecar_path(path).is_file()
 
 
 @pytest.mark.parametrize("name", ["Zellen µm – 細胞 1.ome.zarr", "Zellen µm – 細胞 1.ome.tiff"])
