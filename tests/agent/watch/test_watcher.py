@@ -300,7 +300,11 @@ core.loadSystemConfiguration()
 if len(sys.argv) > 2:
     import agent
     attachment = agent.attach(core, data_dir=sys.argv[2])
+frames = []
+core.mda.engine.use_hardware_sequencing = False
+core.mda.events.frameReady.connect(frames.append)
 core.run_mda(useq.MDASequence(time_plan={"interval": 0, "loops": 4}), output=sys.argv[1]).join()
+assert len(frames) == 4, frames
 if len(sys.argv) > 2:
     assert attachment.detach(60)
 os._exit(0)
