@@ -6,7 +6,7 @@ one pixel in a hundred, ``beads`` levels by ten pixels of the frame, so that a f
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 
@@ -24,6 +24,8 @@ class Level:
         Argument of the protocol that the exposure is for.
     reaches : float or None
         The argument is the exposure that would reach this part of full scale; None: the exposure that was found.
+    may_be_dark : bool
+        Frames that stay all but dark at the longest exposure are measured nonetheless.
     """
 
     low: float
@@ -31,6 +33,7 @@ class Level:
     of: Literal["field", "beads"] = "field"
     argument: str = "exposure_ms"
     reaches: float | None = None
+    may_be_dark: bool = False
 
     @property
     def aim(self) -> float:
@@ -39,8 +42,11 @@ class Level:
 
 
 HALF = Level(0.40, 0.60)
-BEADS = Level(0.35, 0.65, "beads")
-"""The brightest plane of a stack may be brighter than the one in which the exposure was found."""
+BEADS = Level(0.35, 0.65, "beads", may_be_dark=True)
+"""The brightest plane of a stack may be brighter than the one in which the exposure was found. Whether there are any beads, the
+measurement says."""
+PERHAPS = replace(HALF, may_be_dark=True)
+"""For what dark frames tell of as well."""
 SATURATING = Level(0.40, 0.60, argument="longest_exposure_ms", reaches=1.25)
 """The last levels of a curve are to clip, also where the field is darker."""
 
@@ -52,7 +58,7 @@ LEVELS: dict[str, Level] = {
     "photon_transfer": SATURATING,
     "linearity": SATURATING,
     "uniformity": HALF,
-    "defects": HALF,
+    "defects": PERHAPS,
     "stage": BEADS,
     "drift": BEADS,
     "autofocus": BEADS,

@@ -77,8 +77,8 @@ def find_exposure(
     Raises
     ------
     HardwareError
-        Frames are clipped at the shortest exposure, a field stays all but dark at the longest, or none could be taken.
-        Few or dim beads are no error here: whether there are any, the measurement says.
+        Frames are clipped at the shortest exposure, all but dark at the longest where they may not be, or none could be
+        taken.
     """
     exposure_ms, light_ms = min(start_ms, FIRST_MS), 0.0
     for n in range(1, MOST_SNAPS + 1):
@@ -98,7 +98,7 @@ def find_exposure(
             f"{found.exposure_ms:g} ms, where at most {100 * wanted.high:.0f} % is wanted. Turn the light down, put in a "
             "neutral filter, or state an exposure with --set exposure_ms=…"
         )
-    if wanted.of == "field" and found.level < LEAST_OF_LOW * wanted.low:
+    if not wanted.may_be_dark and found.level < LEAST_OF_LOW * wanted.low:
         raise HardwareError(
             f"The frames of {channel or 'the camera'} are too dark: {100 * found.level:.0f} % of full scale at "
             f"{found.exposure_ms:g} ms, where {100 * wanted.low:.0f} to {100 * wanted.high:.0f} % is wanted. Is the light "

@@ -57,7 +57,7 @@ def test_light_that_is_too_bright_at_any_exposure_is_an_error_with_advice():
 
 
 def test_no_beads_to_be_seen_are_told_and_no_error():
-    found = find_exposure(Camera(0.0), "FITC", Level(0.4, 0.6, "beads"), 50.0, 10_000.0)
+    found = find_exposure(Camera(0.0), "FITC", LEVELS["psf"], 50.0, 10_000.0)
     assert not found.is_reached and found.level == pytest.approx(100 / FULL_ADU)
 
 
