@@ -19,6 +19,7 @@ from drivers.events import ConfigurationLoaded
 from drivers.mmcore.description import describe_core
 from drivers.mmcore.moves import camera_bits, find_focus, move_stages, snapped
 from drivers.mmcore.release import release_callback
+from drivers.mmcore.sequences import forget_sequences
 from drivers.mmcore.settling import SETTLE, settling
 from drivers.mmcore.signals import CoreSignals
 from drivers.readings import Hardware, How, Key, Moment, PropertyReading, Status, Value
@@ -195,6 +196,8 @@ class OwningMMCoreDriver(MMCoreDriver, OwningDriver):
             MemoryError,
         ) as error:  # the last: buffer overflow
             raise AcquisitionError(f"The acquisition ended in an error: {error}") from error
+        finally:
+            forget_sequences()
 
     def cancel(self) -> None:
         self._core.mda.cancel()

@@ -7,6 +7,7 @@ which no signal carries.
 from __future__ import annotations
 
 import os
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -35,6 +36,14 @@ if TYPE_CHECKING:
 AUTOFOCUS_S = 120.0
 WRITERS_PACKAGE = "ome_writers"
 MOST_EVENTS_COUNTED = 50_000  # beyond that, planned frames are the product of the axes
+
+
+def forget_sequences() -> None:
+    """Empty useq-schema's caches: they keep all sequences ever run, some 7 kB each, in a process that runs for a year."""
+    iterating = sys.modules.get("useq._iter_sequence")
+    for cached in vars(iterating).values() if iterating else ():
+        if hasattr(cached, "cache_clear"):
+            cached.cache_clear()
 
 
 def writers_at_work() -> tuple[threading.Thread, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable
 from typing import Any
 
@@ -51,6 +52,20 @@ def test_last_frame_is_that_of_the_acquisition(driver: OwningMMCoreDriver, liste
     driver.acquire(PLAN, None)
     frame = driver.last_frame()
     assert frame is not None and frame.shape == driver.snap(1.0).shape
+
+
+def test_sequences_that_were_run_are_not_kept_for_ever(driver: OwningMMCoreDriver) -> None:
+    from useq import MDASequence
+
+    def kept() -> int:
+        gc.collect()
+        return sum(isinstance(one, MDASequence) for one in gc.get_objects())
+
+    driver.acquire(PLAN, None)
+    before = kept()
+    for _ in range(3):
+        driver.acquire(PLAN, None)
+    assert kept() <= before
 
 
 def test_acquire_waits_where_its_metadata_says(
