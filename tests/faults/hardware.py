@@ -253,7 +253,12 @@ def _misses_frames(scope: Scope, outcome: Outcome) -> None:
     finished = [
         record for record in map(json.loads, scope.recorded()) if record["kind"] == "acquisition_finished"
     ]
-    is_told = any(one["reason"] == "errored" or one["frames"].get("dropped") for one in finished)
+    missing = [
+        (one["reason"], one["frames"].get("dropped", 0), one["frames"]["expected"] - one["frames"]["seen"])
+        for one in finished
+        if one["frames"]["seen"] < one["frames"]["expected"]
+    ]
+    is_told = bool(missing) and all(reason == "errored" or dropped == n for reason, dropped, n in missing)
     outcome.expect(is_told, f"nothing tells of the missing frames: {[one['frames'] for one in finished]}")
 
 
@@ -296,6 +301,13 @@ FAULTS = {
     "hw-unplug": partial(
         _failing,
         "hardware: camera unplugged in an acquisition",
+        "unplug",
+        Scope.acquire_frame_by_frame,
+        _misses_frames,
+    ),
+    "hw-unplug-sequence": partial(
+        _failing,
+        "hardware: camera unplugged while it takes a sequence by itself",
         "unplug",
         Scope.acquire,
         _misses_frames,

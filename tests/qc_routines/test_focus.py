@@ -242,10 +242,18 @@ def test_bell_curve_agrees_with_scipy() -> None:
     )
     ours = fit_bell(x, y)
     assert (ours.centre, ours.sigma, ours.height, ours.ground) == pytest.approx(found, rel=1e-4)
-    # scipy takes the scatter to be alike everywhere, which it is here
-    assert (ours.centre_uncertainty, ours.sigma_uncertainty) == pytest.approx(
-        np.sqrt(np.diag(spread))[:2], rel=0.3
+    # HC2, by scipy's own slopes: an orthonormal basis gives the share of each point in its own value
+    slopes = optimize._numdiff.approx_derivative(
+        lambda p: p[3] + p[2] * np.exp(-((x - p[0]) ** 2) / 2 / p[1] ** 2), found, method="cs"
     )
+    basis, _ = np.linalg.qr(slopes)
+    error = y - (found[3] + found[2] * np.exp(-((x - found[0]) ** 2) / 2 / found[1] ** 2))
+    weighted = np.linalg.lstsq(slopes, np.diag(error / np.sqrt(1 - np.sum(basis**2, axis=1))), rcond=None)[0]
+    expected = np.sqrt(np.sum(weighted**2, axis=1))[:2]
+    assert (ours.centre_uncertainty, ours.sigma_uncertainty) == pytest.approx(expected, rel=1e-2)
+    assert expected == pytest.approx(
+        np.sqrt(np.diag(spread))[:2], rel=0.3
+    )  # which takes all to scatter alike
 
 
 @pytest.mark.parametrize(("of_x", "of_y"), [(0.1, 0.0), (0.0, 0.2)], ids=["of x", "of y"])
