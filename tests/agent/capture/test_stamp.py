@@ -229,10 +229,10 @@ def test_stamped_tiff_is_valid_by_the_schema(acquire: Any, tmp_path: Path, seque
 def test_power_cut_while_a_tiff_is_stamped_leaves_the_old_comment_or_the_new(
     written: Any, acquire: Any, tmp_path: Path
 ) -> None:
-    record = acquire(tmp_path / "other.ome.zarr")
     path = tmp_path / "a.ome.tiff"
-    written(path, PLAN)
+    written(path, PLAN)  # before there is an agent, which would stamp it too
     before, comment = path.read_bytes(), xml_of(path)
+    record = acquire(tmp_path / "other.ome.zarr")
     stamped = stamp_dataset(record, path, None, beside=False)
     assert stamped.is_stamped_inside
     after, new_comment = path.read_bytes(), xml_of(path)
