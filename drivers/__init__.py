@@ -1,7 +1,7 @@
 """Hardware back ends behind one contract: what the hardware said, and nothing else."""
 
 from drivers.base import Driver, OwningDriver
-from drivers.errors import AcquisitionError, ConfigurationError, DriverError
+from drivers.errors import AcquisitionError, CameraSilentError, ConfigurationError, DriverError
 from drivers.events import (
     ConfigurationLoaded,
     FrameSeen,
@@ -34,6 +34,7 @@ from drivers.readings import (
 
 __all__ = [
     "AcquisitionError",
+    "CameraSilentError",
     "Channel",
     "ConfigurationError",
     "ConfigurationLoaded",

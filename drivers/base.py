@@ -100,8 +100,8 @@ class OwningDriver(Driver):
     def move(self, position_um: Mapping[str, float], timeout_s: float) -> None:
         """Move the current stages and wait until they stand; `x`, `y` and `z`, those that are left out stay.
 
-        Blocks. Raises `DriverError` when there is no such stage, it refuses, or it has not arrived in `timeout_s`; it
-        is told to stop then.
+        Blocks. Raises `DriverError` when there is no such stage, it refuses, it has not arrived in `timeout_s`, or it is
+        cancelled on its way; it is told to stop then.
         """
 
     @abstractmethod
@@ -115,7 +115,7 @@ class OwningDriver(Driver):
     def snap(self, exposure_ms: float) -> NDArray[np.generic]:
         """Take one frame with everything as it stands, and return it, (y, x); it is written nowhere.
 
-        The exposure stays set. Raises `DriverError`.
+        The exposure stays set. Raises `DriverError`, also when it is cancelled.
         """
 
     @abstractmethod
@@ -132,12 +132,16 @@ class OwningDriver(Driver):
 
         Blocks; call it on a thread of its own. Its ``metadata`` may hold ``settle_s``, the time to wait after the stages
         have come to each of its positions, one number for each. Raises `AcquisitionError` when it cannot start or ends
-        in an error.
+        in an error, `CameraSilentError` when that is a camera without frames.
         """
 
     @abstractmethod
     def cancel(self) -> None:
-        """Ask a running `acquire` to end after the frame it is taking. Returns at once."""
+        """Ask a running `acquire`, `snap` or `move` to end now: exposures are broken off, and stages stop where they are.
+
+        Returns at once. A camera that cannot be told to stop ends its exposure first, behind a shutter that is closed. What
+        has not begun yet may not be reached: ask again until it has ended.
+        """
 
     @abstractmethod
     def close(self) -> None:

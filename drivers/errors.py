@@ -3,6 +3,7 @@
 DriverError
 ├── ConfigurationError   the hardware configuration cannot be loaded
 ├── AcquisitionError     an acquisition cannot be run
+│   └── CameraSilentError    its camera delivers no frame: what it was told last, it did not do
 ├── BridgeError          the bridge to a running Micro-Manager Studio did not do what was asked
 │   ├── StudioAwayError      silent, gone or not there; what was asked may still be carried out later
 │   ├── JavaError            Studio's answer is an exception
@@ -35,6 +36,10 @@ class ConfigurationError(DriverError):
 
 class AcquisitionError(DriverError):
     """An acquisition cannot be run."""
+
+
+class CameraSilentError(AcquisitionError):
+    """The camera delivers no frame: loading the hardware anew is what may bring it back."""
 
 
 class BridgeError(DriverError):

@@ -16,7 +16,7 @@ from agent.capture.stamp import sidecar_path
 from agent.errors import CaptureError, HardwareError
 from agent.quality.restore import CALL_S, MOVE_S, Hardware
 from agent.quality.scene import Scene
-from agent.quality.steps import Key, Readings, Set, Shot, Step, Trial, Wait
+from agent.quality.steps import Key, Preset, Readings, Set, Shot, Step, Trial, Wait
 from agent.quality.watcher import Watcher
 from agent.records import AcquisitionFinished, QcInput, RecordError, decode
 
@@ -98,6 +98,8 @@ class Acquisition:
                 self._shoot(step)
             case Set(key=key, value=value):
                 self._hardware.call("set_property", CALL_S, device=key[0], property=key[1], value=value)
+            case Preset(group=group, name=name):
+                self._hardware.call("set_preset", CALL_S, group=group, preset=name)
             case Wait(duration_s=duration_s):
                 self._sleep(duration_s)
             case Readings():
@@ -140,14 +142,19 @@ class Acquisition:
             while not done.wait(_LOOK_S):
                 self._look(before)
         except BaseException:
-            if not done.is_set():
-                self._hardware.call("cancel", CALL_S)
-                done.wait(CALL_S)
+            self._break_off(done)
             raise
         finally:
             thread.join(CALL_S)
         if failed:
             raise failed[0]
+
+    def _break_off(self, done: threading.Event) -> None:
+        """Have what is under way end, and ask again until it has: what has not begun yet is not reached."""
+        until_s = time.monotonic() + CALL_S
+        while not done.is_set() and time.monotonic() < until_s:
+            self._hardware.call("cancel", CALL_S)
+            done.wait(_LOOK_S)
 
     def _look(self, n_before: int) -> None:
         """Tell how far it is, and what the newest frame holds."""

@@ -6,6 +6,7 @@ they run, and so put frames of the wrong camera into the user's acquisition.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,13 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drivers.base import Driver, Listener, OwningDriver
-from drivers.errors import DEVICE_ERRORS, AcquisitionError, DriverError
+from drivers.errors import DEVICE_ERRORS, AcquisitionError, CameraSilentError, DriverError
 from drivers.events import ConfigurationLoaded
 from drivers.mmcore.description import describe_core
+from drivers.mmcore.engine import SETTLE, own_engine, settling
 from drivers.mmcore.moves import camera_bits, find_focus, move_stages, snapped
 from drivers.mmcore.release import release_callback
 from drivers.mmcore.sequences import forget_sequences
-from drivers.mmcore.settling import SETTLE, settling
 from drivers.mmcore.signals import CoreSignals
 from drivers.readings import Hardware, How, Key, Moment, PropertyReading, Status, Value
 
@@ -144,6 +145,11 @@ class MMCoreDriver(Driver):
 class OwningMMCoreDriver(MMCoreDriver, OwningDriver):
     """Drives a core that this process loaded."""
 
+    def __init__(self, core: CMMCorePlus) -> None:
+        super().__init__(core)
+        self._core.mda.set_engine(own_engine(core))
+        self._cancelled = threading.Event()
+
     def set_property(self, key: Key, value: str) -> None:
         try:
             self._core.setProperty(key.device, key.property, value)
@@ -161,13 +167,15 @@ class OwningMMCoreDriver(MMCoreDriver, OwningDriver):
             raise DriverError(f"The preset {group}/{preset} could not be set: {error}") from error
 
     def move(self, position_um: Mapping[str, float], timeout_s: float) -> None:
-        move_stages(self._core, position_um, timeout_s)
+        self._cancelled.clear()
+        move_stages(self._core, position_um, timeout_s, self._cancelled.is_set)
 
     def focus(self) -> float:
         return find_focus(self._core)
 
     def snap(self, exposure_ms: float) -> NDArray[np.generic]:
-        return snapped(self._core, exposure_ms)
+        self._cancelled.clear()
+        return snapped(self._core, exposure_ms, self._cancelled.is_set)
 
     def last_frame(self) -> NDArray[np.generic] | None:
         return self._signals.last_frame
@@ -186,7 +194,7 @@ class OwningMMCoreDriver(MMCoreDriver, OwningDriver):
         except ValidationError as error:
             raise AcquisitionError(f"This is not a useq-schema sequence: {error}") from error
         try:
-            with settling(self._core, plan.metadata.get(SETTLE, ())):
+            with settling(self._core.mda.engine, plan.metadata.get(SETTLE, ())):
                 self._core.mda.run(plan, output=output)
         except (
             RuntimeError,
@@ -195,11 +203,15 @@ class OwningMMCoreDriver(MMCoreDriver, OwningDriver):
             TypeError,
             MemoryError,
         ) as error:  # the last: buffer overflow
-            raise AcquisitionError(f"The acquisition ended in an error: {error}") from error
+            # a disk's time-out has a number, that of the engine has none
+            is_silent = isinstance(error, TimeoutError) and error.errno is None
+            kind = CameraSilentError if is_silent else AcquisitionError
+            raise kind(f"The acquisition ended in an error: {error}") from error
         finally:
             forget_sequences()
 
     def cancel(self) -> None:
+        self._cancelled.set()
         self._core.mda.cancel()
 
     def close(self) -> None:

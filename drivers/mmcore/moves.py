@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from drivers.errors import DEVICE_ERRORS, DriverError
+from drivers.mmcore.exposures import awaited, begun, is_long
 
 if TYPE_CHECKING:
     from pymmcore_plus import CMMCorePlus
@@ -18,13 +19,15 @@ AXES = ("x", "y", "z")
 _LOOK_S = 0.01
 
 
-def move_stages(core: CMMCorePlus, position_um: Mapping[str, float], timeout_s: float) -> None:
+def move_stages(
+    core: CMMCorePlus, position_um: Mapping[str, float], timeout_s: float, is_cancelled: Callable[[], bool]
+) -> None:
     """Move the current stages to `x`, `y`, `z`, as far as they are given, and wait until they stand.
 
     Raises
     ------
     DriverError
-        There is no such axis or stage, it refuses, or it has not arrived in time.
+        There is no such axis or stage, it refuses, it has not arrived in time, or it was cancelled on its way.
     """
     if unknown := set(position_um) - set(AXES):
         raise DriverError(f"Stages move along x, y and z; got {', '.join(sorted(unknown))}.")
@@ -32,7 +35,7 @@ def move_stages(core: CMMCorePlus, position_um: Mapping[str, float], timeout_s: 
         raise DriverError("An acquisition is moving the stages; wait for its end or cancel it.")
     try:
         moving = [*_moved_xy(core, position_um), *_moved_z(core, position_um)]
-        _wait_until_still(core, moving, timeout_s)
+        _wait_until_still(core, moving, timeout_s, is_cancelled)
     except DEVICE_ERRORS as error:
         raise DriverError(f"The stage could not be moved to {_said(position_um)}: {error}") from error
 
@@ -57,10 +60,16 @@ def _moved_z(core: CMMCorePlus, position_um: Mapping[str, float]) -> list[str]:
     return [stage]
 
 
-def _wait_until_still(core: CMMCorePlus, stages: Iterable[str], timeout_s: float) -> None:
+def _wait_until_still(
+    core: CMMCorePlus, stages: Sequence[str], timeout_s: float, is_cancelled: Callable[[], bool]
+) -> None:
     ends_at = time.monotonic() + timeout_s
     for stage in stages:
         while core.deviceBusy(stage):
+            if is_cancelled():
+                for moving in stages:
+                    core.stop(moving)
+                raise DriverError(f"{stage} was told to stop on its way.")
             if time.monotonic() > ends_at:
                 core.stop(stage)
                 raise DriverError(f"{stage} has not arrived within {timeout_s:g} s and was told to stop.")
@@ -88,13 +97,13 @@ def find_focus(core: CMMCorePlus) -> float:
         raise DriverError(f"{autofocus} did not find focus: {error}") from error
 
 
-def snapped(core: CMMCorePlus, exposure_ms: float) -> NDArray[np.generic]:
+def snapped(core: CMMCorePlus, exposure_ms: float, is_cancelled: Callable[[], bool]) -> NDArray[np.generic]:
     """Return one frame, taken with everything as it stands.
 
     Raises
     ------
     DriverError
-        There is no camera, or it does not take it.
+        There is no camera, it does not take it, or it was cancelled.
     """
     if not core.getCameraDevice():
         raise DriverError("The configuration has no camera; add one and make it the core's camera.")
@@ -103,10 +112,16 @@ def snapped(core: CMMCorePlus, exposure_ms: float) -> NDArray[np.generic]:
     try:
         core.setExposure(exposure_ms)
         core.waitForSystem()
-        core.snapImage()
-        frame: NDArray[Any] = np.array(core.getImage())
+        frame: NDArray[Any] | None
+        if is_long(core) and begun(core):
+            frame = awaited(core, is_cancelled)
+        else:
+            core.snapImage()
+            frame = np.array(core.getImage())
     except DEVICE_ERRORS as error:
         raise DriverError(f"No frame of {exposure_ms:g} ms could be taken: {error}") from error
+    if frame is None:
+        raise DriverError(f"The exposure of {exposure_ms:g} ms was broken off.")
     return frame
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -18,6 +19,7 @@ class Camera(CameraDevice):
 
     def __init__(self) -> None:
         self.microscope = standing()
+        self._broken_off = threading.Event()
         super().__init__()
         self.set_property_allowed_values("Binning", (1, 2, 4))
         self.set_property_limits("Exposure", (0.01, 60_000.0))
@@ -70,9 +72,21 @@ class Camera(CameraDevice):
     def start_sequence(
         self, n: int | None, get_buffer: Callable[[Sequence[int], Any], Any]
     ) -> Iterator[Mapping[str, str]]:
+        self._broken_off.clear()  # here, not when the first frame is asked for: it may be broken off before
+        return self._frames(n, get_buffer)
+
+    def break_off(self) -> None:
+        """End the exposure that is under way; its frame is not delivered."""
+        self._broken_off.set()
+
+    def _frames(
+        self, n: int | None, get_buffer: Callable[[Sequence[int], Any], Any]
+    ) -> Iterator[Mapping[str, str]]:
         shape, dtype, taken = self.shape(), self.dtype(), 0
         while n is None or taken < n:
-            self.microscope.expose(get_buffer(shape, dtype))
+            self.microscope.expose(get_buffer(shape, dtype), self._broken_off)
+            if self._broken_off.is_set():
+                return
             taken += 1
             yield {"FrameNumber": str(self.microscope.n_frames - 1)}
 

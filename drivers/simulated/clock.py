@@ -6,6 +6,9 @@ import threading
 import time
 from abc import ABC, abstractmethod
 
+LONG_S = 0.1
+"""What is shorter is slept through: to wait for an event is less exact on some platforms."""
+
 
 class Clock(ABC):
     """Seconds since some fixed moment, and ways to let them pass."""
@@ -15,8 +18,8 @@ class Clock(ABC):
         """Return the present time."""
 
     @abstractmethod
-    def sleep(self, duration_s: float) -> None:
-        """Let `duration_s` pass."""
+    def sleep(self, duration_s: float, unless: threading.Event | None = None) -> None:
+        """Let `duration_s` pass, or less when `unless` is set meanwhile."""
 
     @abstractmethod
     def has_reached(self, moment_s: float) -> bool:
@@ -29,8 +32,11 @@ class SystemClock(Clock):
     def now_s(self) -> float:
         return time.monotonic()
 
-    def sleep(self, duration_s: float) -> None:
-        time.sleep(max(duration_s, 0.0))
+    def sleep(self, duration_s: float, unless: threading.Event | None = None) -> None:
+        if unless is not None and duration_s > LONG_S:
+            unless.wait(duration_s)
+        else:
+            time.sleep(max(duration_s, 0.0))
 
     def has_reached(self, moment_s: float) -> bool:
         return time.monotonic() >= moment_s
@@ -54,7 +60,7 @@ class JumpingClock(Clock):
     def now_s(self) -> float:
         return self._now_s
 
-    def sleep(self, duration_s: float) -> None:
+    def sleep(self, duration_s: float, unless: threading.Event | None = None) -> None:
         with self._lock:
             self._now_s += max(duration_s, 0.0)
 

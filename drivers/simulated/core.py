@@ -207,6 +207,9 @@ class SimulatedCore(UniMMCore):
         self._start_lit(super().startContinuousSequenceAcquisition, args)
 
     def stopSequenceAcquisition(self, *args: Any) -> None:
+        camera = self._py_camera(*args)
+        if hasattr(camera, "break_off"):  # the core itself would wait for 2 s and go on without its thread
+            camera.break_off()
         super().stopSequenceAcquisition(*args)
         self._close_after_sequence()
 

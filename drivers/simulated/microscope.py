@@ -147,13 +147,15 @@ class SimulatedMicroscope:
 
     # ---- what the hardware does
 
-    def expose(self, out: Frame | None = None) -> Frame:
+    def expose(self, out: Frame | None = None, broken_off: threading.Event | None = None) -> Frame:
         """Take a frame: light and place are those at its start, and the exposure passes on the clock.
 
         Parameters
         ----------
         out : ndarray, optional
             Receives the frame; a new one when omitted.
+        broken_off : Event, optional
+            The exposure ends when it is set; the frame is of no use then.
         """
         with self._lock:
             frame = self.n_frames
@@ -175,7 +177,7 @@ class SimulatedMicroscope:
                 frame,
                 image,
             )
-        self.clock.sleep(camera.exposure_ms / 1000)
+        self.clock.sleep(camera.exposure_ms / 1000, unless=broken_off)
         return image
 
     def expected_e(self) -> NDArray[np.float64]:

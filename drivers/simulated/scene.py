@@ -10,7 +10,7 @@ from drivers.simulated.field import View
 from drivers.simulated.layer import sectioning
 from drivers.simulated.psf import PsfStack, psf_stack
 from drivers.simulated.rendering import line_profile, place_objects
-from drivers.simulated.slides import Slide, lines_in, objects_in
+from drivers.simulated.slides import OF_OBJECTS, Slide, lines_in, objects_in
 from drivers.simulated.truth import Truth
 
 Image = NDArray[np.float32]
@@ -36,7 +36,7 @@ def expected_image(view: View, slide: Slide, region: Region) -> Image:
         if slide.is_sectioned:
             layer *= sectioning(view, rows, columns)
         image += layer
-    if slide.arrangement in ("random", "grid"):
+    if slide.arrangement in OF_OBJECTS:
         _add_objects(image, view, slide, region, efficiency)
     if slide.arrangement == "pairs":
         _add_lines(image, view, slide, region, efficiency)

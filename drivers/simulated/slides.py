@@ -7,6 +7,7 @@ test can ask for the beads of any field.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import sqrt
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +21,9 @@ SMALLEST_PAIR_UM, LARGEST_PAIR_UM, PAIR_STEP_UM = 0.10, 1.20, 0.05
 PAIR_PITCH_UM = 8.0
 STAIR_PITCH_UM, N_STAIRS = 8.0, 13
 POINT = Shape()
+REGULAR = ("grid", "hexagonal")
+OF_OBJECTS = ("random", *REGULAR)
+"""Arrangements of objects at places; the others are lines or nothing."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +32,7 @@ class Slide:
 
     label: str
     arrangement: str
-    """"random", "grid", "pairs" or "empty"."""
+    """"random", "grid" (square), "hexagonal", "pairs" or "empty"."""
     shape: Shape = POINT
     pitch_um: float = 12.0
     object_photons: float = 0.0
@@ -66,6 +70,15 @@ SLIDES: dict[str, Slide] = {
         Slide("beads 2 um", "random", Shape("sphere", 2.0), 60.0, 12_000.0, 5.0, brightness_spread=0.05),
         Slide("uniform", "empty", layer_photons=1100.0),
         Slide("dot grid", "grid", Shape("sphere", 1.0), GRID_PITCH_UM, 1800.0, 4.0, brightness_spread=0.0),
+        Slide(
+            "hexagonal dot grid",
+            "hexagonal",
+            Shape("sphere", 1.0),
+            GRID_PITCH_UM,
+            1800.0,
+            4.0,
+            brightness_spread=0.0,
+        ),
         Slide("ring grid", "grid", Shape("ring", 5.0), GRID_PITCH_UM, 3000.0, 4.0, brightness_spread=0.0),
         Slide("line pairs", "pairs", object_photons=60.0, layer_photons=3.0),
         Slide(
@@ -89,21 +102,24 @@ def objects_in(slide: Slide, seed: int, low_yx_um: YX, high_yx_um: YX) -> Object
     """Return the objects of `slide` within a rectangle of slide coordinates, sorted by y, then x.
 
     Random ones stand in the cells of a square grid, at most one in each and within its middle 70 %: two are never
-    closer than 0.3 of the pitch.
+    closer than 0.3 of the pitch. In a hexagonal grid every other row is half a pitch further along x.
     """
-    if slide.arrangement not in ("random", "grid"):
+    if slide.arrangement not in OF_OBJECTS:
         return Objects(np.empty((0, 2)), np.empty(0), np.empty(0))
-    first = np.floor(np.array(low_yx_um) / slide.pitch_um).astype(np.int64)
-    last = np.floor(np.array(high_yx_um) / slide.pitch_um).astype(np.int64)
+    is_hexagonal = slide.arrangement == "hexagonal"
+    cell_yx_um = np.array([sqrt(3) / 2 if is_hexagonal else 1.0, 1.0]) * slide.pitch_um
+    first = np.floor(np.array(low_yx_um) / cell_yx_um).astype(np.int64) - is_hexagonal
+    last = np.floor(np.array(high_yx_um) / cell_yx_um).astype(np.int64)
     y, x = (cells.ravel() for cells in np.mgrid[first[0] : last[0] + 1, first[1] : last[1] + 1])
     chance = [_hash_unit(seed, y, x, draw) for draw in range(4)]
     jitter = np.stack(chance[:2], axis=1) - 0.5
-    if slide.arrangement == "grid":
+    if slide.arrangement in REGULAR:
         jitter, chance[2] = 0 * jitter, 0 * chance[2]
-    yx_um = (np.stack([y, x], axis=1) + 0.5 + 0.7 * jitter) * slide.pitch_um
+    shift = np.stack([np.zeros(y.shape), 0.5 * (y % 2) * is_hexagonal], axis=1)
+    yx_um = (np.stack([y, x], axis=1) + 0.5 + shift + 0.7 * jitter) * cell_yx_um
     brightness = 1 + slide.brightness_spread * np.sqrt(12) * (chance[3] - 0.5)
     inside = np.all((yx_um >= low_yx_um) & (yx_um <= high_yx_um), axis=1)
-    kept = inside & (chance[2] < (1.0 if slide.arrangement == "grid" else slide.occupancy))
+    kept = inside & (chance[2] < (1.0 if slide.arrangement in REGULAR else slide.occupancy))
     stair = (x + N_STAIRS // 2) % N_STAIRS - N_STAIRS // 2
     return Objects(yx_um[kept], brightness[kept], slide.stair_um * stair[kept])
 

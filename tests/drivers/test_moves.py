@@ -72,7 +72,7 @@ def test_acquire_waits_where_its_metadata_says(
     driver: OwningMMCoreDriver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     waited: list[float] = []
-    monkeypatch.setattr("drivers.mmcore.settling._pause", waited.append)
+    monkeypatch.setattr("drivers.mmcore.engine._pause", waited.append)
     places = [{"x": 0, "y": 0}, {"x": 20, "y": 0}]
     driver.acquire(
         {

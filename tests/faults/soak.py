@@ -104,9 +104,10 @@ class TirelessMicroscope(SimulatedDriver):
         path = folder / "soak.cfg"
         path.write_text(text, "utf-8")
         core, microscope = open_simulated(clock=SystemClock(), configuration=path)
+        opened = cls(core, microscope)
         core.mda.engine.use_hardware_sequencing = True
         core.mda.engine.timeout_base = SETTLE_S  # a busy machine is no fault
-        return cls(core, microscope)
+        return opened
 
     def run(self, n_frames: int) -> None:
         """Take one acquisition."""

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import wait as wait_for
 from contextlib import suppress
 from threading import Lock
 from typing import Any
@@ -20,6 +22,8 @@ from agent.quality.schedule.limits import Limits
 
 _AT_ONCE_S = 2.0
 _LOOK_S = 0.25
+_LOOKED_AFTER = frozenset({"ping", "look", "acquire"})
+"""Orders that take no time, and the one whose giver pings all the while."""
 WhyStop = Callable[[Mapping[str, Any] | None], RunStoppedError | None]
 
 
@@ -70,7 +74,10 @@ class HeldHardware:
             return self._hardware.call(name, deadline_s, **args)
         self._go_on_or_stop(self.stopped or self._why_stop(None))
         self._check(name, args)
-        answer = self._hardware.call(name, deadline_s, **args)
+        if name in _LOOKED_AFTER:
+            answer = self._hardware.call(name, deadline_s, **args)
+        else:
+            answer = self._watched(name, deadline_s, **args)
         if name == "ping":
             self._go_on_or_stop(self._why_stop(answer))
         elif name == "read_all":
@@ -83,6 +90,22 @@ class HeldHardware:
         while (left_s := until_s - self._monotonic_s()) > 0:
             self.call("ping", CALL_S)
             self._wait(min(left_s, _LOOK_S))
+
+    def _watched(self, name: str, deadline_s: float, **args: Any) -> Any:
+        """Pass an order on that may take its time, look for reasons to stop meanwhile, and return its answer.
+
+        An order that is broken off has ended when this raises: until then nothing can be put back.
+        """
+        with ThreadPoolExecutor(1, "scopestamp-qc-order") as thread:
+            order = thread.submit(self._hardware.call, name, deadline_s, **args)
+            try:
+                while not wait_for([order], _LOOK_S).done:
+                    self._go_on_or_stop(self._why_stop(self._hardware.call("ping", CALL_S)))
+            except HardwareError:
+                while not wait_for([order], _LOOK_S).done:  # what has not begun yet is not reached at once
+                    self._cancel()
+                raise
+            return order.result()
 
     def _check(self, name: str, args: Mapping[str, Any]) -> None:
         try:
@@ -102,8 +125,11 @@ class HeldHardware:
 
     def _let_go(self) -> None:
         """End the exposure and close the shutter, as far as the hardware answers at once."""
-        with suppress(HardwareError):
-            self._hardware.call("cancel", _AT_ONCE_S)
+        self._cancel()
         if shutter := self._limits.shutter:
             with suppress(HardwareError):
                 self._hardware.call("set_property", _AT_ONCE_S, device=shutter, property="State", value="0")
+
+    def _cancel(self) -> None:
+        with suppress(HardwareError):
+            self._hardware.call("cancel", _AT_ONCE_S)

@@ -48,6 +48,15 @@ def test_grid_is_a_grid() -> None:
     assert len(yx_um) == len(rows) * len(columns)
 
 
+def test_hexagonal_grid_has_six_neighbours_at_one_pitch() -> None:
+    yx_um = objects_in(SLIDES["hexagonal dot grid"], 9, (-41.0, -50.0), (43.0, 61.0)).yx_um
+    distance = np.hypot(*(yx_um[:, None] - yx_um[None]).transpose(2, 0, 1))
+    inner = np.all((yx_um > (-25, -34)) & (yx_um < (27, 45)), axis=1)
+    assert inner.sum() > 8
+    assert np.all(np.isclose(distance[inner], GRID_PITCH_UM).sum(axis=1) == 6)
+    assert np.sort(distance[inner], axis=1)[:, 1] == pytest.approx(GRID_PITCH_UM)
+
+
 def test_line_pairs_grow_in_steps() -> None:
     x_um, distance_um = lines_in(-8.0, 8.0 * 23)
     first, second = x_um[::2], x_um[1::2]

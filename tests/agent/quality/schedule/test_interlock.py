@@ -289,6 +289,10 @@ class Orders:
         self.given.append(name)
         return self.status if name == "ping" else None
 
+    @property
+    def but_pings(self) -> list[str]:
+        return [name for name in self.given if name != "ping"]
+
 
 def watch(tmp_path, idle=lambda: Idle(inf), hand=None, **more: Any) -> PersonWatch:
     return PersonWatch(idle, hand or Hand(), 60.0, tmp_path, more.pop("ends", Event()), **more)
@@ -307,7 +311,12 @@ def test_nothing_more_is_passed_on_once_stopped(tmp_path):
         with pytest.raises(RunStoppedError, match="told to end"):
             leash.call("ping", 1.0)
     leash.call("cancel", 1.0)
-    assert orders.given == ["set_preset", "cancel", "set_property", "cancel"]  # camera ended, shutter closed
+    assert orders.but_pings == [
+        "set_preset",
+        "cancel",
+        "set_property",
+        "cancel",
+    ]  # camera ended, shutter closed
 
 
 def test_wait_between_two_steps_is_watched(tmp_path):
@@ -324,6 +333,32 @@ def test_wait_between_two_steps_is_watched(tmp_path):
     with pytest.raises(PersonAtMicroscopeError):
         leash.sleep(600.0)
     assert hand.s < 1004.0
+
+
+class SlowOrders(Orders):
+    """Hardware that is at an order until it is told to end."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.ended = Event()
+
+    def call(self, name: str, deadline_s: float, **args: Any) -> Any:
+        if name == "cancel" and "cancel" in self.given:  # the first comes before the order has begun
+            self.ended.set()
+        told = super().call(name, deadline_s, **args)
+        if name == "move":
+            self.status["is_live"] = True
+            assert self.ended.wait(60)
+            raise HardwareError("The stage was told to stop on its way.")
+        return told
+
+
+def test_order_that_takes_its_time_is_broken_off_for_a_person(tmp_path):
+    orders = SlowOrders()
+    with pytest.raises(PersonAtMicroscopeError, match="live mode"):
+        held(orders, watch(tmp_path)).call("move", 150.0, position_um={"z": 51.0})
+    assert orders.ended.is_set()
+    assert orders.but_pings[:3] == ["move", "cancel", "set_property"]  # the shutter is closed at once
 
 
 def test_order_beyond_the_limits_stops_the_run(tmp_path):

@@ -1,0 +1,125 @@
+"""The engine of the agent's own acquisitions: it gives way at once when it is told to, and lets stages settle."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from drivers.mmcore.exposures import LATE_S, LONG_MS, awaited, begun, is_long
+from drivers.mmcore.loading import fenced_import
+
+if TYPE_CHECKING:
+    from pymmcore_plus import CMMCorePlus
+
+SETTLE = "settle_s"
+"""Key of a sequence's metadata: one time for each of its positions."""
+_LOOK_S = 0.05
+
+
+def _pause(duration_s: float) -> None:
+    time.sleep(duration_s)
+
+
+@contextmanager
+def settling(engine: Any, settle_s: Sequence[float]) -> Iterator[None]:
+    """Let an engine wait, in an acquisition that is run inside, after it has come to another position.
+
+    Parameters
+    ----------
+    engine : OwnEngine
+        That runs it.
+    settle_s : sequence of float
+        For each position; empty: nothing is changed.
+    """
+    if not any(settle_s):
+        yield
+        return
+    is_sequencing = engine.use_hardware_sequencing
+    engine.settle_s, engine.use_hardware_sequencing = settle_s, False
+    try:
+        yield
+    finally:
+        engine.settle_s, engine.use_hardware_sequencing = (), is_sequencing
+
+
+def own_engine(core: CMMCorePlus) -> Any:
+    """Return an engine for a core that is ours."""
+    with fenced_import():
+        from pymmcore_plus.mda import MDAEngine
+
+    class OwnEngine(MDAEngine):
+        """Breaks off long exposures and long ways, and waits where a place is new."""
+
+        settle_s: Sequence[float] = ()
+        _place: tuple[Any, Any] | None = None
+
+        def setup_sequence(self, sequence: Any) -> Any:
+            self._place = None
+            return super().setup_sequence(sequence)
+
+        def event_iterator(self, events: Iterable[Any]) -> Iterator[Any]:
+            for event in super().event_iterator(events):
+                # A burst notices that it is cancelled when a frame comes: those of long exposures are taken one by one.
+                together = getattr(event, "events", ())
+                exposure_ms = event.exposure or self.mmcore.getExposure()
+                yield from together if together and exposure_ms > LONG_MS else (event,)
+
+        def setup_single_event(self, event: Any) -> None:
+            super().setup_single_event(event)
+            if (event.x_pos, event.y_pos, event.z_pos) != (None, None, None):
+                self._arrive()
+
+        def setup_event(self, event: Any) -> None:
+            super().setup_event(event)
+            place = (event.index.get("t"), event.index.get("p"))
+            if self.settle_s and place != self._place:
+                self._place = place
+                self._settle(float(self.settle_s[event.index.get("p", 0) % len(self.settle_s)]))
+
+        def exec_single_event(self, event: Any) -> Iterator[Any]:
+            core = self.mmcore
+            if self._is_cancelled():
+                return
+            if event.slm_image is not None or not is_long(core) or not begun(core):
+                yield from super().exec_single_event(event)
+                return
+            frame = awaited(core, self._is_cancelled)
+            if frame is None:
+                return
+            if not event.keep_shutter_open and self._autoshutter_was_set:
+                core.setShutterOpen(False)
+            yield frame, event, self._told_of(event)
+
+        def _told_of(self, event: Any) -> Any:
+            """Return a frame's metadata, as of a snap."""
+            began_s = event.metadata.get("runner_t0") or time.perf_counter()
+            return self.get_frame_metadata(
+                event,
+                runner_time_ms=(time.perf_counter() - began_s) * 1e3,
+                camera_device=self.mmcore.getPhysicalCameraDevice(0),
+                include_position=self.include_frame_position_metadata is not False,
+            )
+
+        def _is_cancelled(self) -> bool:
+            return self.mmcore.mda.status.cancel_requested
+
+        def _arrive(self) -> None:
+            """Wait for the stages as long as the core would, and stop them when the acquisition is cancelled."""
+            core = self.mmcore
+            until_s = time.monotonic() + core.getTimeoutMs() / 1e3
+            for stage in filter(None, (core.getXYStageDevice(), core.getFocusDevice())):
+                while core.deviceBusy(stage) and time.monotonic() < until_s:
+                    if self._is_cancelled():
+                        core.stop(stage)
+                        break
+                    time.sleep(_LOOK_S)
+
+        def _settle(self, remaining_s: float) -> None:
+            while remaining_s > 0 and not self._is_cancelled():
+                _pause(min(remaining_s, _LOOK_S))
+                remaining_s -= _LOOK_S
+
+    # by default 5 s, which a disk that is slow for once takes, too
+    return OwnEngine(core, timeout_base=LATE_S, timeout_first_frame=None)
