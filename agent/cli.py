@@ -14,7 +14,7 @@ from rich.console import Console
 from agent.conformance.command import conformance
 from agent.doctor.command import doctor
 from agent.errors import ScopestampError
-from agent.exports.cli import app as exports_app
+from agent.exports.cli import completeness, enrich, export
 from agent.hosting.command import app as service_app
 from agent.profile.cli import app as profile_app
 from agent.quality.commands import app as quality_app
@@ -30,16 +30,6 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-app.add_typer(quality_app, name="qc")
-app.add_typer(profile_app, name="profile")
-app.add_typer(studio_listener_app, name="studio-listener")
-app.command("conformance")(conformance)
-app.add_typer(schedule_app, name="schedule")
-app.add_typer(service_app, name="service")
-app.command("operator")(operator)
-app.command("watch")(watch)
-app.command("doctor")(doctor)
-app.add_typer(exports_app)  # export, completeness, enrich: commands of their own
 Config = Annotated[
     Path | None,
     typer.Option(
@@ -65,7 +55,6 @@ def _root(
     pass
 
 
-@app.command()
 def demo(
     data: Annotated[
         Path | None, typer.Option("--data", help="Keep everything in this folder. Default: a temporary one.")
@@ -81,7 +70,6 @@ def demo(
     raise typer.Exit(run_demo(data, once=once, as_json=as_json))
 
 
-@app.command()
 def run(config: Config = None, data: Data = None) -> None:
     """Run the agent: own the hardware, capture, and send, until Ctrl-C or the service manager ends it."""
     from agent.service.run import ended_by_signal, run_agent
@@ -91,7 +79,6 @@ def run(config: Config = None, data: Data = None) -> None:
         raise typer.Exit(run_agent(load_settings(config), data, ended, typer.echo))
 
 
-@app.command()
 def enrol(
     url: Annotated[str, typer.Option("--url", help="Address of the collector, https://…")],
     config: Config = None,
@@ -123,7 +110,6 @@ def enrol(
         typer.echo(f'Set [collector] url = "{url}" in the settings, then start the agent.')
 
 
-@app.command("rotate-key")
 def rotate_key(config: Config = None, data: Data = None, as_json: AsJson = False) -> None:
     """Replace this agent's key by a new one, vouched for by the old; a running agent goes on with the new key."""
     from agent.clock import Clock
@@ -156,7 +142,6 @@ def _join_code(code_file: Path | None) -> str:
         raise ScopestampError(f"The join code file {code_file} cannot be read: {error.strerror}.") from error
 
 
-@app.command()
 def status(config: Config = None, data: Data = None, as_json: AsJson = False) -> None:
     """Show who this agent is, where it is enrolled, and what waits on its disk."""
     from agent.local import look
@@ -175,7 +160,6 @@ def status(config: Config = None, data: Data = None, as_json: AsJson = False) ->
     Console().print(table)
 
 
-@app.command()
 def snapshot(
     config: Config = None,
     wait_s: Annotated[
@@ -196,12 +180,46 @@ def snapshot(
         Console().print(snapshot_table(readings))
 
 
-@app.command("print-config")
 def print_config(config: Config = None) -> None:
     """Print the effective settings, with every key explained; the output is a settings file."""
     from agent.settings import load_settings, print_settings
 
     typer.echo(print_settings(load_settings(config)), nl=False)
+
+
+_TRY, _MICROSCOPE, _QUALITY, _DATA = (
+    "Try it",
+    "At the microscope",
+    "Quality control",
+    "Metadata with the data",
+)
+_COMMANDS = (
+    ("demo", demo, _TRY),
+    ("conformance", conformance, _TRY),
+    ("enrol", enrol, _MICROSCOPE),
+    ("run", run, _MICROSCOPE),
+    ("status", status, _MICROSCOPE),
+    ("doctor", doctor, _MICROSCOPE),
+    ("snapshot", snapshot, _MICROSCOPE),
+    ("print-config", print_config, _MICROSCOPE),
+    ("rotate-key", rotate_key, _MICROSCOPE),
+    ("operator", operator, _QUALITY),
+    ("watch", watch, _DATA),
+    ("export", export, _DATA),
+    ("completeness", completeness, _DATA),
+    ("enrich", enrich, _DATA),
+)
+_GROUPS = (
+    ("service", service_app, _MICROSCOPE),
+    ("studio-listener", studio_listener_app, _MICROSCOPE),
+    ("qc", quality_app, _QUALITY),
+    ("schedule", schedule_app, _QUALITY),
+    ("profile", profile_app, _DATA),
+)
+for name, command, panel in _COMMANDS:
+    app.command(name, rich_help_panel=panel)(command)
+for name, group, panel in _GROUPS:
+    app.add_typer(group, name=name, rich_help_panel=panel)
 
 
 def main() -> None:

@@ -19,6 +19,7 @@ _TOPIC = "spool"
 _LATE = timedelta(hours=1)
 _ENOUGH = timedelta(minutes=10)
 _FEW_DAYS = 7.0
+_MANY_DAYS = 3652.0
 _BUDGET_BYTES = 5_000_000_000
 _SHARE_OF_FREE = 0.1
 
@@ -123,4 +124,4 @@ def in_words(age: timedelta) -> str:
 
 
 def _days(days: float) -> str:
-    return f"{days:,.0f} days" if days < 1000 else f"{days / 365:,.0f} years"
+    return f"{days:,.0f} days" if days < _MANY_DAYS else "more than ten years"

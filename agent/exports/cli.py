@@ -11,8 +11,6 @@ import typer
 
 from agent.exports.errors import ExportError
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
-
 Records = Annotated[
     list[Path], typer.Argument(help="Records: <data>.scopestamp.json, and others such as the instrument's.")
 ]
@@ -23,7 +21,6 @@ Out = Annotated[Path | None, typer.Option("--out", "-o", help="File to write, or
 ALL = "all"
 
 
-@app.command()
 def export(
     format_name: Annotated[
         str, typer.Argument(metavar="FORMAT", help="A format, 'all', or 'list' to see them.")
@@ -55,7 +52,6 @@ def export(
         _fail(error)
 
 
-@app.command()
 def completeness(
     records: Records,
     profile: ProfileFile = None,
@@ -83,7 +79,6 @@ def completeness(
         typer.echo(f"contradiction  {text}")
 
 
-@app.command()
 def enrich(
     dataset: Annotated[Path, typer.Argument(help="OME-TIFF, folder of them, or OME-Zarr.")],
     records: Annotated[

@@ -10,7 +10,7 @@ import ome_types
 import pytest
 from typer.testing import CliRunner
 
-from agent.exports.cli import app
+from agent.cli import app
 
 RECORDS = Path(__file__).parent / "records"
 PROFILE = Path(__file__).parents[3] / "config" / "instrument.toml"
