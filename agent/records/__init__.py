@@ -93,6 +93,7 @@ from agent.records._qc import (
     QcStatus,
 )
 from agent.records._schedule import (
+    Booked,
     OperatorTask,
     PlannedSchedule,
     SchedulePlan,
@@ -111,6 +112,7 @@ __all__ = [
     "Agency",
     "AgentEvent",
     "Band",
+    "Booked",
     "Camera",
     "Cause",
     "Change",

@@ -97,9 +97,22 @@ class PlannedSchedule(Frozen):
     next_at: tuple[UtcTime, ...] = Field(default=(), description="The next times it is planned for.")
 
 
+class Booked(Frozen):
+    """The booking calendar has the microscope taken; by whom and what for is not told."""
+
+    start: UtcTime = Field(description="From.")
+    end: UtcTime = Field(description="Until.")
+
+
 class SchedulePlan(Record):
-    """The schedules an agent goes by, told when they change and once a day."""
+    """The schedules an agent goes by, told when they or the bookings change and once a day."""
 
     kind: Literal["schedule_plan"] = "schedule_plan"
     schedules: tuple[PlannedSchedule, ...] = Field(description="All of them.")
     problem: str = Field(default="", description="What is wrong with the schedules as a whole.")
+    booked: tuple[Booked, ...] = Field(
+        default=(), description="When the booking calendar has the microscope taken, up to booked_until."
+    )
+    booked_until: UtcTime | None = Field(
+        default=None, description="As far as bookings are told; absent without a calendar that could be read."
+    )

@@ -216,6 +216,14 @@ class BookingGuard:
         start, end = (moment.astimezone(self._zone) for moment in (taken[0].start, taken[0].end))
         return f"Booked from {start:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M}."
 
+    def taken(self, now: datetime, until: datetime) -> list[Booking] | None:
+        """Return the bookings from now on, as they were read last; None when that cannot be told."""
+        self._look(now)
+        try:
+            return bookings(self._feed.text, now, until, self._zone) if self._feed else None
+        except CalendarError:
+            return None
+
     def _look(self, now: datetime) -> None:
         is_due = self._tried_at is None or not timedelta(0) <= now - self._tried_at < self._refresh
         if not is_due:

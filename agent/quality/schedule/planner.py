@@ -20,9 +20,9 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+from agent.due_dates import due_between, is_open
 from agent.mint import Mint
 from agent.quality.schedule.book import Entry
-from agent.quality.schedule.dates import due_between, is_open
 from agent.quality.schedule.journal import KEPT_DAYS, Journal, Occurrence, run_id_of
 from agent.records import OperatorTask, ScheduleRun, ScheduleState
 from agent.records.schedules import Schedule

@@ -15,6 +15,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, ParamSpec, Protocol, TypeVar
 
+from agent.due_dates import due_between
 from agent.errors import SpoolError
 from agent.local import Local
 from agent.outbox.disk import move_file, remove_file
@@ -23,17 +24,15 @@ from agent.quality.restore import Hardware
 from agent.quality.schedule.attempt import RESTORE_PATH, End, put_back, run_once
 from agent.quality.schedule.book import Book, Entry, read_book
 from agent.quality.schedule.confirmed import take_confirmed
-from agent.quality.schedule.dates import due_between
 from agent.quality.schedule.fetch import Fetcher
 from agent.quality.schedule.guards import PERSON_GUARDS, Interlock, Plan
 from agent.quality.schedule.journal import Journal, Occurrence
 from agent.quality.schedule.limits import Bounds
 from agent.quality.schedule.person import STOP_FILE, PersonWatch
+from agent.quality.schedule.plan import Bookings, PlanTeller
 from agent.quality.schedule.planner import Planner
 from agent.records import (
     Objective,
-    PlannedSchedule,
-    SchedulePlan,
     ScheduleState,
     Severity,
 )
@@ -46,8 +45,6 @@ _ORDER_S = 180.0  # the longest a single order of a run may take
 _OVERTIME_S = 900.0  # putting everything back, and telling
 NOW_FILE = "now.json"
 FOLDER = "schedule"
-_N_NEXT = 5
-_TELL_PLAN_S = 86_400.0
 Asked = ParamSpec("Asked")
 Answer = TypeVar("Answer")
 _log = logging.getLogger("scopestamp.schedule")
@@ -84,6 +81,8 @@ class Parts:
         Of the collector's schedules; None without a collector.
     objectives : callable
         Returns those of the profile.
+    bookings : callable
+        Asks the booking calendar; says that it cannot be told where there is none.
     """
 
     settings: ScheduleSettings
@@ -95,6 +94,7 @@ class Parts:
     hardware: Hardware | None = None
     fetcher: Fetcher | None = None
     objectives: Callable[[], tuple[Objective, ...]] = tuple
+    bookings: Bookings = lambda since, until: None
 
     @property
     def folder(self) -> Path:
@@ -120,8 +120,7 @@ class Scheduler:
         self._parts = parts
         self._journal = Journal(parts.folder)
         self._planner = Planner(self._journal, parts.local.mint)
-        self._told_plan: tuple[PlannedSchedule, ...] | None = None
-        self._told_plan_s = 0.0
+        self._plan_teller = PlanTeller(parts.local, parts.monotonic_s, parts.bookings)
         self.pulse = Pulse()
         self._shown: dict[str, Any] = {}
         if self._journal.was_damaged:
@@ -153,7 +152,7 @@ class Scheduler:
         entries = book.accepted
         self._planner.recover(entries)
         self._put_back_left_over(now)
-        self._tell_plan(book, now)
+        self._plan_teller.tell(book, now)
         self._take_confirmations(book)
         due = self._planner.look(now, entries)
         ready = self._first_ready(due, entries, now)
@@ -287,23 +286,6 @@ class Scheduler:
         except SpoolError as error:
             _log.error("What became of schedules cannot be recorded now: %s", error)
 
-    def _tell_plan(self, book: Book, now: datetime) -> None:
-        """Tell which schedules hold, when that has changed and once a day."""
-        now_s = self._parts.monotonic_s()
-        listed = tuple(planned(one, now) for one in book.entries)
-        faces = tuple(one.model_copy(update={"next_at": ()}) for one in listed)
-        is_old = now_s - self._told_plan_s >= _TELL_PLAN_S
-        if (faces == self._told_plan and not is_old) or (self._told_plan is None and not listed):
-            return
-        try:
-            self._parts.local.outbox.put(
-                self._parts.local.mint.make(SchedulePlan, schedules=listed, problem=book.problem)
-            )
-        except SpoolError as error:
-            _log.error("The plan of schedules cannot be recorded now: %s", error)
-            return
-        self._told_plan, self._told_plan_s = faces, now_s
-
     def _show(self, now: datetime, **said: Any) -> None:
         """Leave word for programs at this PC; a hint that need not outlive a power cut."""
         self._shown = {**self._shown, **said}
@@ -314,27 +296,6 @@ class Scheduler:
             move_file(new, path)
         except OSError as error:
             _log.warning("%s cannot be written (%s).", path, error)
-
-
-def planned(entry: Entry, now: datetime) -> PlannedSchedule:
-    """Return a schedule as it is told: its rule in words, and when it falls due next."""
-    schedule = entry.schedule
-    is_run = not entry.refused and schedule is not None and entry.zone is not None and schedule.is_enabled
-    next_at: tuple[datetime, ...] = ()
-    if is_run:
-        assert schedule is not None and entry.zone is not None
-        next_at = tuple(due_between(schedule, entry.zone, now, now + timedelta(days=800), _N_NEXT))
-    switched_off = "" if schedule is None or schedule.is_enabled else "It is switched off."
-    return PlannedSchedule(
-        schedule_id=entry.schedule_id,
-        source=entry.source,
-        version=entry.version,
-        routine=schedule.routine if schedule else "",
-        rule=schedule.rule if schedule else "",
-        zone=entry.zone.key if entry.zone else "",
-        refused=entry.refused or switched_off,
-        next_at=next_at,
-    )
 
 
 def _plan_of(entry: Entry, now: datetime) -> Plan:

@@ -89,8 +89,9 @@ def scheduler_of(
         InputGuard(idle, ignores_unknown),
         TouchGuard(status, monotonic_s),
     ]
-    if section.calendar:
-        guards.append(_booking_guard(section, folder))
+    calendar = _booking_guard(section, folder) if section.calendar else None
+    if calendar is not None:
+        guards.append(calendar)
     if hardware is not None:
         guards.append(ConditionsGuard(hardware, monotonic_s))
 
@@ -116,6 +117,7 @@ def scheduler_of(
             if ask
             else None,
             objectives=objectives,
+            bookings=calendar.taken if calendar is not None else lambda since, until: None,
         )
     )
 

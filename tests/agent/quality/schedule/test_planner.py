@@ -14,9 +14,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from agent.clock import Clock
+from agent.due_dates import due_between
 from agent.mint import Mint
 from agent.quality.schedule.book import Entry
-from agent.quality.schedule.dates import due_between
 from agent.quality.schedule.journal import Journal, Occurrence
 from agent.quality.schedule.planner import MOST_OPEN, Planner
 from agent.records import ScheduleRun, ScheduleState

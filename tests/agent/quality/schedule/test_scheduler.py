@@ -38,11 +38,11 @@ class HandClock(Clock):
 class Pc:
     """A PC whose hardware belongs to somebody else."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, **section: str) -> None:
         self.folder, self.file = folder, folder / "schedules.toml"
         self.write()
         settings = AgentSettings.model_validate(
-            {"data_dir": str(folder / "data"), "schedule": {"file": str(self.file)}}
+            {"data_dir": str(folder / "data"), "schedule": {"file": str(self.file)} | section}
         )
         opened, self.clock = Local.open(settings), HandClock()
         mint = Mint(opened.identity.instrument_id, opened.identity.agent_id, self.clock)
@@ -65,6 +65,10 @@ class Pc:
         keys = {"schedule_id": "noise", "routine": "dark_noise", "cron": "0 3 * * *", "zone": "UTC"} | more
         self.file.write_text("[[schedule]]\n" + "".join(f'{key} = "{text}"\n' for key, text in keys.items()))
 
+    def close(self) -> None:
+        self.scheduler.close()
+        self.local.outbox.close()
+
     def look(self, at: datetime) -> None:
         self.clock.at = at
         self.scheduler.look()
@@ -83,8 +87,21 @@ class Pc:
 def pc(tmp_path: Path) -> Iterator[Pc]:
     one = Pc(tmp_path)
     yield one
-    one.scheduler.close()
-    one.local.outbox.close()
+    one.close()
+
+
+ICS = b"""BEGIN:VCALENDAR\r\nVERSION:2.0\r\nPRODID:-//test\r\nBEGIN:VEVENT\r\nUID:1\r\nSUMMARY:Marie's thesis\r
+DTSTART:%s\r\nDURATION:PT2H\r\nEND:VEVENT\r\nEND:VCALENDAR\r\n"""
+
+
+@pytest.fixture
+def pc_booked(tmp_path: Path) -> Iterator[tuple[Pc, Path]]:
+    """A PC with a booking calendar, and the file of that."""
+    calendar = tmp_path / "bookings.ics"
+    calendar.write_bytes(ICS % b"20260505T080000Z")
+    one = Pc(tmp_path, calendar=str(calendar), zone="Europe/Zurich")
+    yield one, calendar
+    one.close()
 
 
 def test_without_hardware_of_its_own_it_waits_says_why_and_skips(pc):
@@ -149,3 +166,30 @@ def test_others_at_the_pc_can_read_what_stands_in_the_way(pc):
     shown = json.loads((pc.folder / "data" / "schedule" / "now.json").read_text())
     assert shown["running"] is None
     assert set(shown["guards"]["noise"]) == {"hardware", "person"}
+
+
+def test_bookings_are_told_with_the_plan_and_again_when_they_change_but_not_as_time_passes(pc_booked):
+    pc, calendar = pc_booked
+    pc.look(NOON)
+    (first,) = pc.told("schedule_plan")
+    assert first["booked"] == [{"start": "2026-05-05T08:00:00Z", "end": "2026-05-05T10:00:00Z"}]
+    assert first["booked_until"] == "2026-05-19T12:00:00Z"
+    for hours in range(1, 23):  # the booking begins and ends meanwhile
+        pc.look(NOON + timedelta(hours=hours))
+    assert len(pc.told("schedule_plan")) == 1
+    calendar.write_bytes(ICS % b"20260507T080000Z")
+    pc.look(NOON + timedelta(hours=23))
+    assert [plan["booked"][0]["start"] for plan in pc.told("schedule_plan")] == [
+        "2026-05-05T08:00:00Z",
+        "2026-05-07T08:00:00Z",
+    ]
+
+
+def test_calendar_that_is_away_takes_back_nothing_that_was_told(pc_booked):
+    pc, calendar = pc_booked
+    pc.look(NOON)
+    calendar.unlink()
+    pc.look(NOON + timedelta(hours=1))
+    assert len(pc.told("schedule_plan")) == 1
+    pc.look(NOON + timedelta(hours=25))
+    assert [len(plan["booked"]) for plan in pc.told("schedule_plan")] == [1, 0]  # over by then
