@@ -18,7 +18,7 @@ from qc_routines.psf import noise, selection
 from qc_routines.psf._beads import LOOK_COLUMNS, first_looks
 from qc_routines.psf.detection import find_candidates, find_defects
 from qc_routines.psf.fitting import Fits, Widths, fit, in_um, widths_um
-from qc_routines.psf.selection import Reason, Rules
+from qc_routines.psf.selection import NO_BEADS, Reason, Rules
 from qc_routines.theory import FWHM_PER_SIGMA
 
 FIT_REACH_FWHM = 2.0
@@ -92,10 +92,14 @@ class Beads:
 
     @property
     def n_rejected(self) -> dict[str, int]:
-        """Reason to number of candidates."""
-        return {
-            r.value: int(n) for r in Reason if r is not Reason.NONE and (n := (self.reason == r.value).sum())
-        }
+        """Reason to number of beads that were left out."""
+        reasons = [r for r in Reason if r is not Reason.NONE and r not in NO_BEADS]
+        return {r.value: int(n) for r in reasons if (n := (self.reason == r.value).sum())}
+
+    @property
+    def n_no_beads(self) -> int:
+        """Candidates that are rings of beads, or far too dim for one."""
+        return int(np.isin(self.reason, NO_BEADS).sum())
 
     @property
     def half_zyx(self) -> NDArray[np.float64]:
@@ -236,6 +240,7 @@ def _fitted(
     parameters_um, covariance_um = in_um(fits, voxel_um)
     centre[at] = fits.parameters[:, 2:5]
     widths = widths_um(parameters_um, covariance_um)
+    reason[selection.specks(reason, looks["amplitude_adu"], rules)] = Reason.SPECK
     return Beads(reason, centre, looks, fits, parameters_um, covariance_um, widths, fwhm, model, is_defect)
 
 

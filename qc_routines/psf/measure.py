@@ -317,6 +317,10 @@ def _remarks(
         )
     if camera is None:
         remarks.append("Camera unknown: the noise was estimated from the beads; no figure is in electrons.")
+    if beads.n_no_beads and beads.is_bead.any():
+        remarks.append(
+            f"{beads.n_no_beads} fainter maxima are rings of beads or specks; they are in the table and count as no beads."
+        )
     if n_defects := int(beads.is_defect.sum()):
         remarks.append(f"{n_defects} hot, dead or undefined pixels took part in nothing.")
     return remarks

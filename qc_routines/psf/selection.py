@@ -29,7 +29,17 @@ class Reason(StrEnum):
     TOO_DIM = "too dim"
     POOR_FIT = "poor fit"
     ODD_SIZE = "odd size"
+    SPECK = "speck"
 
+
+NO_BEADS = (Reason.SIDE_LOBE, Reason.SPECK)
+"""Light of other beads, or next to none: nobody would have called these beads, and they do not count as left out."""
+
+AT_ONCE = 128
+"""Candidates whose neighbours are looked for together: keeps the arrays of distances small."""
+
+LEAST_BEADS = 3
+"""So many beads tell how bright a bead is on this slide."""
 
 AXIAL_FWHM = 1.0
 """Maxima closer than this in the plane are straight above one another."""
@@ -50,9 +60,12 @@ class Rules:
     side_lobe_fwhm, side_lobe_share : float
         A maximum this close to another and dimmer than this share of it is taken for part of its PSF: the rings of
         an ideal lens have 5 %, those of one with a wave of spherical aberration 15 %.
+    far_lobe_fwhm, far_lobe_share : float
+        The same further away: bright beads have rings around rings, of 1.5 % with an ideal lens. How bright a saturated
+        bead is nobody knows, so what is far from one counts by itself.
     axial_lobe_share : float
-        The same for a maximum straight above or below: spherical aberration has lobes there that are far brighter,
-        and a PSF must not be left out for being bad.
+        As `side_lobe_share` for a maximum straight above or below: spherical aberration has lobes there that are far
+        brighter, and a PSF must not be left out for being bad.
     sharpest : float
         Brightest voxel over its neighbours: above, no lens made it.
     least_snr : float
@@ -61,6 +74,8 @@ class Rules:
         Share of the explainable variance that the Gaussian explains.
     odd_size : float
         Ratio to the median FWHM, up or down, beyond which it is a cluster or dirt.
+    speck_share : float
+        Of the median bead's height: what is dimmer and cannot be measured is a ring of a bead outside the field, or dirt.
     """
 
     same_fwhm: float = 0.8
@@ -68,23 +83,27 @@ class Rules:
     edge_fwhm: float = 1.0
     side_lobe_fwhm: float = 4.0
     side_lobe_share: float = 0.25
+    far_lobe_fwhm: float = 12.0
+    far_lobe_share: float = 0.02
     axial_lobe_share: float = 0.6
     sharpest: float = 0.85
     least_snr: float = 8.0
     least_r_squared: float = 0.5
     odd_size: float = 2.0
+    speck_share: float = 0.05
 
 
 def distinct(
     centre_zyx: NDArray[np.float64], fwhm_zyx: NDArray[np.float64], rules: Rules
 ) -> NDArray[np.intp]:
     """Return the candidates that are no second maximum of a brighter one before them in the row."""
-    kept: list[int] = []
+    kept, others = np.empty(len(centre_zyx), np.intp), np.empty(centre_zyx.shape)
+    n = 0
     for i, centre in enumerate(centre_zyx / fwhm_zyx):
-        others = centre_zyx[kept] / fwhm_zyx
-        if not kept or ((others - centre) ** 2).sum(axis=1).min() >= rules.same_fwhm**2:
-            kept.append(i)
-    return np.array(kept, np.intp)
+        if n == 0 or ((others[:n] - centre) ** 2).sum(axis=1).min() >= rules.same_fwhm**2:
+            kept[n], others[n] = i, centre
+            n += 1
+    return kept[:n]
 
 
 def before_fit(
@@ -96,13 +115,13 @@ def before_fit(
     """Return a reason for each candidate that is not worth a fit."""
     centre = np.column_stack([looks["z"], looks["y"], looks["x"]])
     room = np.minimum(centre, np.array(shape) - 1 - centre) / fwhm_zyx
-    is_hot = looks["sharpness"] > rules.sharpest
-    is_lobe, is_crowded = _neighbours(centre / fwhm_zyx, looks["amplitude_adu"], is_hot, rules)
+    is_hot, is_full = looks["sharpness"] > rules.sharpest, looks["n_saturated"] > 0
+    is_lobe, is_crowded = _neighbours(centre / fwhm_zyx, looks["amplitude_adu"], is_hot, is_full, rules)
     return _first_that_holds(
         len(centre),
         {
             Reason.HOT_PIXEL: is_hot,
-            Reason.SATURATED: looks["n_saturated"] > 0,
+            Reason.SATURATED: is_full,
             Reason.SIDE_LOBE: is_lobe,
             Reason.LATERAL_EDGE: room[:, 1:].min(axis=1, initial=np.inf) < rules.edge_fwhm,
             Reason.AXIAL_EDGE: room[:, 0] < rules.edge_fwhm,
@@ -131,24 +150,38 @@ def after_fit(fits: Fits, widths: Widths, rules: Rules) -> NDArray[np.str_]:
     return so_far
 
 
+def specks(reason: NDArray[np.str_], amplitude_adu: NDArray[np.float64], rules: Rules) -> NDArray[np.bool_]:
+    """Return which of the candidates that were left out are far dimmer than the beads are."""
+    is_bead = reason == Reason.NONE
+    if is_bead.sum() < LEAST_BEADS:
+        return np.zeros(reason.shape, bool)
+    is_dim = amplitude_adu < rules.speck_share * np.median(amplitude_adu[is_bead])
+    return is_dim & ~np.isin(reason, (Reason.NONE, Reason.HOT_PIXEL, Reason.SATURATED, Reason.SIDE_LOBE))
+
+
 def _neighbours(
     centre_fwhm: NDArray[np.float64],
     amplitude: NDArray[np.float64],
     is_hot: NDArray[np.bool_],
+    is_full: NDArray[np.bool_],
     rules: Rules,
 ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
     """Return which are part of a brighter one's PSF, and which have a neighbour too close that is not."""
     is_lobe, is_crowded = np.zeros((2, len(amplitude)), bool)
     shares = np.where(is_hot, 0.0, amplitude)
-    for i, centre in enumerate(centre_fwhm):
-        away = centre_fwhm - centre
-        distance = np.linalg.norm(away, axis=1)
-        is_axial = np.linalg.norm(away[:, 1:], axis=1) < AXIAL_FWHM
-        share = np.where(is_axial, rules.axial_lobe_share, rules.side_lobe_share)
-        is_near = (distance > 0) & (distance < rules.side_lobe_fwhm)
-        is_lobe[i] = (is_near & (amplitude[i] < share * shares)).any()
-        is_rival = (distance > 0) & (distance < rules.crowded_fwhm) & (shares > share * amplitude[i])
-        is_crowded[i] = is_rival.any()
+    far_shares = np.where(is_full, 0.0, rules.far_lobe_share * shares)
+    for first in range(0, len(amplitude), AT_ONCE):
+        some = slice(first, first + AT_ONCE)
+        away2 = (centre_fwhm[None] - centre_fwhm[some, None]) ** 2
+        across2, mine = away2[..., 1:].sum(axis=2), amplitude[some, None]
+        distance2 = across2 + away2[..., 0]
+        distance2[distance2 == 0] = np.inf
+        share = np.where(across2 < AXIAL_FWHM**2, rules.axial_lobe_share, rules.side_lobe_share)
+        is_lobe[some] = (
+            ((distance2 < rules.side_lobe_fwhm**2) & (mine < share * shares))
+            | ((distance2 < rules.far_lobe_fwhm**2) & (mine < far_shares))
+        ).any(axis=1)
+        is_crowded[some] = ((distance2 < rules.crowded_fwhm**2) & (shares > share * mine)).any(axis=1)
     return is_lobe, is_crowded
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from qc_routines.psf.selection import Rules, before_fit, distinct
+from qc_routines.psf.selection import AT_ONCE, Rules, before_fit, distinct, specks
 
 FWHM = np.array([4.0, 3.0, 2.0])
 SHAPE = (60, 90, 120)
@@ -33,6 +33,9 @@ def reasons(*others: tuple[tuple[float, float, float], float], **first: float) -
         ((0, 2.1, 0), 200, ["", "side lobe"]),
         ((0, 0, 3.9), 200, ["", "side lobe"]),
         ((0, 0, 4.1), 200, ["", ""]),
+        ((0, 8.0, 8.0), 19, ["", "side lobe"]),
+        ((0, 8.0, 8.0), 21, ["", ""]),
+        ((0, 9.0, 9.0), 19, ["", ""]),
         ((2.1, 0.3, 0.3), 550, ["", "side lobe"]),
         ((-2.1, 0.3, 0.3), 650, ["crowded", "crowded"]),
         ((-3.5, 0.0, 0.9), 550, ["", "side lobe"]),
@@ -74,3 +77,20 @@ def test_second_maxima_of_one_bead_are_merged_into_the_first() -> None:
     centres = np.array([FIRST, FIRST + 0.7 * FWHM * [1, 0, 0], FIRST + 0.9 * FWHM * [0, 0, 1]])
     assert distinct(centres, FWHM, Rules()).tolist() == [0, 2]
     assert distinct(centres[:0], FWHM, Rules()).tolist() == []
+
+
+def test_nobody_knows_how_bright_a_saturated_bead_is() -> None:
+    assert reasons(((0.0, 8.0, 0.0), 19.0), n_saturated=1) == ["saturated", ""]
+    assert reasons(((0.0, 3.0, 0.0), 19.0), n_saturated=1) == ["saturated", "side lobe"]
+
+
+def test_neighbours_are_found_among_more_than_are_looked_at_together() -> None:
+    far = [((0.0, 14.0, 0.0), 1000.0)] * (2 * AT_ONCE)  # at one place: none of them is a neighbour of itself
+    assert reasons(*far, ((0.0, 0.0, 2.0), 1000.0)) == ["crowded", *[""] * len(far), "crowded"]
+
+
+def test_what_is_far_dimmer_than_the_beads_is_a_speck_unless_it_was_measured() -> None:
+    reason = np.array(["", "", "", "", "crowded", "not fitted", "hot pixel", "saturated", "crowded"], "U16")
+    amplitude = np.array([1000.0, 900, 1100, 10, 10, 47, 10, 10, 200])
+    assert specks(reason, amplitude, Rules()).tolist() == [False] * 4 + [True, True] + [False] * 3
+    assert not specks(reason[2:], amplitude[2:], Rules()).any()  # two beads tell of no others
