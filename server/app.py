@@ -13,6 +13,7 @@ from starlette.exceptions import HTTPException
 
 from server.api import (
     agents,
+    alerts,
     forwarding,
     ingest,
     live,
@@ -60,6 +61,7 @@ def create_app(collector: Collector) -> FastAPI:
         reports.router,
         live.router,
         schedules.router,
+        alerts.router,
         reference.router,
         *pages.routers,
     ):

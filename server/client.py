@@ -27,6 +27,9 @@ import httpx
 from pydantic import BaseModel
 
 from agent.records import ScheduleRun
+from server.alerts.desk import SilenceAsked
+from server.alerts.routes import Silence
+from server.alerts.rules import Severity
 from server.api import models
 from server.errors import CollectorError
 from server.schedules import PlacedSchedule
@@ -200,6 +203,40 @@ class CollectorClient:
         """Return the last word on every planned run of an instrument, the latest planned first."""
         told = self._get(f"/v1/instruments/{_part(instrument_id)}/schedule-runs")
         return models.RunsAnswer.model_validate(told).runs
+
+    # Alerts
+
+    def alerts(
+        self, instrument_id: str | None = None, rule: str | None = None, severity: Severity | None = None
+    ) -> Iterator[models.AlertAnswer]:
+        """Give what fires now, the last found first; from a severity on."""
+        asked = _given(instrument=instrument_id, rule=rule, severity=severity)
+        return self._pages("/v1/alerts", models.AlertsAnswer, lambda page: page.alerts, **asked)
+
+    def past_alerts(
+        self, instrument_id: str | None = None, rule: str | None = None
+    ) -> Iterator[models.AlertAnswer]:
+        """Give what fired and is over, the last to end first."""
+        asked = _given(instrument=instrument_id, rule=rule)
+        return self._pages("/v1/alerts/past", models.PastAlertsAnswer, lambda page: page.alerts, **asked)
+
+    def look_after(self, key: str, comment: str = "") -> models.AlertAnswer:
+        """Say that somebody looks after an alert: it escalates no further."""
+        body = {"key": key, "comment": comment}
+        return models.AlertAnswer.model_validate(self._ask("/v1/alerts/acknowledge", {}, "POST", body).json())
+
+    def silences(self) -> list[Silence]:
+        """Return what nobody is told of, and until when."""
+        return [Silence.model_validate(one) for one in self._get("/v1/alerts/silences")]
+
+    def silence(self, asked: SilenceAsked) -> Silence:
+        """Have nobody told of some alerts for a while."""
+        body = asked.model_dump(mode="json")
+        return Silence.model_validate(self._ask("/v1/alerts/silences", {}, "POST", body).json())
+
+    def end_silence(self, key: str) -> None:
+        """Tell people again."""
+        self._ask(f"/v1/alerts/silences/{_part(key)}", {}, "DELETE")
 
     # Tables and reports, as files
 

@@ -56,6 +56,13 @@ class Person:
                 403, "foreign_form", "This form did not come from this session's page; reload the page."
             )
 
+    def must_be_a_program(self, page: str) -> None:
+        """Refuse a browser's session: forms of our pages are how people write."""
+        if self.form_token:
+            raise RefusedError(
+                403, "tokens_only", f"Programs write with an API token; people on the page {page}."
+            )
+
 
 def person_of(reads: Reads, secret: str, purpose: GrantPurpose, now: datetime) -> Person:
     """Return whom a session or token stands for, or raise `NotSignedInError`."""

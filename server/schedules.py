@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -32,6 +32,11 @@ from server.store.rows import AuditEntry
 SCHEDULE, GROUP, CONFIRMATION = "qc_schedule", "instrument_group", "qc_confirmation"
 MOST_RECORDS = 500
 _CONFIRMED_FOR = timedelta(days=14)
+_TOLD_AHEAD = timedelta(days=8)
+"""Nothing is told of an occurrence longer before it is planned: people are asked a week ahead at most."""
+_TOLD_LATE = timedelta(days=32)
+"""Nor longer after it: by then its deadline has passed."""
+_PAGE, _MOST_PAGES = 200, 25
 
 
 class PlacedSchedule(BaseModel):
@@ -72,14 +77,20 @@ def groups(reads: Reads) -> dict[str, tuple[str, ...]]:
     return {one.key: tuple(json.loads(one.body)) for one in reads.documents(GROUP)}
 
 
+def is_for(placed: PlacedSchedule, instrument_id: str, members: Mapping[str, Sequence[str]]) -> bool:
+    """Return whether a schedule is for an instrument, by itself or in a group of those in `members`."""
+    return instrument_id in placed.instruments or any(
+        instrument_id in members.get(group, ()) for group in placed.groups
+    )
+
+
 def reply_for(reads: Reads, instrument_id: str, now: datetime) -> tuple[SchedulesReply, str]:
     """Return what an agent is told, and its ETag."""
     members = groups(reads)
     mine = tuple(
         StoredSchedule(schedule=one.schedule, version=one.version)
         for one in kept_schedules(reads)
-        if instrument_id in one.placed.instruments
-        or any(instrument_id in members.get(group, ()) for group in one.placed.groups)
+        if is_for(one.placed, instrument_id, members)
     )
     invalid, zero = told_to_agent(reads, instrument_id)
     reply = SchedulesReply(
@@ -219,6 +230,25 @@ def runs_told(reads: Reads, instrument_ids: Iterable[str] | None = None) -> list
     return sorted(
         found.values(), key=lambda one: (one.record.planned_at, one.record.schedule_id), reverse=True
     )
+
+
+def runs_between(reads: Reads, instrument_id: str, since: datetime, until: datetime) -> list[ScheduleRun]:
+    """Return the last word on every occurrence planned within a time, the latest told first.
+
+    Records are read from the newest back to before the first of them can have been told.
+    """
+    found: dict[UUID, ScheduleRun] = {}
+    before: int | None = None
+    for _ in range(_MOST_PAGES):
+        rows = reads.recent(instrument_id, "schedule_run", _PAGE, before)
+        near = [row for row in rows if since - _TOLD_AHEAD <= row.captured_at < until + _TOLD_LATE]
+        for record in (record_of(reads, row) for row in near):
+            if isinstance(record, ScheduleRun) and since <= record.planned_at < until:
+                found.setdefault(record.run_id, record)
+        if len(rows) < _PAGE or rows[-1].captured_at < since - _TOLD_AHEAD:
+            break
+        before = rows[-1].position
+    return list(found.values())
 
 
 def plan_told(reads: Reads, instrument_id: str) -> SchedulePlan | None:

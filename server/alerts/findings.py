@@ -44,6 +44,10 @@ class Finding:
         return f"{self.rule}|{self.instrument_id}|{self.subject}"
 
 
+_JUDGED_BY = ("invalidation", "baseline")
+"""Notes that change what a control chart is made of."""
+_MOST_HEEDED = 100
+
 Firing = Callable[[str], bool]
 """Whether an alert with that key fires already."""
 
@@ -65,13 +69,15 @@ class Scene:
 
 
 class Looker:
-    """Evaluates rules; remembers control charts until their series has a new run."""
+    """Evaluates rules; remembers control charts until their series has a new run or people judge a run otherwise."""
 
     def __init__(self) -> None:
         self._charts: dict[tuple[str, str], tuple[str, list[tuple[QcPoint, Chart]]]] = {}
+        self._heeded = dict.fromkeys(_JUDGED_BY, 0)
 
     def look(self, reads: Reads, rules: Iterable[r.Rule], now: datetime, is_firing: Firing) -> list[Finding]:
         """Return every finding of these rules."""
+        self._heed_people(reads)
         rules = list(rules)
         found: list[Finding] = []
         for row in reads.fleet():
@@ -80,6 +86,17 @@ class Looker:
                 if rule.concerns(scene.instrument_id, row.instrument.site):
                     found += self._holds(rule, scene)
         return found
+
+    def _heed_people(self, reads: Reads) -> None:
+        """Forget the charts of instruments on which a run was declared invalid or time zero since the last look."""
+        for kind, heeded in self._heeded.items():
+            newest_first = reads.entries(kind, limit=_MOST_HEEDED)
+            news = [entry for entry in newest_first if entry.position > heeded]
+            if len(news) == _MOST_HEEDED:  # and perhaps more
+                self._charts = {}
+            judged = {entry.instrument_id for entry in news}
+            self._charts = {place: one for place, one in self._charts.items() if place[0] not in judged}
+            self._heeded[kind] = max((entry.position for entry in news), default=heeded)
 
     def _holds(self, rule: r.Rule, scene: Scene) -> Iterator[Finding]:
         match rule.condition:

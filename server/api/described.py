@@ -23,7 +23,7 @@ VALUES: dict[str, Any] = {
     "ScheduleRun.confirmed_by": None, "StartCondition.at_least": None, "StartCondition.steady_within": 0.5,
     "LedgerAnswer.first_frame": 0, "AcquisitionAnswer.n_dropped": 0, "AcquisitionAnswer.n_problems": 0,
     "AcquisitionDetail.n_dropped": 0, "AcquisitionDetail.n_problems": 0, "SpoolAnswer.n_skipped": 0,
-    "AgentAnswer.revoked_at": None, "QuarantineEntry.reason": "unknown_kind", "NotTaken.reason": "foreign_agent",
+    "AgentAnswer.revoked_at": None, "AgentAnswer.revoked_below_at": None, "QuarantineEntry.reason": "unknown_kind", "NotTaken.reason": "foreign_agent",
     "n_expected": 44, "n_seen": 44, "n_frames": 44, "n_in_ledger": 44, "n_used": 7, "n_waiting": 2,
     "agent_id": "b2f1a0c4d6e83957", "instrument_id": "sd-2", "hostname": "scope-pc", "platform": "Windows 11",
     "name": "Spinning disk 2", "site": "Building 4", "version": "0.1.0", "software": "scopestamp",
@@ -41,6 +41,13 @@ VALUES: dict[str, Any] = {
     "record": {"kind": "heartbeat", "record_id": _ID}, "problems": ["2 records wait in its spools."],
     "channels": [], "options": {}, "qc_status": "pass", "slide": "beads", "steps": ["Put the slide into the holder."],
     "baselines": [], "conditions": [], "for_min": 10, "instruments": ["sd-2"], "groups": ["confocals"], "above": None,
+    "AlertAnswer.key": "silent|sd-2|", "AlertAnswer.rule": "silent", "AlertAnswer.name": "No sign of life",
+    "AlertAnswer.text": "No sign of life for 11 min", "AlertAnswer.over_at": None, "AlertAnswer.silence": None,
+    "AlertAnswer.href": "/instruments/sd-2", "AlertAnswer.comment": "On my way.", "acknowledged_by": "ada",
+    "AlertAnswer.advice": "Is the microscope PC switched on and on the network?", "severity": "critical",
+    "Acknowledgement.key": "silent|sd-2|", "Acknowledgement.comment": "On my way.", "rules": ["silent"], "sites": [],
+    "Silence.key": "6c0f2f5e7a10", "Silence.reason": "The building is without power.", "hours": 8,
+    "SilenceAsked.reason": "The building is without power.",
     "at_most": None, "equals": None, "old_until": None, "etag": "w3x1",
 }  # fmt: skip
 """Field, or model and field, to a value it may have; one that a field's type does not allow is not taken."""

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 from fastapi import APIRouter, Depends, Request, Response
 from fastapi.concurrency import run_in_threadpool
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from agent.records.wire import (
     AGENT_HEADER,
@@ -28,14 +28,18 @@ from server.forwarding.protocol import (
     FORWARD_PATH,
     JOIN_PATH,
     LOG_HEADER,
+    REVOKED_PATH,
     ForwardReply,
     JoinRequest,
+    RevokedRequest,
     Standing,
 )
+from server.forwarding.revoked import heed_job
 from server.forwarding.taking import BODIES, Opened, Taken, check_via, opened, parcels_in, take_job
 from server.ingest import check_signature
 
 _MAX_JOIN_BYTES = 16 << 10
+Body = TypeVar("Body", bound=BaseModel)
 _BASE64 = 2
 """A parcel's body is told in base64 within a compressed line: never more than twice as large."""
 
@@ -79,6 +83,21 @@ async def join(request: Request, collector: WholeCollector, address: TheAddress)
     """Let a collector in with a join code; signed with the key it brings."""
     body = await read_body(request, _MAX_JOIN_BYTES)
     return await run_in_threadpool(_join, collector, request, body, address)
+
+
+@router.post(REVOKED_PATH)
+async def revoked(request: Request, collector: WholeCollector, address: TheAddress) -> Standing:
+    """Take note of the agents that the signing collector has shut out; nothing that they sent before is refused."""
+    body = await read_body(request, collector.settings.limits.max_body_bytes)
+    return await run_in_threadpool(_heed_revoked, collector, request, body, address)
+
+
+def _heed_revoked(collector: Collector, request: Request, body: bytes, address: str) -> Standing:
+    sender = _authenticated(collector, request, body)
+    told = _checked(RevokedRequest, body)
+    collector.writer.do(heed_job(sender, told.agents, collector.now(), address))
+    with collector.store.reading_newest() as reads:
+        return _standing(collector, log_of(reads, sender.agent_id))
 
 
 def _open(collector: Collector, request: Request, body: bytes) -> tuple[Downstream, list[Opened]]:
@@ -127,12 +146,7 @@ def _standing(collector: Collector, log: Log) -> Standing:
 
 def _join(collector: Collector, request: Request, body: bytes, address: str) -> Standing:
     collector.attempts.check(address)
-    try:
-        wanted = JoinRequest.model_validate_json(body)
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise RefusedError(400, "malformed_request", f"{where or 'body'}: {first['msg']}.") from error
+    wanted = _checked(JoinRequest, body)
     key = decoded_key(wanted.public_key)
     check_signature(key, request.method, signed_path(request), request.headers, body)
     standing = _standing(collector, Log())
@@ -155,3 +169,13 @@ def _join(collector: Collector, request: Request, body: bytes, address: str) -> 
     collector.note(joined.agent_id, "join", f"collector {joined.name}", address=address)
     with collector.store.reading_newest() as reads:
         return _standing(collector, log_of(reads, joined.agent_id))
+
+
+def _checked(model: type[Body], body: bytes) -> Body:
+    """Return a body as its model, or refuse with 400."""
+    try:
+        return model.model_validate_json(body)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise RefusedError(400, "malformed_request", f"{where or 'body'}: {first['msg']}.") from error

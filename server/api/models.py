@@ -8,8 +8,12 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from agent.records import Change, QcMetric, ScheduleRun
+from server.alerts.book import Alert
+from server.alerts.rules import Severity
+from server.forwarding.revoked import RevokedBelow
 from server.quality import Run
 from server.schedules import PlacedSchedule
+from server.store.rows import Agent
 
 
 class _Answer(BaseModel):
@@ -205,6 +209,15 @@ class AgentAnswer(_Answer):
     enrolled_at: datetime
     heard_at: datetime | None
     revoked_at: datetime | None
+    revoked_below_at: datetime | None = Field(
+        default=None, description="When it was shut out at its own site, as the collector there told."
+    )
+
+    @classmethod
+    def of(cls, row: Agent, below: RevokedBelow | None) -> AgentAnswer:
+        """Return the answer for an agent, and for what the collector that brought it said."""
+        answer = cls.model_validate(row)
+        return answer.model_copy(update={"revoked_below_at": below.at}) if below else answer
 
 
 class QuarantineEntry(_Answer):
@@ -238,6 +251,47 @@ class RunsAnswer(BaseModel):
     """The last word on planned runs, the latest planned first."""
 
     runs: list[ScheduleRun]
+
+
+class AlertAnswer(BaseModel):
+    """One trouble of one instrument."""
+
+    key: str = Field(description="The same for the same trouble.")
+    rule: str = Field(description="Key of the rule that found it.")
+    name: str = Field(description="Name of that rule.")
+    severity: Severity
+    instrument_id: str
+    text: str = Field(description="What is the matter.")
+    advice: str = Field(description="What to do.")
+    href: str = Field(description="Page of this collector to look at.")
+    since: datetime = Field(description="When the trouble began, by what was measured.")
+    found_at: datetime = Field(description="When the collector first saw it.")
+    fired_at: datetime | None = Field(description="When it had held for long enough.")
+    over_at: datetime | None = Field(description="When it was over; absent while it fires.")
+    acknowledged_by: str | None = Field(description="Who looks after it.")
+    acknowledged_at: datetime | None
+    comment: str = Field(description="Of whoever looks after it.")
+    silence: str | None = Field(description="Key of the silence for which nobody is told of it.")
+
+    @classmethod
+    def of(cls, alert: Alert, silence: str | None = None) -> AlertAnswer:
+        """Return the answer for an alert."""
+        told = alert.model_dump(include=set(cls.model_fields))
+        return cls(**told, text=alert.what % alert.values, silence=silence)
+
+
+class AlertsAnswer(BaseModel):
+    """A page of what fires, the last found first."""
+
+    alerts: list[AlertAnswer]
+    before: str | None = Field(description="Ask with before=… for the next page; absent at the end.")
+
+
+class PastAlertsAnswer(BaseModel):
+    """A page of what is over, the last to end first."""
+
+    alerts: list[AlertAnswer]
+    before: int | None = Field(description="Ask with before=… for the next page; absent at the end.")
 
 
 class AcknowledgementAnswer(BaseModel):

@@ -12,6 +12,7 @@ from agent.records.wire import Refusal
 from server.api import models
 from server.dependencies import TheCollector, allowed, found
 from server.exporting import file_of, view_for
+from server.forwarding.revoked import revoked_below
 from server.health import Health, health_of
 from server.ingest.evidence import batch_of, is_signature_good, raw_line
 from server.places import from_cursor, next_cursor
@@ -184,7 +185,8 @@ def spools(collector: TheCollector) -> list[models.SpoolAnswer]:
 def agents(collector: TheCollector) -> list[models.AgentAnswer]:
     """Enrolled agents, newest first."""
     with collector.store.reading() as reads:
-        return [models.AgentAnswer.model_validate(row) for row in reads.agents()]
+        below = revoked_below(reads)
+        return [models.AgentAnswer.of(row, below.get(row.agent_id)) for row in reads.agents()]
 
 
 @router.get("/quarantine")

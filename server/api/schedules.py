@@ -12,7 +12,6 @@ from server.api.agents import authenticated
 from server.api.models import KeptAnswer, RunsAnswer
 from server.dependencies import TheAddress, TheCollector, ThePerson, TheStaff, WholeCollector, found
 from server.errors import RefusedError
-from server.people import Person
 from server.schedules import (
     PlacedSchedule,
     kept_schedules,
@@ -63,7 +62,7 @@ def write_schedule(
     ] = None,
 ) -> KeptAnswer:
     """Keep a schedule. Agents fetch it within a minute or so."""
-    _must_be_program(person)
+    person.must_be_a_program("/schedules")
     placed = schedule_from(body)
     if placed.schedule.schedule_id != schedule_id:
         raise RefusedError(400, "malformed_request", "schedule_id: not the one in the address.")
@@ -75,7 +74,7 @@ def delete_schedule(
     schedule_id: ScheduleId, collector: TheCollector, person: TheStaff, address: TheAddress
 ) -> Response:
     """Take a schedule away; what waits of it ends as skipped."""
-    _must_be_program(person)
+    person.must_be_a_program("/schedules")
     found(remove_schedule(collector, schedule_id, person, address) or None, "schedule")
     return Response(status_code=204)
 
@@ -92,11 +91,3 @@ def _answer(placed: PlacedSchedule, version: int) -> KeptAnswer:
     return KeptAnswer(
         schedule=placed.schedule, instruments=placed.instruments, groups=placed.groups, version=version
     )
-
-
-def _must_be_program(person: Person) -> None:
-    """Refuse a browser's session: forms of our pages are how people write."""
-    if person.form_token:
-        raise RefusedError(
-            403, "tokens_only", "Programs write with an API token; people on the page /schedules."
-        )

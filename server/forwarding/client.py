@@ -35,9 +35,12 @@ from server.forwarding.protocol import (
     JOIN_PATH,
     LOG_HEADER,
     PROXY_SPOOL,
+    REVOKED_PATH,
     ForwardReply,
     JoinRequest,
     Parcel,
+    Revoked,
+    RevokedRequest,
     Standing,
 )
 from server.outgoing import OutgoingError, checked_address
@@ -110,6 +113,15 @@ class Upstream:
         headers = {LOG_HEADER: log_id, FIRST_SEQ_HEADER: str(parcels[0].number), PREV_HEADER: prev}
         reply = self._ask(ForwardReply, "POST", FORWARD_PATH, self._keys.key, body, headers, "zstd")
         return reply, len(body)
+
+    def tell_revoked(self, agents: tuple[Revoked, ...]) -> None:
+        """Tell which agents are shut out; a collector of an earlier version does not know how to listen."""
+        body = RevokedRequest(agents=agents).model_dump_json().encode()
+        try:
+            self._ask(Standing, "POST", REVOKED_PATH, self._keys.key, body)
+        except UpstreamRefusedError as refused:
+            if refused.error not in ("not_found", "method_not_allowed"):
+                raise
 
     def _ask(
         self,

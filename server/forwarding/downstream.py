@@ -144,6 +144,12 @@ def maker_of(reads: Reads, agent_id: str) -> str:
     return str(json.loads(found.body)["stands_for"] or agent_id) if found else agent_id
 
 
+def agents_brought_by(reads: Reads, by: str) -> dict[str, str]:
+    """Return the agents that a collector brought, each with the one that makes the records it signs."""
+    brought = ((one.key, json.loads(one.body)) for one in reads.documents(AGENT))
+    return {agent_id: str(told["stands_for"] or agent_id) for agent_id, told in brought if told["by"] == by}
+
+
 def keep_agent(writes: Writes, agent_id: str, by: str, stands_for: str | None, now: datetime) -> None:
     """Note which collector brought an agent, and for whom it stands."""
     writes.put_document(AGENT, agent_id, json.dumps({"by": by, "stands_for": stands_for}), now, _WHO)

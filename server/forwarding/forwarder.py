@@ -10,7 +10,7 @@ import logging
 import random
 import threading
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import uuid4
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict
@@ -23,7 +23,8 @@ from server.forwarding.errors import LoopError, UpstreamAwayError, UpstreamRefus
 from server.forwarding.identity import Keys, collector_id_of
 from server.forwarding.parcels import Packer, leaf_sha256
 from server.forwarding.policy import Policy
-from server.forwarding.protocol import ForwardReply, Parcel, Standing
+from server.forwarding.protocol import ForwardReply, Parcel, Revoked, Standing
+from server.forwarding.revoked import revoked_agents
 from server.store.base import Reads, Writes
 
 DOCUMENT = "upstream"
@@ -32,6 +33,7 @@ REFUSED_S = 60.0
 LONGEST_BACKOFF_S = 60.0
 MOST_PARCELS = 200
 _BODY_BYTES = 512 << 10
+_LOOK_AT_REVOKED = timedelta(minutes=1)
 _log = logging.getLogger(__name__)
 
 
@@ -88,6 +90,8 @@ class Forwarder:
         self._packer: Packer | None = None
         self._acked = 0
         self._leaf = CHAIN_START
+        self._told_revoked: tuple[Revoked, ...] = ()
+        self._looked_at: datetime | None = None
         with collector.store.reading() as reads:
             self._state = state_of(reads, self._settings.url)
 
@@ -119,11 +123,23 @@ class Forwarder:
                 n_sent += len(parcels)
                 self._note(reply)
                 self._wait(n_bytes / (self._settings.max_kb_per_s * 1000))
+            self._tell_revoked()
         except CollectorError as error:
-            self._packer = None  # where everything stands is asked for again
+            self._packer, self._looked_at = None, None  # where everything stands is asked for again
             self._keep(self._state.model_copy(update={"last_error": str(error)}))
             raise
         return n_sent
+
+    def _tell_revoked(self) -> None:
+        """Tell which agents are shut out, after what they sent before, when it has changed and after every start."""
+        now = self._now()
+        if self._looked_at is not None and timedelta(0) <= now - self._looked_at < _LOOK_AT_REVOKED:
+            return
+        with self._collector.store.reading() as reads:
+            agents = revoked_agents(reads)
+        if agents != self._told_revoked:
+            self._upstream.tell_revoked(agents)
+        self._told_revoked, self._looked_at = agents, now
 
     def _begin(self) -> Packer:
         """Ask where our log stands, and begin another one when the upstream knows a future of it that is not ours."""

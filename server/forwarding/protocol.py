@@ -16,7 +16,8 @@ site signed in its stead. The signature is that of ``POST /v1/ingest``, and is c
 for every record at every level. All of a request, and how far it has come, is one transaction: lost replies do no harm.
 
 ``GET /v1/forward`` tells where a log stands and which collectors are above, so that a ring is noticed before it is closed; every
-parcel carries the collectors it has passed (`via`), and none takes what it has passed already.
+parcel carries the collectors it has passed (`via`), and none takes what it has passed already. ``POST /v1/forward/revoked`` tells which
+agents are shut out, for people above to know.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from server.rotation import EarlierKey
 
 FORWARD_PATH = "/v1/forward"
 JOIN_PATH = "/v1/forward/join"
+REVOKED_PATH = "/v1/forward/revoked"
 LOG_HEADER = "Scopestamp-Log"
 
 VIA = "forwarded-via"
@@ -114,6 +116,19 @@ class ForwardReply(Standing):
 
     n_added: int = Field(default=0, ge=0)
     not_taken: tuple[NotTaken, ...] = ()
+
+
+class Revoked(_Told):
+    """An agent that is shut out at its site or below it."""
+
+    agent_id: str = Field(max_length=100, description="Of the agent that makes the records.")
+    at: AwareDatetime = Field(description="Since when, by the clock of the collector that shut it out.")
+
+
+class RevokedRequest(_Told):
+    """Body of ``POST /v1/forward/revoked``, signed as any request; told when it changes and after every start."""
+
+    agents: tuple[Revoked, ...] = Field(max_length=100_000)
 
 
 class JoinRequest(_Told):

@@ -11,6 +11,7 @@ from server.collector import Collector
 from server.dependencies import TheAddress, TheCollector, TheSiteAdmin, found
 from server.enrolment import WAITING, join_code_row
 from server.errors import RefusedError
+from server.forwarding.revoked import revoked_below
 from server.people import Person
 from server.secrets import new_join_code
 from server.web.render import render
@@ -105,6 +106,7 @@ def _page(request: Request, collector: Collector, person: Person, new_code: str 
             person,
             new_code=new_code,
             agents=reads.agents(),
+            revoked_below=revoked_below(reads),
             instruments={one.instrument_id: one for one in reads.instruments()},
             join_codes=reads.join_codes(),
             waiting={one.key for one in reads.documents(WAITING)},

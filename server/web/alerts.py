@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
 from email.utils import format_datetime
 from typing import Annotated
-from uuid import uuid4
 from xml.etree import ElementTree
 
 from fastapi import APIRouter, Form, Query, Request, Response
 from fastapi.responses import RedirectResponse
 
-from server.alerts import book
+from server.alerts import book, desk
 from server.alerts.book import Alert
-from server.alerts.routes import SILENCE, Silence, silences_of
+from server.alerts.routes import silences_of
 from server.alerts.rules import RANK, rules_of
-from server.collector import Collector
 from server.dependencies import (
     TheAddress,
     TheCollector,
@@ -23,14 +20,10 @@ from server.dependencies import (
     ThePerson,
     TheStaff,
     WholeCollector,
-    found,
 )
 from server.errors import RefusedError
-from server.people import Person, person_of
+from server.people import person_of
 from server.roles import Permission
-from server.seeing import ReadsInScope, check_whole
-from server.store.base import Writes
-from server.store.rows import AuditEntry
 from server.web.languages import gettext
 from server.web.render import render
 
@@ -57,7 +50,7 @@ def alerts(request: Request, collector: TheCollector, person: ThePerson) -> Resp
         request,
         "alerts.html",
         person,
-        firing=[(alert, in_words(alert), _silenced(alert, silences, sites, now)) for alert in firing],
+        firing=[(alert, in_words(alert), desk.silence_of(alert, silences, sites, now)) for alert in firing],
         past=[(alert, in_words(alert)) for alert in past],
         silences=silences,
         instruments=instruments,
@@ -77,14 +70,7 @@ def acknowledge(
 ) -> Response:
     """Look after an alert: it escalates no further."""
     person.must_have_sent(form_token)
-    now = collector.now()
-
-    def job(writes: Writes) -> Alert | None:
-        check_whole(writes, person.scope, book.DOCUMENT, key)
-        writes.add_audit(AuditEntry(now, person.name, "alert acknowledged", "done", key, address))
-        return book.acknowledge(writes, key, person.name, now, comment.strip())
-
-    found(collector.writer.do(job), "alert that fires")
+    desk.look_after(collector, person, address, key, comment)
     return _back()
 
 
@@ -94,7 +80,7 @@ def silence(
     person: TheStaff,
     address: TheAddress,
     reason: Annotated[str, Form(max_length=400)],
-    hours: Annotated[float, Form(gt=0, le=24 * 90)],
+    hours: Annotated[float, Form(gt=0, le=desk.MOST_HOURS)],
     form_token: Token = "",
     rule: Annotated[str, Form(max_length=60)] = "",
     site: Annotated[str, Form(max_length=120)] = "",
@@ -106,24 +92,14 @@ def silence(
         raise RefusedError(
             400, "malformed_request", "Say why nobody is to be told: it stands beside the alerts."
         )
-    now = collector.now()
-    _check_silence(collector, person, site, instrument_id)
-    told = Silence(
-        key=uuid4().hex[:12],
-        until=now + timedelta(hours=hours),
-        by=person.name,
-        reason=reason.strip(),
+    asked = desk.SilenceAsked(
+        reason=reason,
+        hours=hours,
         rules=(rule,) if rule else (),
         sites=(site,) if site else (),
         instruments=(instrument_id,) if instrument_id else (),
     )
-
-    def job(writes: Writes) -> None:
-        writes.put_document(SILENCE, told.key, told.model_dump_json(), now, person.name)
-        detail = told.model_dump_json(exclude={"key", "by"})
-        writes.add_audit(AuditEntry(now, person.name, "alerts silenced", "done", detail, address))
-
-    collector.writer.do(job)
+    desk.silence(collector, person, address, asked)
     return _back()
 
 
@@ -133,14 +109,7 @@ def end_silence(
 ) -> Response:
     """Tell people again."""
     person.must_have_sent(form_token)
-    now = collector.now()
-
-    def job(writes: Writes) -> bool:
-        _check_may_end(writes, person, key)
-        writes.add_audit(AuditEntry(now, person.name, "silence ended", "done", key, address))
-        return writes.remove_document(SILENCE, key)
-
-    found(collector.writer.do(job) or None, "silence")
+    desk.end_silence(collector, person, address, key)
     return _back()
 
 
@@ -189,31 +158,6 @@ def in_words(alert: Alert) -> str:
 def _clean(text: str) -> str:
     """Return text without the control characters that XML 1.0 has no way to write."""
     return "".join(c for c in text if c in "\t\n" or (c >= " " and c not in "\ufffe\uffff"))
-
-
-def _silenced(alert: Alert, silences: list[Silence], sites: dict[str, str], now: datetime) -> Silence | None:
-    site = sites.get(alert.instrument_id, "")
-    return next((one for one in silences if one.covers(alert, site, now)), None)
-
-
-def _check_silence(collector: Collector, person: Person, site: str, instrument_id: str) -> None:
-    """Refuse a silence over more than the person answers for."""
-    if instrument_id:
-        with collector.store.reading() as reads:
-            found(reads.instrument(instrument_id), "instrument")
-    elif not (site and person.scope.has_site(site)):
-        person.must_see_everything()
-
-
-def _check_may_end(writes: Writes, person: Person, key: str) -> None:
-    document = found(writes.document(SILENCE, key), "silence")
-    told = Silence.model_validate_json(document.body)
-    seen = ReadsInScope(writes, person.scope)
-    is_theirs = (told.instruments or told.sites) and all(
-        [*map(person.scope.has_site, told.sites), *map(seen.instrument, told.instruments)]
-    )
-    if not is_theirs:
-        person.must_see_everything()
 
 
 def _back() -> Response:

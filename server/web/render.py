@@ -25,6 +25,8 @@ _TEMPLATES.filters.update(
     when=words.when,
     when_ms=words.when_ms,
     ago=words.ago,
+    clock=words.clock,
+    day=words.day,
     duration=words.duration,
     size=words.size,
     number=words.number,

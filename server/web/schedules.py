@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Iterable
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -14,6 +15,7 @@ from agent.records.schedules import Schedule
 from server.collector import Collector
 from server.dependencies import TheAddress, TheCollector, TheOperator, ThePerson, TheStaff, found
 from server.errors import RefusedError
+from server.people import Person
 from server.schedules import (
     Kept,
     confirm_task,
@@ -28,6 +30,8 @@ from server.schedules import (
     schedule_from,
 )
 from server.store.base import Reads
+from server.store.rows import Instrument
+from server.web.choice import Asked, TheChoice, choice_of
 from server.web.render import render
 
 MOST_SHOWN = 100
@@ -42,9 +46,9 @@ Names = Annotated[list[str] | None, Form()]
 
 
 @router.get("/schedules")
-def schedules(request: Request, collector: TheCollector, person: ThePerson) -> Response:
+def schedules(request: Request, collector: TheCollector, person: ThePerson, asked: TheChoice) -> Response:
     """Show schedules, what comes next, and what became of the last runs."""
-    return _page(request, collector, person, None)
+    return _page(request, collector, person, asked, None)
 
 
 @router.get("/schedules/{schedule_id}")
@@ -52,7 +56,7 @@ def schedule(request: Request, schedule_id: str, collector: TheCollector, person
     """Show the form of one schedule."""
     with collector.store.reading() as reads:
         one = next((one for one in kept_schedules(reads) if one.schedule.schedule_id == schedule_id), None)
-    return _page(request, collector, person, found(one, "schedule"))
+    return _page(request, collector, person, Asked(), found(one, "schedule"))
 
 
 @router.post("/schedules")
@@ -144,8 +148,11 @@ def confirm(
     return RedirectResponse("/tasks", status_code=303)
 
 
-def _page(request: Request, collector: Collector, person: Any, chosen: Kept | None) -> Response:
+def _page(
+    request: Request, collector: Collector, person: Person, asked: Asked, chosen: Kept | None
+) -> Response:
     with collector.store.reading() as reads:
+        choice = choice_of(reads, asked)
         return render(
             request,
             "schedules.html",
@@ -153,17 +160,19 @@ def _page(request: Request, collector: Collector, person: Any, chosen: Kept | No
             kept=kept_schedules(reads),
             groups=groups(reads),
             instruments=reads.instruments(),
-            plans=_plans(reads),
-            runs=runs_told(reads)[:MOST_SHOWN],
+            choice=choice,
+            link=asked.link_on("/schedules"),
+            plans=_plans(reads, choice.instruments),
+            runs=runs_told(reads, {one.instrument_id for one in choice.instruments})[:MOST_SHOWN],
             chosen=chosen,
             form=chosen.schedule if chosen else Schedule(schedule_id="x", routine="x", cron="0 3 * * *"),
             further=_as_toml(chosen.schedule) if chosen else "",
         )
 
 
-def _plans(reads: Reads) -> list[dict[str, Any]]:
-    """Return what every agent goes by, and the versions it has not fetched yet."""
-    told = ((instrument, plan_told(reads, instrument.instrument_id)) for instrument in reads.instruments())
+def _plans(reads: Reads, instruments: Iterable[Instrument]) -> list[dict[str, Any]]:
+    """Return what the agents of these instruments go by."""
+    told = ((instrument, plan_told(reads, instrument.instrument_id)) for instrument in instruments)
     return [{"instrument": instrument, "plan": plan} for instrument, plan in told if plan is not None]
 
 

@@ -23,6 +23,7 @@ ENDINGS = (
 )
 SEVERITY = (_("info"), _("warning"), _("error"))
 CAUSES = (_("commanded"), _("notified"), _("drifted"))
+OBTAINED = (_("hardware"), _("cache"), _("event"), _("commanded"))
 READINGS = (_("ok"), _("absent"), _("failed"), _("timeout"))
 VERDICTS = (_("pass"), _("warn"), _("fail"), _("unknown"))
 SOURCES = (_("device"), _("profile"), _("derived"), _("qc"), _("plan"), _("human"), _("default"))
@@ -37,6 +38,12 @@ KINDS = (
     _("qc result"),
     _("heartbeat"),
     _("agent event"),
+    _("instrument profile"),
+    _("usage session"),
+    _("schedule run"),
+    _("schedule plan"),
+    _("dataset found"),
+    _("gap"),
 )
 WORK = (
     _("service"),
@@ -62,7 +69,28 @@ RULES = (
     _("Disk nearly full"),
     _("Clock is off"),
     _("Hardware keeps crashing"),
+    _("A part of the agent stopped"),
 )
+SCHEDULED = (
+    _("planned"),
+    _("waiting"),
+    _("waiting for person"),
+    _("postponed"),
+    _("done"),
+    _("skipped"),
+    _("missed"),
+    _("aborted by user"),
+    _("nothing heard"),
+    _("booked"),
+    _("refused"),
+    _("runs"),
+    _("switched off"),
+    _("confirmed"),
+)
+AGENTS = (_("enrolled"), _("waits for approval"), _("revoked"), _("revoked at its site"))
+JOIN_CODES = (_("open"), _("used"), _("expired"))
+SIGNATURES = (_("valid"), _("not valid"))
+QUARANTINE = (_("malformed"), _("unknown kind"), _("newer version"), _("foreign agent"))
 RULE_NUMBERS = (
     _("minutes"),
     _("days"),

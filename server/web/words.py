@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from math import floor, log10
 from typing import Any
+from zoneinfo import ZoneInfo
 
+from babel.dates import format_skeleton
 from markupsafe import Markup
 
-from server.web.languages import gettext, ngettext
+from server.web.languages import current_language, gettext, ngettext
 
 
 def when(moment: datetime | None, *, ms: bool = False) -> Markup:
@@ -28,6 +30,29 @@ def when(moment: datetime | None, *, ms: bool = False) -> Markup:
 def when_ms(moment: datetime | None) -> Markup:
     """Return a time with milliseconds."""
     return when(moment, ms=True)
+
+
+def clock(moment: datetime, zone: ZoneInfo, *, is_end: bool = False) -> Markup:
+    """Return a time of day in a zone, which the viewer's own does not replace; UTC stands in its title.
+
+    What ends at midnight ends at 24:00.
+
+    >>> str(clock(datetime(2026, 5, 4, 1, 30, tzinfo=UTC), ZoneInfo("Europe/Zurich")))
+    '<time datetime="2026-05-04T01:30:00+00:00" title="2026-05-04 01:30 UTC">03:30</time>'
+    """
+    utc = moment.astimezone(UTC)
+    shown = f"{moment.astimezone(zone):%H:%M}"
+    shown = "24:00" if is_end and shown == "00:00" else shown
+    return Markup(f'<time datetime="{utc.isoformat()}" title="{utc:%Y-%m-%d %H:%M} UTC">{shown}</time>')
+
+
+def day(one: date) -> str:
+    """Return a day with its weekday, short, as the viewer's language writes it.
+
+    >>> day(date(2026, 5, 4))
+    'Mon, May 4'
+    """
+    return format_skeleton("MMMEd", one, locale=current_language())
 
 
 def ago(moment: datetime, now: datetime) -> str:

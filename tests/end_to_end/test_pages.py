@@ -28,7 +28,7 @@ from selenium.webdriver.support.ui import WebDriverWait
 
 from agent.clock import Clock
 from agent.mint import Mint
-from agent.records import OperatorTask, PlannedSchedule, QcStatus, SchedulePlan, ScheduleRun
+from agent.records import Booked, OperatorTask, PlannedSchedule, QcStatus, SchedulePlan, ScheduleRun
 
 ROOT = Path(__file__).parents[2]
 SCREENSHOTS = ROOT / "artefacts" / "screenshots"
@@ -133,8 +133,10 @@ def _scheduled(sender: Any, instrument_id: str) -> list[Any]:
     task = OperatorTask(slide=NASTY, slot=3, n_slots=4, steps=("Put it in.",), until=now + timedelta(hours=9))
     planned = PlannedSchedule(**of, rule="0 3 * * *", next_at=(now + timedelta(hours=7),))
     missed, asked = now - timedelta(hours=17), now + timedelta(hours=7)
+    booked = Booked(start=now + timedelta(hours=1), end=now + timedelta(hours=30))
+    schedules = (planned, planned.model_copy(update={"refused": NASTY}))
     return [
-        mint.make(SchedulePlan, schedules=(planned, planned.model_copy(update={"refused": NASTY}))),
+        mint.make(SchedulePlan, schedules=schedules, booked=(booked,), booked_until=now + timedelta(days=15)),
         mint.make(
             ScheduleRun, **of, run_id=uuid4(), planned_at=missed, state="missed", reason="The agent was off."
         ),
@@ -218,6 +220,7 @@ PAGES = {
     "quality": "/instruments/sd-2/qc",
     "qc-run": "/qc/{run_id}",
     "record": "/records/{record_id}",
+    "calendar": "/calendar",
     "schedules": "/schedules",
     "schedule": "/schedules/noise",
     "tasks": "/tasks",

@@ -29,6 +29,7 @@ PUBLIC = {
     "POST /v1/forward",
     "GET /v1/forward",
     "POST /v1/forward/join",
+    "POST /v1/forward/revoked",
     "GET /v1/cursor",
     "GET /v1/schedules",
 }

@@ -26,7 +26,8 @@ from server.alerts.rules import (
     rules_of,
 )
 from server.health import health_in
-from server.logbook import Invalidation, write
+from server.logbook import BaselineChoice, Invalidation, write
+from server.quality import key_of
 
 
 def deliver(sender, records) -> None:
@@ -184,6 +185,35 @@ def test_figure_out_of_control_is_found_though_within_its_limits(running, sender
     (found,) = look(OutOfControl())
     assert found.values["pattern"] == "1 value beyond 3 σ"
     assert found.href.endswith("#trends")
+
+
+def _say_of(running, run, note):
+    running.collector.writer.do(
+        lambda writes: write(writes, note, "scope-1", "ada", running.clock(), str(run.record_id))
+    )
+
+
+def test_older_run_declared_invalid_drops_out_of_the_chart_at_once(running, sender, scope, look):
+    _send_trend(running, sender, scope, [0.22, 0.222, 0.221, 0.223, 0.219, 0.221, 0.22, 0.222])
+    wrong = scope.qc(0.235)
+    deliver(sender, [wrong])
+    scope.later(86_400)
+    _send_trend(running, sender, scope, [0.235])
+    assert len(look(OutOfControl())) == 1
+    _say_of(running, wrong, Invalidation(reason="wrong slide"))
+    assert look(OutOfControl()) == []
+
+
+def test_choice_of_time_zero_changes_the_chart_at_once(running, sender, scope, look):
+    steps = [0.22, 0.222, 0.221, 0.223, 0.219, 0.221, 0.22, 0.222]
+    _send_trend(running, sender, scope, steps)
+    serviced = scope.qc(0.235)
+    deliver(sender, [serviced])
+    scope.later(86_400)
+    _send_trend(running, sender, scope, [0.234, 0.236, 0.235, 0.237, 0.233, 0.235, 0.234])
+    before = look(OutOfControl())
+    _say_of(running, serviced, BaselineChoice(series=key_of(serviced)))
+    assert (len(before), look(OutOfControl())) == (1, [])
 
 
 def severity_of_one(findings, rule) -> str:

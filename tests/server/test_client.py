@@ -15,6 +15,7 @@ import pytest
 
 from agent.records import QcStatus
 from agent.records.schedules import Schedule
+from server.alerts.desk import SilenceAsked
 from server.client import CollectorClient, RefusedAnswerError
 from server.errors import CollectorError
 from server.schedules import PlacedSchedule
@@ -122,6 +123,7 @@ def test_client_fetches_reports(running, sender, scope):
 ARGUMENTS: dict[str, Any] = {
     "form": "csv", "format_name": "x", "language": "en", "year": 2026, "replaces": 0, "position": 7, "after": 5,
     "since": date(2026, 5, 1), "until": date(2026, 5, 2),
+    "asked": SilenceAsked(reason="x", hours=1),
     "placed": PlacedSchedule(schedule=Schedule(schedule_id="x", routine="psf", cron="0 3 * * *", zone="UTC")),
 }  # fmt: skip
 """What a method is called with, where a word will not do."""

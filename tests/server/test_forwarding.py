@@ -7,6 +7,7 @@ import hashlib
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from importlib.metadata import version
 
 import pytest
@@ -21,7 +22,7 @@ from server.forwarding.errors import LoopError, UpstreamAwayError, UpstreamRefus
 from server.forwarding.forwarder import Forwarder, state_of
 from server.forwarding.identity import collector_id_of, keys_in
 from server.forwarding.policy import Policy
-from server.forwarding.protocol import PROXY_SPOOL, JoinRequest
+from server.forwarding.protocol import PROXY_SPOOL, JoinRequest, Revoked
 from server.rotation import DOCUMENT as KEYS
 from server.rotation import checked_keys, succession
 from server.scope import Scope
@@ -636,6 +637,60 @@ def test_agent_revoked_at_its_site_ends_there_and_cannot_go_round_it(make_runnin
     assert beats.send(top.client) == 401
     assert sender.rotate().json()["error"] == "unknown_agent"
     assert len(batches(top)) == 2
+
+
+@pytest.mark.parametrize("policy", [OPEN, {}], ids=["as it was signed", "signed by the site"])
+def test_agent_revoked_at_its_site_is_shown_so_at_every_level(make_running, make_site, tools, policy):
+    top = make_running()
+    national = make_site(top, called="Switzerland", **OPEN)
+    site = make_site(national.running, **policy)
+    sender = site.running.sender()
+    sender.send(day(tools, sender))
+    assert site.forward() and national.forward()
+    assert {one["revoked_below_at"] for one in top.get("/v1/agents").json()} == {None}
+
+    at = site.running.clock()
+    site.running.collector.writer.do(lambda writes: writes.revoke_agent(sender.agent_id, at))
+    site.running.clock.later(hours=3)
+    site.forward()
+    national.forward()
+    for level in (national.running, top):
+        (agent,) = level.get("/v1/agents").json()
+        assert datetime.fromisoformat(agent["revoked_below_at"]) == at
+        assert agent["revoked_at"] is None  # what it sent before may still come
+        with level.browser() as browser:
+            assert "revoked at its site" in browser.get("/admin").text
+        with level.collector.store.reading() as reads:
+            assert [one.action for one in reads.audit(20)].count("agent revoked below") == 1
+
+
+def test_collector_tells_of_its_own_agents_alone(make_running, make_site, tools):
+    top = make_running()
+    basel, bern = make_site(top, "Basel", **OPEN), make_site(top, "Bern", **OPEN)
+    sender = basel.running.sender()
+    sender.send([tools.Scope(sender).heartbeat()])
+    basel.forward()
+    settings = bern.running.collector.settings
+    upstream = Upstream(settings.upstream, settings.outgoing, bern.keys, bern.running.clock)
+    upstream.tell_revoked((Revoked(agent_id=sender.agent_id, at=top.clock()),))
+    upstream.close()
+    assert [one["revoked_below_at"] for one in top.get("/v1/agents").json()] == [None]
+
+
+def test_collector_above_of_an_earlier_version_is_told_nothing_and_takes_the_rest(
+    make_running, make_site, tools, monkeypatch
+):
+    top = make_running()
+    site = make_site(top, **OPEN)
+    sender = site.running.sender()
+    sender.send([tools.Scope(sender).heartbeat()])
+    site.running.collector.writer.do(
+        lambda writes: writes.revoke_agent(sender.agent_id, site.running.clock())
+    )
+    monkeypatch.setattr("server.forwarding.client.REVOKED_PATH", "/v1/forward/unheard-of")
+    assert (site.forward(), not_taken(site)) == (1, 0)
+    with site.running.collector.store.reading() as reads:
+        assert state_of(reads, top.url).last_error == ""
 
 
 def test_forwarded_agent_may_enrol_above_itself(make_running, make_site, tools):

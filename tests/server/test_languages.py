@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime, timedelta
+from importlib.resources import files
+from pathlib import Path
 
 import pytest
 from babel.messages.checkers import checkers
@@ -11,6 +13,7 @@ from babel.messages.checkers import checkers
 from server.web.languages import LANGUAGES, SOURCE_LANGUAGE, catalogue, speak, texts_in_source, translations
 from server.web.words import ago, words
 
+TEMPLATES = Path(str(files("server.web"))) / "templates"
 FOREIGN = sorted(set(LANGUAGES) - {SOURCE_LANGUAGE})
 
 
@@ -79,3 +82,36 @@ def test_catalogue_translates_every_text_there_is(code):
 
     missing = [text.id for text in texts_in_source() if text.id and not is_translated(text)]
     assert missing == [], "run `python -m server.web.languages`, and translate these"
+
+
+NAMES = {"API", "CSV", "JSON", "OpenAPI", "PDF", "Scopestamp", "ZIP"}
+SPOKEN = re.compile(r'\b(?:aria-label|alt|title)="([^"]*)"')
+FORMS_OF_OURS = {"channels, options, properties, conditions, limits"}
+"""Keys of a schedule as they are written in TOML."""
+
+
+def texts_of_its_own(template: str) -> set[str]:
+    """Return what a template says that no catalogue knows: text between tags and names for screen readers."""
+    plain = re.sub(
+        r"\{#.*?#\}|\{% trans.*?endtrans %\}|<(code|svg)\b.*?</\1>", "\0", template, flags=re.DOTALL
+    )
+    plain = re.sub(r"(?s)\{%-? *(?:macro|set) [^%]*=.*?%\}|\{\{.*?\}\}|\{%.*?%\}", "\0", plain)
+    parts = [
+        *re.split(r"\0|<[^>]*>", plain),
+        *(one for found in SPOKEN.findall(plain) for one in found.split("\0")),
+    ]
+    said = {" ".join(part.split()) for part in parts}
+    return {part for part in said if re.search(r"[A-Za-z]{3}", part) and not part.startswith("/")}
+
+
+@pytest.mark.parametrize(
+    "name", sorted(path.name for path in TEMPLATES.iterdir() if path.name != "reference.html")
+)
+def test_template_holds_no_text_that_no_catalogue_knows(name):
+    """The reference of the API alone is for programs' authors, in English."""
+    assert texts_of_its_own((TEMPLATES / name).read_text("utf-8")) - NAMES - FORMS_OF_OURS == set()
+
+
+def test_text_of_its_own_would_be_found():
+    own = '<h2 class="x">{{ _("Known") }} Unknown</h2><p aria-label="Spoken {{ n }}">{% trans %}Fine{% endtrans %}</p>'
+    assert texts_of_its_own(own) == {"Unknown", "Spoken"}
