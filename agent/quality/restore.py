@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from agent.errors import HardwareError
+from agent.errors import HardwareError, RunStoppedError
 from agent.files import remove_file, replace_file
 from agent.quality.scene import STATE_LABEL, Scene
 
@@ -110,6 +110,8 @@ def _carry_out(hardware: Hardware, plan: RestorePlan, path: Path, say: Callable[
     """Put everything back; what cannot be is said, and the plan then stays for the next run."""
     try:
         problems = restore(hardware, plan)
+    except RunStoppedError:  # whoever stopped the run carries the plan out
+        return
     except HardwareError as error:  # gone altogether: what the run itself raised says more
         problems = [str(error)]
     for problem in problems:

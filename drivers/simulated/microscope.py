@@ -160,9 +160,11 @@ class SimulatedMicroscope:
         with self._lock:
             frame = self.n_frames
             self.n_frames += 1
-            light = self._draw(self.region())
             truth, camera = self.truth, self.camera
             dose = camera.exposure_ms * self.power_mw() * flicker(truth.light, truth.seed, frame)
+            region = self.region()
+            shape = (region.height, region.width)
+            light = self._draw(region) if dose else np.zeros(shape, np.float32)  # nothing is drawn in the dark
             image: Frame = np.empty(self.shape(), self.dtype()) if out is None else out
             read_out(
                 light,
@@ -171,7 +173,7 @@ class SimulatedMicroscope:
                 self.pixels,
                 self.mode,
                 truth.sensor,
-                self.region(),
+                region,
                 camera.binning,
                 truth.seed,
                 frame,

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -132,17 +133,18 @@ class Site:
         self.scheduler.look()
 
     def told(self) -> list[ScheduleRun]:
+        found = [one for one in self.recorded("schedule_run") if isinstance(one, ScheduleRun)]
+        return sorted(found, key=lambda r: r.captured.monotonic_ns)
+
+    def recorded(self, kind: str) -> list[Any]:
         from agent.outbox.inspect import lines
 
-        found = [
+        return [
             decode(json.dumps(line["record"]).encode())
             for path in sorted((self.settings.data_path / "spool").rglob("*.seg"))
             for line in lines(path)
-            if "record" in line and line["record"]["kind"] == "schedule_run"
+            if "record" in line and line["record"]["kind"] == kind
         ]
-        return sorted(
-            (one for one in found if isinstance(one, ScheduleRun)), key=lambda r: r.captured.monotonic_ns
-        )
 
     def readings(self) -> list[tuple[Any, ...]]:
         return [
@@ -227,6 +229,27 @@ def test_person_wins_at_once_and_finds_the_microscope_as_it_was(site):
         "Somebody used"
         in json.loads((one.settings.data_path / "schedule" / "now.json").read_text())["banner"]
     )
+
+
+def test_person_wins_in_the_middle_of_a_long_exposure(site):
+    one = site(options="{n_frames = 30, shortest_exposure_ms = 60000}")
+    one.set("Objective", "Label", "10x/0.30")
+    before = one.readings()
+    asked: list[float] = []
+
+    def idle() -> Idle:
+        if (one.status() or {}).get("is_acquiring"):
+            asked.append(time.monotonic())
+        return Idle(0.0) if len(asked) == 3 else NOBODY  # some time after the exposure has begun
+
+    one.idle = idle
+    one.night()
+    assert one.told()[-1].state == "aborted_by_user"
+    assert one.readings() == before
+    assert time.monotonic() - asked[-1] < 60  # it had not ended by itself
+    one.supervisor.call("settle", CALL_S)
+    (broken_off,) = one.recorded("acquisition_finished")
+    assert (broken_off.reason, broken_off.frames.seen) == ("canceled", 0)
 
 
 def test_hardware_process_that_is_killed_in_a_run_is_put_back_when_it_is_up_again(site):

@@ -7,21 +7,55 @@ from __future__ import annotations
 
 import json
 import logging
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
-from agent.errors import CollectorError
+from agent.errors import CollectorAwayError, CollectorError
 from agent.outbox.disk import write_atomically
 from agent.quality.schedule.book import FETCHED_FILE
 from agent.records.schedules import BaselineRun, InvalidRun
 
 _log = logging.getLogger("scopestamp.schedule")
 MOST_PAUSE_S = 1800.0
+_LOOK_S = 0.2
 
 Ask = Callable[[str | None], tuple[bytes, str | None] | None]
 """Takes the ETag of what is there; returns a body and its ETag, or None when nothing is new. Raises `CollectorError`."""
 
 Heed = Callable[[list[InvalidRun], list[BaselineRun]], None]
+
+
+def unless_ending(ask: Ask, ends: threading.Event) -> Ask:
+    """Return a way to ask that gives up once the agent is to end: a request may hang in the network for a minute.
+
+    It is left to itself then, and ends with the process.
+    """
+
+    def asked(etag: str | None) -> tuple[bytes, str | None] | None:
+        answers: list[tuple[bytes, str | None] | None] = []
+        errors: list[Exception] = []
+        done = threading.Event()
+
+        def work() -> None:
+            try:
+                answers.append(ask(etag))
+            except (CollectorError, OSError, ValueError) as error:
+                errors.append(error)
+            finally:
+                done.set()
+
+        thread = threading.Thread(target=work, name="scopestamp-fetch", daemon=True)
+        thread.start()
+        while not done.wait(_LOOK_S):
+            if ends.is_set():
+                raise CollectorAwayError("The agent was told to end before the collector had answered.")
+        thread.join()
+        if errors:
+            raise errors[0]
+        return answers[0]
+
+    return asked
 
 
 class Fetcher:

@@ -42,6 +42,7 @@ from agent.supervise import shielded
 LOOK_S = 10.0
 LATE_S = 35.0
 _ORDER_S = 180.0  # the longest a single order of a run may take
+_FETCH_S = 90.0  # a request to the collector, with the time-outs that are set by default
 _OVERTIME_S = 900.0  # putting everything back, and telling
 NOW_FILE = "now.json"
 FOLDER = "schedule"
@@ -147,7 +148,9 @@ class Scheduler:
         """Do what is to be done now; return the occurrence that was run, if one was."""
         parts, now = self._parts, self._parts.local.clock.wall_at()
         if parts.fetcher is not None:
+            self.pulse.beat(_FETCH_S + LATE_S)
             parts.fetcher.fetch_if_due()
+            self.pulse.beat(LATE_S)
         book = read_book(parts.settings, parts.folder)
         entries = book.accepted
         self._planner.recover(entries)
@@ -205,7 +208,9 @@ class Scheduler:
         path = parts.local.data_dir / RESTORE_PATH
         if parts.hardware is None or not path.is_file() or parts.interlock.is_in_use(now):
             return
+        self.pulse.beat(_OVERTIME_S + LATE_S)
         problems = put_back(parts.hardware, parts.local.data_dir)
+        self.pulse.beat(LATE_S)
         if problems:
             _log.warning("Not everything could be put back yet: %s", " ".join(problems))
             return

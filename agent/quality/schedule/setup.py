@@ -18,7 +18,7 @@ from agent.quality.restore import Hardware
 from agent.quality.schedule.booking import BookingGuard
 from agent.quality.schedule.conditions import ConditionsGuard
 from agent.quality.schedule.dates import zone_named
-from agent.quality.schedule.fetch import Ask, Fetcher
+from agent.quality.schedule.fetch import Ask, Fetcher, unless_ending
 from agent.quality.schedule.guards import (
     ActivityGuard,
     Guard,
@@ -113,7 +113,13 @@ def scheduler_of(
             report=report,
             monotonic_s=monotonic_s,
             hardware=hardware,
-            fetcher=Fetcher(ask, folder, section.fetch_interval_s, monotonic_s, History(local.data_dir).heed)
+            fetcher=Fetcher(
+                unless_ending(ask, ends),
+                folder,
+                section.fetch_interval_s,
+                monotonic_s,
+                History(local.data_dir).heed,
+            )
             if ask
             else None,
             objectives=objectives,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from threading import Event, Thread
 from typing import Any
 from uuid import uuid4
 
@@ -16,7 +17,7 @@ from agent.errors import CollectorAwayError
 from agent.mint import Mint
 from agent.quality.schedule.book import FETCHED_FILE, read_book
 from agent.quality.schedule.confirmed import confirm, take_confirmed
-from agent.quality.schedule.fetch import Fetcher
+from agent.quality.schedule.fetch import Fetcher, unless_ending
 from agent.quality.schedule.journal import Journal, Occurrence, run_id_of
 from agent.quality.schedule.planner import Planner
 from agent.quality.schedule.scheduler import FOLDER
@@ -140,6 +141,35 @@ def test_answer_that_is_none_leaves_what_is_there(tmp_path, body):
 
 
 # ---- people at the PC
+
+
+def test_request_that_hangs_is_left_to_itself_when_the_agent_is_to_end():
+    asked, free, ends = Event(), Event(), Event()
+
+    def hang(etag: str | None) -> None:
+        asked.set()
+        free.wait(60)
+
+    def end() -> None:
+        asked.wait(60)
+        ends.set()
+
+    ending = Thread(target=end)
+    ending.start()
+    with pytest.raises(CollectorAwayError, match="told to end"):
+        unless_ending(hang, ends)("etag")
+    free.set()
+    ending.join()
+
+
+def test_request_tells_what_came_of_it():
+    def refuse(etag: str | None) -> None:
+        raise CollectorAwayError("It does not answer.")
+
+    assert unless_ending(lambda etag: (b"{}", etag), Event())("7") == (b"{}", "7")
+    assert unless_ending(lambda etag: None, Event())("7") is None
+    with pytest.raises(CollectorAwayError, match="does not answer"):
+        unless_ending(refuse, Event())(None)
 
 
 def test_confirmation_is_taken_up_once_and_rubbish_is_swept(tmp_path):
