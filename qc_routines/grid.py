@@ -1,6 +1,6 @@
-"""Pitch, rotation and distortion of an image, from a grid of dots.
+"""Pitch, rotation and distortion of an image, from a square or hexagonal grid of dots.
 
-A grid of known pitch (Argolight rings or dots, etched dots) gives the pixel size along x and y. *Distortion* is the
+A grid of known pitch (Argolight rings or dots, etched or printed dots) gives the pixel size along x and y. *Distortion* is the
 distance of each dot from where the best-fitting undistorted (affine) grid has it, as in the ArgoLight analysis tool
 of BIOP (Processing.java). *Radial distortion* is k in r' = r (1 + k (r/R)²), with R half the diagonal of the image.
 """
@@ -14,7 +14,7 @@ from qc_routines._inputs import checked_counts
 from qc_routines.advice import OURS, Cause
 from qc_routines.affine import Affine, parts
 from qc_routines.errors import InputError
-from qc_routines.lattice import lattice_indices
+from qc_routines.lattice import lattice_indices, lattice_of
 from qc_routines.protocols import Protocol
 from qc_routines.results import Figure, Measurement, input_of
 from qc_routines.routine import FigureNames, Routine
@@ -22,23 +22,32 @@ from qc_routines.spots import Spots, find_spots
 
 LEAST_SIDE_PX = 32
 OUTLIER_SIGMAS = 6.0
+DOTS = ("bright", "dark")
 
 
-def measure_grid(image: NDArray[np.generic], pitch_um: float) -> Measurement:
-    """Return pixel size, rotation and distortion from a square grid of bright dots.
+def measure_grid(
+    image: NDArray[np.generic], pitch_um: float, lattice: str | None = None, dots: str = "bright"
+) -> Measurement:
+    """Return pixel size, rotation and distortion from a square or hexagonal grid of dots.
 
     Parameters
     ----------
     image : ndarray, (y, x)
-        One channel, ADU; dots bright. Give full scale less the image for dark dots.
+        One channel, ADU.
     pitch_um : float
         Distance of neighbouring dots in the sample.
+    lattice : {"square", "hexagonal"}, optional
+        How the dots lie; without it, as they show themselves. Stated otherwise than they lie, it is refused.
+    dots : {"bright", "dark"}
+        On a darker or on a brighter ground.
 
     Raises
     ------
     InputError
-        Wrong axes, nothing visible, fewer than nine dots, or dots on no square grid.
+        Wrong axes, nothing visible, fewer than nine dots, or dots on no such grid.
     """
+    if dots not in DOTS:
+        raise InputError(f"expected dots as {' or '.join(DOTS)}; got {dots!r}")
     if not (np.isfinite(pitch_um) and pitch_um > 0):
         raise InputError(f"expected a positive pitch_um; got {pitch_um!r}")
     pixels = checked_counts(image, "YX", "image")
@@ -47,26 +56,27 @@ def measure_grid(image: NDArray[np.generic], pitch_um: float) -> Measurement:
             f"expected an image of dots with at least {LEAST_SIDE_PX} pixels a side; got shape {pixels.shape} with "
             f"counts from {pixels.min():g} to {pixels.max():g}"
         )
-    spots = find_spots(pixels)
-    indices = lattice_indices(spots.centroid_yx_px)
+    spots = find_spots(pixels if dots == "bright" else np.nanmax(pixels) - pixels)
+    kind = lattice_of(spots.centroid_yx_px, lattice)
+    indices = lattice_indices(spots.centroid_yx_px, kind)
     on_grid = np.isfinite(indices[:, 0])
     middle_yx = (np.array(pixels.shape) - 1) / 2
-    affine, radial, used = _fitted(indices[on_grid], spots.centroid_yx_px[on_grid], middle_yx)
+    affine, radial, used = _fitted(kind.nodes_yx(indices[on_grid]), spots.centroid_yx_px[on_grid], middle_yx)
     counts = spots.n_rejected | {"on no node": int((~on_grid).sum()), "off the grid": int((~used).sum())}
     return Measurement(
         routine=ROUTINE.name,
-        version="1",
+        version="2",
         figures=_figures(affine, radial, pitch_um, used),
         n_used=int(used.sum()),
         n_rejected={reason: n for reason, n in counts.items() if n},
-        parameters={"pitch_um": pitch_um},
+        parameters={"pitch_um": pitch_um, "lattice": kind.name, "dots": dots},
         inputs=(input_of("image", pixels),),
         table=_table(indices[on_grid], spots, on_grid, affine, used),
     )
 
 
 def _fitted(
-    indices: NDArray[np.float64], points: NDArray[np.float64], middle_yx: NDArray[np.float64]
+    nodes: NDArray[np.float64], points: NDArray[np.float64], middle_yx: NDArray[np.float64]
 ) -> tuple[Affine, tuple[float, float], NDArray[np.bool_]]:
     """Return the affine over all good dots, k with its uncertainty, and which dots are good.
 
@@ -74,8 +84,8 @@ def _fitted(
     """
     used = np.ones(len(points), bool)
     for _ in range(5):
-        affine = _plain_affine(indices, points, used)
-        k, sigma, rest = _radial(indices, affine, middle_yx, used)
+        affine = _plain_affine(nodes, points, used)
+        k, sigma, rest = _radial(nodes, affine, middle_yx, used)
         distance = np.hypot(*rest.T)
         limit = OUTLIER_SIGMAS * max(float(np.median(distance[used])) / 1.1774, 0.02)
         closer = distance <= limit
@@ -85,10 +95,8 @@ def _fitted(
     return affine, (k, sigma), used
 
 
-def _plain_affine(
-    indices: NDArray[np.float64], points: NDArray[np.float64], used: NDArray[np.bool_]
-) -> Affine:
-    design = np.column_stack([indices, np.ones(len(indices))])
+def _plain_affine(nodes: NDArray[np.float64], points: NDArray[np.float64], used: NDArray[np.bool_]) -> Affine:
+    design = np.column_stack([nodes, np.ones(len(nodes))])
     found, *_ = np.linalg.lstsq(design[used], points[used], rcond=None)
     residuals = points - design @ found
     noise = float(np.sum(residuals[used] ** 2)) / max(2 * int(used.sum()) - 6, 1)
@@ -97,14 +105,14 @@ def _plain_affine(
 
 
 def _radial(
-    indices: NDArray[np.float64], affine: Affine, middle_yx: NDArray[np.float64], used: NDArray[np.bool_]
+    nodes: NDArray[np.float64], affine: Affine, middle_yx: NDArray[np.float64], used: NDArray[np.bool_]
 ) -> tuple[float, float, NDArray[np.float64]]:
     """Return k, its uncertainty and what remains of the residuals.
 
     The affine has already taken what it could of the cubic field, so that part is taken off the model, and added to
     the grid again: k is relative to the undistorted grid of the middle of the image.
     """
-    design = np.column_stack([indices, np.ones(len(indices))])
+    design = np.column_stack([nodes, np.ones(len(nodes))])
     plain = np.vstack([affine.matrix.T, affine.offset])
     radius, ideal, k = np.hypot(*middle_yx), design @ plain - middle_yx, 0.0
     for _ in range(4):
@@ -173,7 +181,7 @@ def protocol(channel: str = "FITC", exposure_ms: float = 50.0) -> Protocol:
     """Return how to acquire a grid."""
     return Protocol(
         routine="grid",
-        sample="slide with a square grid of dots or rings of known pitch",
+        sample="slide with a square or hexagonal grid of dots or rings of known pitch",
         sequence={"axis_order": "tpcz", "channels": [{"config": channel, "exposure": exposure_ms}]},
         exposure="dots at half of full scale",
         duration_s=exposure_ms / 1000 + 0.1,
@@ -188,15 +196,15 @@ ROUTINE = Routine(
     name="grid",
     title="Grid: pixel size and distortion",
     measure=measure_grid,
-    inputs={"image": "YX counts of a grid of bright dots, ADU", "pitch_um": "distance of dots, um"},
+    inputs={"image": "YX counts of a grid of dots, ADU", "pitch_um": "distance of neighbouring dots, um"},
     figures={
         "pixel_size_x": FigureNames("um", "Along the grid's rows"),
-        "pixel_size_y": FigureNames("um", "Along the grid's columns"),
+        "pixel_size_y": FigureNames("um", "Across the grid's rows"),
         "pixel_size": FigureNames("um", "Mean of both"),
         "pitch_x": FigureNames("px", "Distance of dots in a row"),
-        "pitch_y": FigureNames("px", "Distance of dots in a column"),
+        "pitch_y": FigureNames("px", "What is a pitch in the sample, across the rows"),
         "rotation": FigureNames("deg", "Of the rows, from x towards y"),
-        "shear": FigureNames("deg", "Angle of rows and columns less 90 deg"),
+        "shear": FigureNames("deg", "How far rows and columns are from the grid's own angle"),
         "distortion_mean": FigureNames("um", "Mean distance from the undistorted grid"),
         "distortion_largest": FigureNames("um", "Largest distance from the undistorted grid"),
         "distortion_largest_px": FigureNames("px", "Largest distance from the undistorted grid"),

@@ -7,6 +7,7 @@ min)) and nsd is 100 SD/mean: QUAREP-LiMi WG1, QUAREP-LiMi-Tool-Kit (pageLightSo
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from math import pi
 
@@ -14,6 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from qc_routines.errors import InputError
+from qc_routines.power_lines import line_by_line, names_of, of_line
 from qc_routines.results import Figure, Measurement
 from qc_routines.straight_line import StraightLine, fit_line, widening
 
@@ -35,7 +37,10 @@ class Place(StrEnum):
 
 
 def measure_power_linearity(
-    setting_percent: ArrayLike, power_mw: ArrayLike, place: Place | str = Place.OTHER
+    setting_percent: ArrayLike,
+    power_mw: ArrayLike,
+    place: Place | str = Place.OTHER,
+    line: ArrayLike | None = None,
 ) -> Measurement:
     """Return how power follows its setting.
 
@@ -47,6 +52,8 @@ def measure_power_linearity(
         Readings; NaN ones are left out and counted.
     place : Place
         Of the meter.
+    line : array_like, (n,), optional
+        Which line of the light each reading is of, where a run goes through several; see `power_lines`.
 
     Notes
     -----
@@ -58,27 +65,33 @@ def measure_power_linearity(
     InputError
         Fewer than four different settings, or no power.
     """
+    if line is not None:
+        return line_by_line(
+            lambda _, **columns: measure_power_linearity(**columns, place=place),
+            line,
+            {"setting_percent": setting_percent, "power_mw": power_mw},
+        )
     setting, power, n_missing = _pairs(setting_percent, power_mw)
     if np.unique(setting).size < LEAST_SETTINGS:
         raise InputError(f"expected at least {LEAST_SETTINGS} settings; got {np.unique(setting).size}")
     _need_light(power)
-    line = fit_line(setting, power)
+    fitted = fit_line(setting, power)
     n = setting.size
     return Measurement(
         routine="power_linearity",
         version="1",
         figures=(
-            Figure("slope", line.slope, "mW/%", line.slope_uncertainty, n),
-            Figure("intercept", line.intercept, "mW", line.intercept_uncertainty, n),
-            Figure("r2", line.r2, "1", None, n),
-            _largest_deviation(line, power),
+            Figure("slope", fitted.slope, "mW/%", fitted.slope_uncertainty, n),
+            Figure("intercept", fitted.intercept, "mW", fitted.intercept_uncertainty, n),
+            Figure("r2", fitted.r2, "1", None, n),
+            _largest_deviation(fitted, power),
             *_through_origin(setting, power),
             _hysteresis(setting, power),
         ),
         n_used=n,
         n_rejected={"not a number": n_missing} if n_missing else {},
         parameters={"place": Place(place).value},
-        table={"setting_percent": setting, "power_mw": power, "deviation_mw": line.residuals},
+        table={"setting_percent": setting, "power_mw": power, "deviation_mw": fitted.residuals},
     )
 
 
@@ -118,6 +131,7 @@ def measure_power_stability(
     power_mw: ArrayLike,
     place: Place | str = Place.OTHER,
     temperature_c: ArrayLike | None = None,
+    line: ArrayLike | None = None,
 ) -> Measurement:
     """Return how power stays over time; short and long series alike.
 
@@ -130,12 +144,22 @@ def measure_power_stability(
         Of the meter.
     temperature_c : array_like, (n,), optional
         Beside each reading.
+    line : array_like, (n,), optional
+        Which line of the light, or which of its settings, each reading is of, where a run goes through several; see
+        `power_lines`.
 
     Raises
     ------
     InputError
         Fewer than ten readings, times that do not rise, or no power.
     """
+    if line is not None:
+        columns = {"time_s": time_s, "power_mw": power_mw}
+        return line_by_line(
+            lambda _, **columns: measure_power_stability(**columns, place=place),
+            line,
+            columns if temperature_c is None else {**columns, "temperature_c": temperature_c},
+        )
     time, power, n_missing = _pairs(time_s, power_mw)
     if time.size < LEAST_READINGS or not np.all(np.diff(time) > 0):
         raise InputError(f"expected at least {LEAST_READINGS} readings at times that rise; got {time.size}")
@@ -236,10 +260,11 @@ def _by_temperature(
 
 def measure_sample_power(
     power_mw: ArrayLike,
-    reference_mw: float | None = None,
+    reference_mw: float | Sequence[float] | Mapping[str, float] | None = None,
     field_diameter_um: float | None = None,
-    source_mw: float | None = None,
+    source_mw: float | Sequence[float] | Mapping[str, float] | None = None,
     place: Place | str = Place.OBJECTIVE_FOCAL,
+    line: ArrayLike | None = None,
 ) -> Measurement:
     """Return power at the sample, its density, and its ratio to a reference.
 
@@ -247,18 +272,45 @@ def measure_sample_power(
     ----------
     power_mw : array_like, (n,)
         Readings at the sample.
-    reference_mw : float, optional
+    reference_mw : float, or one for each line, optional
         What it was at time zero with the same settings.
     field_diameter_um : float, optional
         Of the lit disc in the sample.
-    source_mw : float, optional
+    source_mw : float, or one for each line, optional
         Power at the source with the same settings, for the transmission of the path.
+    line : array_like, (n,), optional
+        Which line of the light each reading is of, where a run goes through several; see `power_lines`.
 
     Raises
     ------
     InputError
         No finite reading, or no power.
     """
+    if line is not None:
+        names = names_of(line)
+        references = {name: of_line(reference_mw, name, names, "reference_mw") for name in names}
+        sources = {name: of_line(source_mw, name, names, "source_mw") for name in names}
+        return line_by_line(
+            lambda name, power_mw: _at_sample(
+                power_mw, references[name], field_diameter_um, sources[name], place
+            ),
+            line,
+            {"power_mw": power_mw},
+        )
+    reference, source = (
+        of_line(values, "", [""], name)
+        for name, values in (("reference_mw", reference_mw), ("source_mw", source_mw))
+    )
+    return _at_sample(power_mw, reference, field_diameter_um, source, place)
+
+
+def _at_sample(
+    power_mw: ArrayLike,
+    reference_mw: float | None,
+    field_diameter_um: float | None,
+    source_mw: float | None,
+    place: Place | str,
+) -> Measurement:
     readings = np.atleast_1d(np.asarray(power_mw, float))
     power = readings[np.isfinite(readings)]
     if power.size == 0:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import numpy as np
+
 from qc_routines.advice import OURS, Cause
 from qc_routines.power import measure_power_linearity, measure_power_stability, measure_sample_power
 from qc_routines.protocols import Protocol
@@ -13,15 +17,20 @@ _METER = (
     "Wait until the source is warm, except to measure how long that takes",
 )
 
+_LINE = "which line of the light each reading is of; optional"
+_ALONE = "With several lines: nothing but the line that is measured may reach the meter"
 
-def linearity_protocol(n_settings: int = 11, wait_s: float = 5.0, n_readings: int = 3) -> Protocol:
-    """Return how to read power against setting, up and down."""
+
+def linearity_protocol(
+    n_settings: int = 11, wait_s: float = 5.0, n_readings: int = 3, channels: Sequence[str] = ()
+) -> Protocol:
+    """Return how to read power against setting, up and down; of several channels one after the other."""
     return Protocol(
         routine="power_linearity",
         sample="none; power meter",
         exposure=f"0 to 100 % in {n_settings} settings, up and down again, {n_readings} readings of each",
-        duration_s=2 * n_settings * (wait_s + 0.1 * n_readings),
-        steps=_METER,
+        duration_s=2 * n_settings * (wait_s + 0.1 * n_readings) * _n_lines(channels),
+        steps=_steps(channels),
         every_days=30,
         is_automatic=True,
         parameters={"n_settings": n_settings, "wait_s": wait_s, "n_readings": n_readings},
@@ -31,26 +40,32 @@ def linearity_protocol(n_settings: int = 11, wait_s: float = 5.0, n_readings: in
 
 def stability_protocol(
     is_long: bool = False,
-    setting_percent: float | None = None,
+    setting_percent: float | Sequence[float] | None = None,
     interval_s: float | None = None,
     n_readings: int | None = None,
+    channels: Sequence[str] = (),
 ) -> Protocol:
-    """Return how to read power over time: every second for 5 minutes, or every 30 seconds for 2 hours."""
-    setting_percent = setting_percent if setting_percent is not None else 80.0 if is_long else 20.0
+    """Return how to read power over time: every second for 5 minutes, or every 30 seconds for 2 hours.
+
+    Several settings, and several channels, are read one after the other.
+    """
+    stated = 80.0 if is_long else 20.0
+    settings = [stated] if setting_percent is None else np.atleast_1d(np.asarray(setting_percent, float))
+    percent = ", ".join(f"{setting:g}" for setting in settings)
     interval_s = interval_s if interval_s is not None else 30.0 if is_long else 1.0
     n_readings = n_readings or (240 if is_long else 300)
     return Protocol(
         routine="power_stability",
         sample="none; power meter",
-        exposure=f"constant, at {setting_percent:g} %, from a cold start"
+        exposure=f"constant, at {percent} %, from a cold start"
         if is_long
-        else f"constant, at {setting_percent:g} %; one run each at 5, 20 and 80 %",
-        duration_s=interval_s * n_readings,
-        steps=_METER,
+        else f"constant, at {percent} %; WG1 wants 5, 20 and 80 %",
+        duration_s=interval_s * n_readings * len(settings) * _n_lines(channels),
+        steps=_steps(channels),
         every_days=30 if not is_long else 182,
         is_automatic=True,
         parameters={
-            "setting_percent": setting_percent,
+            "setting_percent": percent if len(settings) > 1 else float(settings[0]),
             "interval_s": interval_s,
             "n_readings": n_readings,
             "is_long": is_long,
@@ -59,18 +74,28 @@ def stability_protocol(
     )
 
 
-def sample_protocol(setting_percent: float = 20.0, wait_s: float = 5.0, n_readings: int = 10) -> Protocol:
-    """Return how to read power at the sample."""
+def sample_protocol(
+    setting_percent: float = 20.0, wait_s: float = 5.0, n_readings: int = 10, channels: Sequence[str] = ()
+) -> Protocol:
+    """Return how to read power at the sample; of several channels one after the other."""
     return Protocol(
         routine="sample_power",
         sample="none; slide power meter in the focus, immersion as in use",
         exposure=f"{setting_percent:g} % of each source, field diaphragm inside the meter's area",
-        duration_s=30.0,
-        steps=_METER,
+        duration_s=30.0 * _n_lines(channels),
+        steps=_steps(channels),
         every_days=30,
         parameters={"setting_percent": setting_percent, "wait_s": wait_s, "n_readings": n_readings},
         source="QUAREP-LiMi-Tool-Kit",
     )
+
+
+def _n_lines(channels: Sequence[str]) -> int:
+    return max(len(channels), 1)
+
+
+def _steps(channels: Sequence[str]) -> tuple[str, ...]:
+    return (*_METER, _ALONE) if len(channels) > 1 else _METER
 
 
 def _ageing(*figures: str) -> Cause:
@@ -93,7 +118,7 @@ LINEARITY = Routine(
     name="power_linearity",
     title="Linearity of illumination power",
     measure=measure_power_linearity,
-    inputs={"setting_percent": "settings, %", "power_mw": "readings, mW"},
+    inputs={"setting_percent": "settings, %", "power_mw": "readings, mW", "line": _LINE},
     figures={
         "slope": FigureNames("mW/%", "Of the line", "power_linearity_slope"),
         "intercept": FigureNames("mW", "Of the line", "power_linearity_intercept"),
@@ -134,6 +159,7 @@ STABILITY = Routine(
         "time_s": "times, s",
         "power_mw": "readings, mW",
         "temperature_c": "temperatures, deg C; optional",
+        "line": _LINE,
     },
     figures={
         "stability": FigureNames(
@@ -184,7 +210,7 @@ SAMPLE = Routine(
     name="sample_power",
     title="Power at the sample",
     measure=measure_sample_power,
-    inputs={"power_mw": "readings, mW", "reference_mw": "at time zero, mW; optional"},
+    inputs={"power_mw": "readings, mW", "reference_mw": "at time zero, mW; optional", "line": _LINE},
     figures={
         "power": FigureNames("mW", "Mean power at the sample", "power_mean_mw"),
         "power_density": FigureNames("mW/cm^2", "Power over the lit area"),

@@ -287,8 +287,17 @@ def _depth_of_field(given: Given) -> tuple[Expected, ...]:
     return autofocus.theory(given.optics(), pixel_um) if known and pixel_um else ()
 
 
-def _sample_power(given: Given) -> Prepared:
+def _power(given: Given) -> Prepared:
+    """Readings of a run know their lines by number, those of a table by name."""
     prepared = _columns(given)
+    if (names := given.facts.find("lines")) and "line" in prepared.arguments:
+        names = str(names).split(", ")
+        prepared.arguments["line"] = [names[int(number)] for number in prepared.arguments["line"]]
+    return prepared
+
+
+def _sample_power(given: Given) -> Prepared:
+    prepared = _power(given)
     reference_mw = given.facts.find("reference_mw")
     return Prepared({**prepared.arguments, **({"reference_mw": reference_mw} if reference_mw else {})})
 
@@ -316,8 +325,8 @@ ADAPTERS: dict[str, Callable[[Given], Prepared]] = {
     "grid": _grid,
     "line_pairs": _line_pairs,
     "thin_layer": _thin_layer,
-    "power_linearity": _columns,
-    "power_stability": _columns,
+    "power_linearity": _power,
+    "power_stability": _power,
     "sample_power": _sample_power,
     "autofocus": _autofocus,
     "axial_steps": _axial_steps,

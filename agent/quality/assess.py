@@ -11,6 +11,7 @@ from typing import Any
 from agent.errors import CaptureError, SettingsError
 from agent.quality.adapters import ADAPTERS
 from agent.quality.given import Given
+from agent.quality.tables import check_table
 from qc_routines.catalogue import ROUTINES
 from qc_routines.errors import InputError
 from qc_routines.results import Measurement
@@ -93,6 +94,8 @@ def assess(
     """
     tolerances = limits(own_limits)
     try:
+        if given.columns:
+            check_table(routine, given.columns)
         prepared = ADAPTERS[routine.name](given)
         measurement = routine.measure(**(prepared.arguments | _known_extra(routine, extra or {})))
     except InputError as error:

@@ -49,7 +49,8 @@ class Given:
                 DARK: "give it with --dark FILE",
                 BRIGHT: "give it with --bright FILE",
             }
-            raise StackError(f"There is no {role} image to measure on: {how[role]}.")
+            which = "" if role == MAIN else f"{role} "
+            raise StackError(f"There is no {which}image to measure on: {how[role]}.")
         return self.stacks[role]
 
     def one(self, role: str = MAIN) -> Stack:

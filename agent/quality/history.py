@@ -75,7 +75,7 @@ class History:
         """Return what time zero tells the measurement of a routine itself: facts by name, each with its source."""
         facts: dict[str, tuple[Any, str]] = {}
         if routine == "sample_power" and (zero := self.baseline(routine, light_path)):
-            facts["reference_mw"] = (figures_of(zero).get("power"), "time zero")
+            facts["reference_mw"] = (_powers(zero), "time zero")
         if routine == "illumination_change" and (path := self._reference_image(light_path)):
             facts["reference_image"] = (str(path), "time zero of the field illumination")
         return facts
@@ -213,6 +213,13 @@ class History:
     def _write_json(self, name: str, value: Mapping[str, Any]) -> None:
         self._folder.mkdir(parents=True, exist_ok=True)
         replace_file(self._folder / name, json.dumps(value, indent=2, sort_keys=True).encode())
+
+
+def _powers(zero: QcResult) -> float | dict[str, float] | None:
+    """Return the power of a run, or that of each of its lines by name."""
+    figures = figures_of(zero)
+    of_lines = {name[6:-1]: power for name, power in figures.items() if name.startswith("power[")}
+    return of_lines or figures.get("power")
 
 
 def figures_of(result: QcResult) -> dict[str, float]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from agent.quality.facts import MissingFactError
@@ -16,6 +17,25 @@ _UNIT = re.compile(r"(?:^|[-_ (\[])(mW|uW|µW|nW|W)(?:$|[-_ )\]])")
 _SETTING = re.compile(r"(?:power|intensity|level)", re.IGNORECASE)
 _PERCENT = re.compile(r"(?:percent|%|\(0-100\))", re.IGNORECASE)
 _TEMPERATURE = re.compile(r"temperature.*(?:degc|celsius|°c)", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line of light of a run.
+
+    Attributes
+    ----------
+    name : str
+        Stands with its figures; empty where a run has but one.
+    channel : str
+        Preset that lets it through; empty: as it stands.
+    key : Key
+        Property that sets its power.
+    """
+
+    name: str
+    channel: str
+    key: Key
 
 
 def key_of(text: str) -> Key:
@@ -43,26 +63,60 @@ def meter_of(scene: Scene, options: Mapping[str, Any]) -> tuple[Key, float]:
     return key, MW_PER[unit.lower()]
 
 
-def light_of(scene: Scene, options: Mapping[str, Any]) -> Key:
-    """Return the property that sets the power of the light, in percent.
+def lines_of(scene: Scene, channels: Sequence[str], options: Mapping[str, Any]) -> tuple[Line, ...]:
+    """Return the lines of light that a run goes through: of each channel, or each property that is named.
+
+    Raises
+    ------
+    MissingFactError
+        Which property sets one of them is not stated, and there is not exactly one it could be.
+    """
+    stated = _stated_lights(scene, options)
+    if len(channels) < 2 and len(stated) < 2:
+        return (Line("", "", light_of(scene, options)),)
+    if len(channels) < 2:
+        return tuple(Line("-".join(key), "", key) for key in stated)
+    if len(stated) not in (0, 1, len(channels)):
+        raise MissingFactError(
+            f"--set light names {len(stated)} properties for {len(channels)} channels; name one for each channel, in "
+            "the same order, or one for all."
+        )
+    keys = stated * len(channels) if len(stated) == 1 else stated
+    keys = keys or [light_of(scene, {}, channel) for channel in channels]
+    return tuple(Line(channel, channel, key) for channel, key in zip(channels, keys, strict=True))
+
+
+def light_of(scene: Scene, options: Mapping[str, Any], channel: str = "") -> Key:
+    """Return the property that sets the power of the light of a channel, that which is set by default, in percent.
 
     Raises
     ------
     MissingFactError
         It is not stated, and there is not exactly one it could be.
     """
-    stated = _stated(scene, options, "light")
-    if stated:
-        return stated
-    settings = settings_of_light(scene, {})
-    of_channel = [k for k in settings if scene.channel and scene.channel.lower() in f"{k[0]} {k[1]}".lower()]
+    if stated := _stated_lights(scene, options):
+        return stated[0]
+    settings, channel = settings_of_light(scene, {}), channel or scene.channel
+    of_channel = [k for k in settings if channel and channel.lower() in f"{k[0]} {k[1]}".lower()]
     return _only("setting of the light", "light", of_channel or settings)
 
 
 def settings_of_light(scene: Scene, options: Mapping[str, Any]) -> tuple[Key, ...]:
     """Return every property that `light_of` may choose, whichever channel is set by then."""
-    stated = [key_of(str(options["light"]))] if options.get("light") else []
+    stated = [key_of(text) for text in _texts(scene, options)]
     return (*stated, *(k for k in scene.readings if _SETTING.search(k[1]) and _PERCENT.search(k[1])))
+
+
+def _stated_lights(scene: Scene, options: Mapping[str, Any]) -> list[Key]:
+    return [key for text in _texts(scene, options) if (key := _stated(scene, {"light": text}, "light"))]
+
+
+def _texts(scene: Scene, options: Mapping[str, Any]) -> list[str]:
+    """Return what --set light names: one property, or several with commas between them."""
+    text = str(options.get("light") or "")
+    if not text or key_of(text) in scene.readings:
+        return [text] if text else []
+    return [part.strip() for part in text.split(",")]
 
 
 def thermometer_of(scene: Scene, options: Mapping[str, Any]) -> Key | None:

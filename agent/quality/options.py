@@ -123,7 +123,7 @@ def _positions(path: Path) -> list[tuple[float, float]]:
 
 
 def read_columns(path: Path) -> dict[str, list[Any]]:
-    """Return the columns of a table with a heading, numbers where all entries are numbers.
+    """Return the columns of a table with a heading, numbers where all entries are numbers; empty ones are NaN.
 
     Raises
     ------
@@ -143,7 +143,7 @@ def read_columns(path: Path) -> dict[str, list[Any]]:
 
 def _typed(texts: Sequence[str]) -> list[Any]:
     try:
-        return [float(text) for text in texts]
+        return [float(text.strip() or "nan") for text in texts]
     except ValueError:
         return list(texts)
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from agent.errors import SettingsError
+from agent.quality import power_plans
 from agent.quality.given import BRIGHT, DARK, MAIN
-from agent.quality.power_plans import POWER_PLANS
 from agent.quality.scene import Scene
 from agent.quality.steps import Shot, Step, Trial
 from qc_routines.conditions import Optics
@@ -103,9 +103,9 @@ def plan_of(
     SettingsError, MissingFactError
         The hardware lacks what it takes, or which property is meant is not clear.
     """
-    if routine.name in POWER_PLANS:
-        steps, facts, light_path = POWER_PLANS[routine.name](protocol, scene, options or {})
-        return Plan(protocol, (), steps, facts, light_path)
+    if routine.name in power_plans.STEPS:
+        steps, facts, light_path = power_plans.power_plan(protocol, channels, scene, options or {})
+        return Plan(protocol, channels if len(channels) > 1 else (), steps, facts, light_path)
     main = _bound(_placed(routine, protocol), channels, scene)
     if routine.name == "autofocus":
         return Plan(protocol, channels, _trials(protocol, main, scene))

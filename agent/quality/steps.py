@@ -58,6 +58,15 @@ class Set:
 
 
 @dataclass(frozen=True)
+class Preset:
+    """Set a preset of a configuration group and wait for it."""
+
+    group: str
+    name: str
+    n_counts: int = 0
+
+
+@dataclass(frozen=True)
 class Wait:
     """Let time pass."""
 
@@ -114,7 +123,7 @@ class Trial:
         return self.stack.n_counts
 
 
-Step = Shot | Set | Wait | Readings | Trial
+Step = Shot | Set | Preset | Wait | Readings | Trial
 
 
 def touched_by(steps: Iterable[Step]) -> tuple[Key, ...]:

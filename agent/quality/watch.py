@@ -32,6 +32,7 @@ SHOWN = {
     "mean_adu": "Mean (ADU)",
     "least_adu": "Least (ADU)",
     "largest_adu": "Largest (ADU)",
+    "line": "Line",
     "setting_percent": "Setting (%)",
     "power_mw": "Power (mW)",
     "temperature_c": "Temperature (degC)",

@@ -156,9 +156,11 @@ def test_axial_uncertainty_covers_what_the_drive_does(rendered) -> None:
     assert 0.5 < np.std(off) < 1.5
 
 
-def test_grid_gives_pixel_size_and_rotation() -> None:
-    scope = microscope("dot grid")
+@pytest.mark.parametrize(("slide", "lattice"), [("dot grid", "square"), ("hexagonal dot grid", "hexagonal")])
+def test_grid_gives_pixel_size_and_rotation(slide: str, lattice: str) -> None:
+    scope = microscope(slide)
     measured = measure_grid(scope.expose(), pitch_um=15.0)
+    assert measured.parameters["lattice"] == lattice
     true_um = scope.truth.sensor.pixel_pitch_um / 20
     assert measured.value("pixel_size_x") == pytest.approx(true_um, rel=1e-3)
     assert measured.value("pixel_size_y") == pytest.approx(true_um, rel=1e-3)

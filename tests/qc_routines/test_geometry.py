@@ -12,7 +12,7 @@ from qc_routines import InputError
 from qc_routines.affine import fit_affine, parts
 from qc_routines.conditions import Mode, Optics
 from qc_routines.grid import measure_grid
-from qc_routines.lattice import lattice_indices
+from qc_routines.lattice import lattice_indices, lattice_of
 from qc_routines.line_pairs import RAYLEIGH_CONTRAST, measure_line_pairs, pair_contrast
 from qc_routines.line_pairs import theory as line_theory
 from qc_routines.pixel_size import measure_pixel_size, shifts_of
@@ -173,6 +173,83 @@ def test_grid_distortion_has_sign_and_size(k: float, turn_deg: float) -> None:
     assert measured.value("radial_distortion") == pytest.approx(100 * k, rel=0.03)
     assert measured.value("rotation") == pytest.approx(turn_deg, abs=0.2)
     assert measured.value("distortion_largest_px") > 1
+
+
+PITCH_PX = 21.4
+
+
+def hexagonal_image(
+    turn_deg: float = 7.0, k: float = 0.0, stretch_y: float = 1.0, missing: float = 0.05, seed: int = 0
+) -> np.ndarray:
+    """Return dots on a turned hexagonal grid, every 20th missing, bent by r' = r (1 + k (r/R)²)."""
+    shape, rng = (330, 400), np.random.default_rng(seed)
+    y, x = np.mgrid[: shape[0], : shape[1]]
+    image = np.full(shape, 30.0)
+    angle, middle = np.radians(turn_deg), (np.array(shape) - 1) / 2
+    radius = np.hypot(*middle)
+    for row in range(-24, 25):
+        for column in range(-24, 25):
+            off_y, off_x = PITCH_PX * 3**0.5 / 2 * row * stretch_y, PITCH_PX * (column + 0.5 * (row % 2))
+            place = np.array(
+                [np.cos(angle) * off_y + np.sin(angle) * off_x, np.cos(angle) * off_x - np.sin(angle) * off_y]
+            )
+            at_y, at_x = middle + (3.3, -4.8) + place * (1 + k * np.sum(place**2) / radius**2)
+            if -9 < at_y < shape[0] + 9 and -9 < at_x < shape[1] + 9 and rng.random() > missing:
+                near = np.s_[max(0, int(at_y) - 12) : int(at_y) + 14, max(0, int(at_x) - 12) : int(at_x) + 14]
+                image[near] += 180 * np.exp(-((y[near] - at_y) ** 2 + (x[near] - at_x) ** 2) / 9)
+    return np.clip(rng.normal(image, 2).round(), 0, 255).astype(np.uint8)
+
+
+@pytest.mark.parametrize("turn_deg", [0.0, 7.0, -19.0, 28.0])
+def test_hexagonal_grid_gives_pixel_size_and_rotation(turn_deg: float) -> None:
+    measured = measure_grid(hexagonal_image(turn_deg), pitch_um=5.0)
+    assert measured.parameters["lattice"] == "hexagonal"
+    for axis in "yx":
+        assert measured.value(f"pixel_size_{axis}") == pytest.approx(5 / PITCH_PX, rel=1e-3)
+    assert measured.value("rotation") == pytest.approx(turn_deg, abs=0.05)
+    assert measured.value("shear") == pytest.approx(0, abs=0.05)
+    assert measured.value("distortion_mean") < 0.03
+    assert measured.n_used > 200
+
+
+def test_hexagonal_grid_tells_what_pixels_that_are_not_square_do_to_it() -> None:
+    measured = measure_grid(hexagonal_image(0.0, stretch_y=1.04), pitch_um=5.0)
+    assert measured.value("pixel_size_y") == pytest.approx(5 / PITCH_PX / 1.04, rel=1e-3)
+    assert measured.value("pixel_size_x") == pytest.approx(5 / PITCH_PX, rel=1e-3)
+
+
+@pytest.mark.parametrize("k", [0.02, -0.03])
+def test_distortion_of_a_hexagonal_grid_has_sign_and_size(k: float) -> None:
+    measured = measure_grid(hexagonal_image(k=k), 5.0)
+    assert measured.value("radial_distortion") == pytest.approx(100 * k, rel=0.04)
+    assert measured.value("distortion_largest_px") > 1
+
+
+def test_dark_dots_are_measured_as_bright_ones_are() -> None:
+    image = hexagonal_image()
+    dark = measure_grid(255 - image, 5.0, dots="dark")
+    assert dark.value("pixel_size") == pytest.approx(measure_grid(image, 5.0).value("pixel_size"), rel=1e-6)
+    with pytest.raises(InputError, match="bright or dark"):
+        measure_grid(image, 5.0, dots="grey")
+
+
+def test_lattice_that_is_stated_otherwise_is_refused() -> None:
+    with pytest.raises(InputError, match="expected a square grid; got dots that lie on a hexagonal one"):
+        measure_grid(hexagonal_image(), 5.0, lattice="square")
+    with pytest.raises(InputError, match="expected a hexagonal grid; got dots that lie on a square one"):
+        measure_grid(grid_image(), 5.0, lattice="hexagonal")
+    with pytest.raises(InputError, match="out of square, hexagonal"):
+        measure_grid(grid_image(), 5.0, lattice="cubic")
+
+
+def test_dots_that_lie_anyhow_are_no_grid() -> None:
+    anyhow = np.random.default_rng(4).uniform(0, 300, (60, 2))
+    with pytest.raises(InputError, match="grid"):
+        measure_grid_of(anyhow)
+
+
+def measure_grid_of(points: np.ndarray) -> None:
+    lattice_indices(points, lattice_of(points))
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,8 @@ from qc_routines.power import (
     measure_power_stability,
     measure_sample_power,
 )
+from qc_routines.tolerances import Tolerance
+from qc_routines.verdict import Status, judge
 
 UP_AND_DOWN = np.concatenate([np.arange(0, 101, 10.0), np.arange(90, -1, -10.0)])
 
@@ -122,3 +124,73 @@ def test_sample_power() -> None:
 def test_power_refuses(measure, message: str) -> None:
     with pytest.raises(InputError, match=message):
         measure()
+
+
+# ---- several lines of light in one run
+
+
+def test_each_line_of_a_run_has_figures_of_its_own() -> None:
+    slopes = {"DAPI": 0.5, "FITC": 0.3, "Cy5": 0.8}
+    power = np.concatenate([slope * UP_AND_DOWN + 0.3 for slope in slopes.values()])
+    power[-1] = np.nan
+    line = np.repeat(list(slopes), UP_AND_DOWN.size)
+    measured = measure_power_linearity(np.tile(UP_AND_DOWN, 3), power, "OBJECTIVE_FOCAL", line)
+    for name, slope in slopes.items():
+        assert measured.value(f"slope[{name}]") == pytest.approx(slope)
+        assert measured.value(f"intercept[{name}]") == pytest.approx(0.3)
+    assert measured.n_used == power.size - 1
+    assert measured.n_rejected == {"not a number": 1}
+    assert measured.parameters["lines"] == "DAPI, FITC, Cy5"
+    assert measured.parameters["place"] == Place.OBJECTIVE_FOCAL
+    assert measured.table["line"].tolist() == [name for name, p in zip(line, power, strict=True) if p == p]
+    assert len(measured.table["power_mw"]) == power.size - 1
+
+
+def test_lines_that_take_turns_are_told_apart() -> None:
+    rng = np.random.default_rng(0)
+    line, time_s = np.tile([488.0, 561.0], 300), np.arange(600.0)
+    power = np.where(line == 488, 5.0, 9.0) * (1 + np.where(line == 488, 0.001, 0.01) * rng.normal(0, 1, 600))
+    measured = measure_power_stability(time_s, power, line=line, temperature_c=20 + time_s / 600)
+    assert measured.value("nsd[488]") == pytest.approx(0.1, rel=0.15)
+    assert measured.value("nsd[561]") == pytest.approx(1.0, rel=0.15)
+    alone = measure_power_stability(time_s[::2], power[::2], temperature_c=20 + time_s[::2] / 600)
+    for figure in alone.figures:
+        assert measured.figure(f"{figure.name}[488]").value == figure.value
+
+
+def test_dark_line_does_not_fail_the_others_and_does_not_pass() -> None:
+    power = np.concatenate([0.5 * UP_AND_DOWN, 0 * UP_AND_DOWN])
+    line = np.repeat(["FITC", "Cy5"], UP_AND_DOWN.size)
+    measured = measure_power_linearity(np.tile(UP_AND_DOWN, 2), power, line=line)
+    assert measured.value("slope[FITC]") == pytest.approx(0.5)
+    assert measured.value("r2[Cy5]") is None
+    assert measured.n_rejected == {"of a line that cannot be measured": UP_AND_DOWN.size}
+    assert measured.remarks[0].startswith("Cy5 cannot be measured: expected power above zero")
+    limit = Tolerance(routine="power_linearity", figure="r2", source="ours", verified=False, warn_below=0.95)
+    verdict = judge(measured, [limit])
+    assert verdict.status is Status.UNKNOWN
+    assert {j.figure.name: j.status for j in verdict.judgements}["r2[FITC]"] is Status.PASS
+    with pytest.raises(InputError, match=r"FITC: expected power.*Cy5: expected power"):
+        measure_power_linearity(np.tile(UP_AND_DOWN, 2), 0 * power, line=line)
+
+
+def test_one_line_is_measured_as_if_none_were_named() -> None:
+    power = 0.5 * UP_AND_DOWN
+    named = measure_power_linearity(UP_AND_DOWN, power, line=["FITC"] * power.size)
+    assert named.figures == measure_power_linearity(UP_AND_DOWN, power).figures
+
+
+@pytest.mark.parametrize("reference", [{"a": 4.0, "b": 5.0}, (4.0, 5.0)], ids=["by name", "in order"])
+def test_power_of_each_line_is_held_against_its_own_time_zero(reference) -> None:
+    measured = measure_sample_power([2.0, 2.0, 4.0, 4.0], reference, line=["a", "a", "b", "b"])
+    assert measured.value("ratio_to_reference[a]") == pytest.approx(0.5)
+    assert measured.value("ratio_to_reference[b]") == pytest.approx(0.8)
+
+
+def test_lines_refuse_what_does_not_match() -> None:
+    with pytest.raises(InputError, match="as many power_mw as lines; got 3 and 2"):
+        measure_sample_power([1.0, 2.0, 3.0], line=["a", "b"])
+    with pytest.raises(
+        InputError, match=r"reference_mw once for each of the lines \(a, b\), in this order; got 1"
+    ):
+        measure_sample_power([1.0, 2.0], 4.0, line=["a", "b"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from agent.quality.facts import MissingFactError
-from agent.quality.meters import light_of, meter_of, settings_of_light, thermometer_of
+from agent.quality.meters import Line, light_of, lines_of, meter_of, settings_of_light, thermometer_of
 from agent.quality.scene import Scene
 
 CORE = {("Core", "ChannelGroup"): "Channel", ("Core", "@preset Channel"): "FITC", ("Core", "Camera"): "Cam"}
@@ -60,3 +60,40 @@ def test_no_meter_is_asked_for():
 def test_property_that_is_not_there_is_named():
     with pytest.raises(MissingFactError, match="There is no property Laser-488"):
         light_of(scene(), {"light": "Laser-488"})
+
+
+# ---- several lines in one run
+
+LIGHTS = {name: ("LightSource", f"{name}-Power-percent") for name in ("FITC", "DAPI")}
+
+
+def test_each_channel_has_the_light_that_bears_its_name():
+    lines = lines_of(scene(), ("DAPI", "FITC"), {})
+    assert lines == tuple(Line(name, name, LIGHTS[name]) for name in ("DAPI", "FITC"))
+    assert lines_of(scene(), ("FITC",), {}) == (Line("", "", LIGHTS["FITC"]),)
+
+
+def test_several_lights_are_lines_without_channels():
+    stated = {"light": "LightSource-FITC-Power-percent, LightSource-DAPI-Power-percent"}
+    lines = lines_of(scene(), ("FITC",), stated)
+    assert [(line.name, line.channel) for line in lines] == [
+        ("LightSource-FITC-Power-percent", ""),
+        ("LightSource-DAPI-Power-percent", ""),
+    ]
+    assert {LIGHTS["FITC"], LIGHTS["DAPI"]} <= set(settings_of_light(scene(), stated))  # to be put back
+
+
+def test_one_light_for_all_channels_and_as_many_as_channels():
+    one = {"light": "LightSource-FITC-Power-percent"}
+    assert [line.key for line in lines_of(scene(), ("DAPI", "FITC"), one)] == [LIGHTS["FITC"]] * 2
+    crossed = {"light": "LightSource-FITC-Power-percent,LightSource-DAPI-Power-percent"}
+    assert [line.key for line in lines_of(scene(), ("DAPI", "FITC"), crossed)] == [*LIGHTS.values()]
+    with pytest.raises(MissingFactError, match="names 2 properties for 3 channels"):
+        lines_of(scene(), ("DAPI", "FITC", "Cy5"), crossed)
+
+
+def test_channel_whose_light_is_not_clear_is_asked_for():
+    with pytest.raises(MissingFactError, match="2 could be it"):
+        lines_of(scene(), ("FITC", "Cy5"), {})
+    with pytest.raises(MissingFactError, match="There is no property Laser-488"):
+        lines_of(scene(), (), {"light": "LightSource-FITC-Power-percent,Laser-488"})
