@@ -126,7 +126,7 @@ def example() -> None:
 @app.command("list")
 def list_schedules(config: Config = None, data: Data = None, as_json: AsJson = False) -> None:
     """Show the schedules that hold on this PC, and those that are refused, with the reason."""
-    from agent.quality.schedule.scheduler import planned
+    from agent.quality.schedule.plan import planned
 
     place, now = _Place.of(config, data), datetime.now(UTC)
     book = place.book()
@@ -155,7 +155,7 @@ def next_runs(
     as_json: AsJson = False,
 ) -> None:
     """Show what is planned next, in the site's time zone, and what waits from before."""
-    from agent.quality.schedule.dates import due_between
+    from agent.due_dates import due_between
 
     place, now = _Place.of(config, data), datetime.now(UTC)
     accepted = place.book().accepted
