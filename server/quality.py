@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from agent.records import QcMetric, QcResult, QcStatus
-from server.ingest.evidence import record_of
+from server.ingest.evidence import records_of
 from server.quality_series import series_key
 from server.store.base import Reads
 from server.store.rows import Place, QcSeriesRow, RecordRow
@@ -52,16 +52,23 @@ def worst_first(metrics: Iterable[QcMetric]) -> list[QcMetric]:
     return sorted(metrics, key=lambda metric: _WORST_FIRST[metric.status])
 
 
-def run_of(reads: Reads, row: RecordRow | None) -> Run | None:
-    """Return the run in a row, None when there is none or it cannot be read any more."""
-    record = record_of(reads, row)
-    return Run(row, record) if row is not None and isinstance(record, QcResult) else None
+def runs_in(reads: Reads, rows: Sequence[RecordRow]) -> list[Run]:
+    """Return the runs in rows, in their order, without those that cannot be read any more."""
+    told = zip(rows, records_of(reads, rows), strict=True)
+    return [Run(row, record) for row, record in told if isinstance(record, QcResult)]
+
+
+def runs_named(reads: Reads, record_ids: Iterable[str]) -> list[Run]:
+    """Return the runs in records, in their order, without those that are not there or cannot be read any more."""
+    wanted = list(record_ids)
+    rows = reads.records_named(wanted)
+    return runs_in(reads, [rows[name] for name in wanted if name in rows])
 
 
 def series_of(reads: Reads, rows: Iterable[QcSeriesRow]) -> list[Series]:
     """Return series with their newest runs, without those whose run cannot be read any more."""
-    told = ((row, run_of(reads, reads.record(row.record_id))) for row in rows)
-    return [Series(row, run) for row, run in told if run is not None]
+    standing = {row.record_id: row for row in rows}
+    return [Series(standing[run.row.record_id], run) for run in runs_named(reads, standing)]
 
 
 def standing_series(reads: Reads, instrument_id: str) -> list[Series]:
@@ -72,19 +79,15 @@ def standing_series(reads: Reads, instrument_id: str) -> list[Series]:
 
 def last_runs(reads: Reads, instrument_id: str, before: Place | None, limit: int) -> list[Run]:
     """Return the runs of an instrument, last measured first."""
-    rows = reads.qc_runs(instrument_id, before=before, limit=limit)
-    return [run for row in rows if (run := run_of(reads, reads.record(row.record_id))) is not None]
+    return runs_named(
+        reads, [row.record_id for row in reads.qc_runs(instrument_id, before=before, limit=limit)]
+    )
 
 
 def runs_on(reads: Reads, instrument_id: str, acquisition_id: str) -> list[Run]:
     """Return the runs of an instrument that measured an acquisition, last measured first."""
     found = [run for run in reads.qc_runs_on(acquisition_id) if run.instrument_id == instrument_id]
-    return [run for one in found if (run := run_of(reads, reads.record(one.record_id))) is not None]
-
-
-def runs_in(reads: Reads, rows: Iterable[RecordRow]) -> list[Run]:
-    """Return the runs in rows, in their order, without those that cannot be read any more."""
-    return [run for row in rows if (run := run_of(reads, row)) is not None]
+    return runs_named(reads, [one.record_id for one in found])
 
 
 def key_of(result: QcResult) -> str:
@@ -94,7 +97,8 @@ def key_of(result: QcResult) -> str:
 
 def find_run(reads: Reads, wanted: str) -> Run | None:
     """Return the run with that record id or run id."""
-    if (run := run_of(reads, reads.record(wanted))) is not None:
-        return run
-    found = reads.qc_run(wanted)
-    return run_of(reads, reads.record(found.record_id)) if found else None
+    filed = reads.record(wanted)
+    if filed is not None and (runs := runs_in(reads, [filed])):
+        return runs[0]
+    row = reads.qc_run(wanted)
+    return next(iter(runs_named(reads, [row.record_id])), None) if row else None

@@ -22,7 +22,7 @@ from agent.records import RecordError, SchedulePlan, ScheduleRun, ScheduleState,
 from agent.records.schedules import Confirmation, Schedule, SchedulesReply, StoredSchedule
 from server.collector import Collector
 from server.errors import RefusedError
-from server.ingest.evidence import record_of
+from server.ingest.evidence import records_of
 from server.logbook import told_to_agent
 from server.people import Person
 from server.seeing import check_whole
@@ -223,8 +223,8 @@ def runs_told(reads: Reads, instrument_ids: Iterable[str] | None = None) -> list
     for instrument in reads.instruments():
         if instrument_ids is not None and instrument.instrument_id not in instrument_ids:
             continue
-        for row in reads.recent(instrument.instrument_id, "schedule_run", MOST_RECORDS):
-            record = record_of(reads, row)
+        rows = reads.recent(instrument.instrument_id, "schedule_run", MOST_RECORDS)
+        for record in records_of(reads, rows):
             if isinstance(record, ScheduleRun):  # the newest comes first
                 found.setdefault(record.run_id, Told(record, instrument.instrument_id, instrument.name))
     return sorted(
@@ -242,7 +242,7 @@ def runs_between(reads: Reads, instrument_id: str, since: datetime, until: datet
     for _ in range(_MOST_PAGES):
         rows = reads.recent(instrument_id, "schedule_run", _PAGE, before)
         near = [row for row in rows if since - _TOLD_AHEAD <= row.captured_at < until + _TOLD_LATE]
-        for record in (record_of(reads, row) for row in near):
+        for record in records_of(reads, near):
             if isinstance(record, ScheduleRun) and since <= record.planned_at < until:
                 found.setdefault(record.run_id, record)
         if len(rows) < _PAGE or rows[-1].captured_at < since - _TOLD_AHEAD:

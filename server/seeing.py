@@ -208,6 +208,10 @@ class ReadsInScope(Reads):
         batch = self._reads.batch(batch_id)
         return batch if batch is not None and self._has_agent(batch.agent_id) else None
 
+    def batches_of(self, among: Sequence[rows.RecordRow | rows.QuarantineRow]) -> dict[int, rows.StoredBatch]:
+        mine = {agent_id for agent_id in {row.agent_id for row in among} if self._has_agent(agent_id)}
+        return self._reads.batches_of([row for row in among if row.agent_id in mine])
+
     def batches(self, after: int = 0, limit: int = 100) -> list[rows.StoredBatch]:
         mine = {one.agent_id for one in self.agents()}
         return self._filled_up(
@@ -221,6 +225,10 @@ class ReadsInScope(Reads):
 
     def record(self, record_id: str) -> rows.RecordRow | None:
         return self._mine(self._reads.record(record_id))
+
+    def records_named(self, among: Sequence[str]) -> dict[str, rows.RecordRow]:
+        found = self._reads.records_named(among)
+        return {name: row for name, row in found.items() if self._has(row.instrument_id)}
 
     def records(
         self, instrument_id: str | None = None, kind: str | None = None, after: int = 0, limit: int = 100
@@ -250,11 +258,14 @@ class ReadsInScope(Reads):
     ) -> list[rows.ChangeRow]:
         return self._reads.changes(instrument_id, before, limit, device) if self._has(instrument_id) else []
 
-    def changes_in_short(
+    def change_marks(
         self, instrument_id: str, before: rows.Place | None = None, limit: int = 50, device: str | None = None
-    ) -> list[rows.ChangeInShort]:
+    ) -> list[rows.ChangeMark]:
         has = self._has(instrument_id)
-        return self._reads.changes_in_short(instrument_id, before, limit, device) if has else []
+        return self._reads.change_marks(instrument_id, before, limit, device) if has else []
+
+    def changes_in_short(self, instrument_id: str, positions: Sequence[int]) -> dict[int, rows.ChangeInShort]:
+        return self._reads.changes_in_short(instrument_id, positions) if self._has(instrument_id) else {}
 
     def quarantine(self, before: int | None = None, limit: int = 50) -> list[rows.QuarantineRow]:
         mine = {one.agent_id for one in self.agents()}

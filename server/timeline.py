@@ -3,25 +3,30 @@
 from __future__ import annotations
 
 import re
-from bisect import bisect_left
-from collections.abc import Callable, Iterable, Sequence
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, time
 from itertools import pairwise
+from typing import TypeVar
 
-from agent.records import AgentEvent, InstrumentDescription
+import msgspec
+
 from server.causes import Companion, Event, Suspect, companions, suspects
 from server.control_chart import Chart
-from server.ingest.evidence import record_of
+from server.ingest.evidence import raw_lines
 from server.logbook import Maintenance, notes
 from server.store.base import Reads
-from server.store.rows import ChangeInShort, Place
+from server.store.rows import ChangeInShort, ChangeMark, Place
 
 MOST_CHANGES = 2000
 """Entries of the change log looked at before a step: as far back as they reach, it is known how often a thing recurs."""
 
+T = TypeVar("T")
+
 _MOST_DESCRIPTIONS = 40
 _MOST_AGENT_EVENTS = 40
 _MOST_OF_ENVIRONMENT = 1000
+_MOST_OF_DEVICES = 3
 _ENVIRONMENT = re.compile(r"temp|humid|pressure|co2", re.IGNORECASE)
 _ENVIRONMENT_UNITS = ("Cel", "K", "hPa", "Pa", "%")
 
@@ -38,11 +43,31 @@ def maintenance(reads: Reads, instrument_id: str) -> list[Event]:
     return found
 
 
+class _Clock(msgspec.Struct):
+    wall_at: datetime
+
+
+class _Described(msgspec.Struct):
+    """What counts here of a description of the instrument; the whole of it takes a millisecond to read."""
+
+    record_id: str
+    captured: _Clock
+    software: dict[str, str]
+
+
+class _Told(msgspec.Struct):
+    """What counts here of an event of the agent."""
+
+    record_id: str
+    captured: _Clock
+    event: str
+    message: str
+
+
 def software(reads: Reads, instrument_id: str) -> list[Event]:
     """Return changes of versions between the last descriptions of the instrument."""
-    rows = reads.recent(instrument_id, "instrument", _MOST_DESCRIPTIONS)
-    told = [record for row in rows if isinstance(record := record_of(reads, row), InstrumentDescription)]
-    told.sort(key=lambda record: record.captured.wall_at)
+    told = _last(reads, instrument_id, "instrument", _MOST_DESCRIPTIONS, _Described)
+    told.sort(key=lambda one: one.captured.wall_at)
     found = []
     for before, after in pairwise(told):
         for name, version in after.software.items():
@@ -57,13 +82,21 @@ def software(reads: Reads, instrument_id: str) -> list[Event]:
 
 def agent_events(reads: Reads, instrument_id: str) -> list[Event]:
     """Return what the agent last told of itself."""
-    rows = reads.recent(instrument_id, "agent_event", _MOST_AGENT_EVENTS)
-    records = (record_of(reads, row) for row in rows)
     return [
         Event(one.captured.wall_at, "event", one.event, one.message, "", f"/records/{one.record_id}")
-        for one in records
-        if isinstance(one, AgentEvent)
+        for one in _last(reads, instrument_id, "agent_event", _MOST_AGENT_EVENTS, _Told)
     ]
+
+
+def _last(reads: Reads, instrument_id: str, kind: str, limit: int, told_type: type[T]) -> list[T]:
+    """Return the last records of a kind, without those that cannot be read any more."""
+    found: list[T] = []
+    for line in raw_lines(reads, reads.recent(instrument_id, kind, limit)):
+        try:
+            found.append(msgspec.json.decode(line, type=told_type))
+        except msgspec.MsgspecError:  # filed under rules that have changed since
+            continue
+    return found
 
 
 class Timeline:
@@ -76,8 +109,8 @@ class Timeline:
         self.versions = software(reads, instrument_id)
         self._agent = agent_events(reads, instrument_id)
         self._changes: list[_Stretch] = []
-        self._told: dict[int, Event] = {}
-        self._environment: dict[str, list[tuple[datetime, float]]] | None = None
+        self._whole: dict[int, ChangeInShort] = {}
+        self._environment: dict[str, list[ChangeMark]] | None = None
 
     def suspects_of(self, chart: Chart, step: int, light_path: dict[str, str]) -> list[Suspect]:
         """Return what may have made a chart step, the likeliest first."""
@@ -88,8 +121,12 @@ class Timeline:
             known_from = rows[-1].at
             begin = min(step - 1, next(i for i, at in enumerate(runs_at) if at >= known_from))
         # What did not change since the run before is no suspect, however often it did earlier.
-        lately = {(row.device, row.property) for row in rows if row.at > runs_at[step - 1]}
-        changed = [self._event(row) for row in rows if (row.device, row.property) in lately]
+        lately = sorted((row for row in rows if row.at > runs_at[step - 1]), key=lambda row: row.at)
+        subjects = {_subject(row) for row in lately}
+        first = {_subject(row): row.position for row in reversed(lately)}
+        last = {_subject(row): row.position for row in lately}
+        told = self._in_short({*first.values(), *last.values()})
+        changed = [_event(row, told.get(row.position)) for row in rows if _subject(row) in subjects]
         events = [*self.written, *self.versions, *self._agent, *changed]
         # Of what came after the step nothing is asked, so the runs after it must not speak for what is rare.
         known = [event for event in events if runs_at[begin] < event.at <= runs_at[step]]
@@ -98,7 +135,10 @@ class Timeline:
     def companions_of(self, chart: Chart) -> list[Companion]:
         """Return the readings of the environment that go along with a chart, the closest first."""
         at = [sample.at for sample in chart.samples]
-        return companions(at, [sample.value for sample in chart.samples], self._environments(at[-1]))
+        held = {name: _held(marks, at) for name, marks in self._environments(at[-1]).items()}
+        told = self._in_short({mark.position for marks in held.values() for mark in marks})
+        series = {name: _numbers(marks, told) for name, marks in held.items()}
+        return companions(at, [sample.value for sample in chart.samples], series)
 
     def look_back(self, charts: Iterable[Chart]) -> None:
         """Read the change log for all steps of charts, the newest first, so that what several of them need is read once."""
@@ -108,7 +148,7 @@ class Timeline:
         for at in sorted(times, reverse=True):
             self._changes_before(at)
 
-    def _changes_before(self, at: datetime) -> list[ChangeInShort]:
+    def _changes_before(self, at: datetime) -> list[ChangeMark]:
         """Return the last `MOST_CHANGES` entries of the change log at a time, the newest first."""
         stretch = next((one for one in self._changes if one.covers(at)), None)
         if stretch is None:
@@ -116,23 +156,31 @@ class Timeline:
             self._changes.append(stretch)
         return stretch.before(at, self._read)
 
-    def _read(self, before: Place, limit: int) -> list[ChangeInShort]:
-        return self._reads.changes_in_short(self._instrument_id, before, limit)
+    def _read(self, before: Place, limit: int) -> list[ChangeMark]:
+        return self._reads.change_marks(self._instrument_id, before, limit)
 
-    def _event(self, row: ChangeInShort) -> Event:
-        if row.position not in self._told:
-            self._told[row.position] = _event(row)
-        return self._told[row.position]
+    def _in_short(self, positions: Collection[int]) -> dict[int, ChangeInShort]:
+        """Return changes with their values, which lie all over the store: only those that are told of are read, and once."""
+        missing = sorted(position for position in positions if position not in self._whole)
+        self._whole |= self._reads.changes_in_short(self._instrument_id, missing)
+        return {position: self._whole[position] for position in positions if position in self._whole}
 
-    def _environments(self, until: datetime) -> dict[str, list[tuple[datetime, float]]]:
+    def _environments(self, until: datetime) -> dict[str, list[ChangeMark]]:
+        """Return when what tells of the environment changed, by device and property, in order of time."""
         if self._environment is None:
-            devices = {row.device for row in self._changes_before(until) if _is_environment(row)}
-            rows: list[ChangeInShort] = []
-            for device in sorted(devices)[:3]:
-                rows += self._reads.changes_in_short(
+            newest = {_subject(mark): mark.position for mark in reversed(self._changes_before(until))}
+            told = self._in_short(newest.values())
+            environment = {
+                name: told[at].device for name, at in newest.items() if _is_environment(told.get(at))
+            }
+            self._environment = {}
+            for device in sorted(set(environment.values()))[:_MOST_OF_DEVICES]:
+                found = self._reads.change_marks(
                     self._instrument_id, limit=_MOST_OF_ENVIRONMENT, device=device
                 )
-            self._environment = environment_in(rows)
+                for mark in reversed(found):
+                    if (name := _subject(mark)) in environment:
+                        self._environment.setdefault(name, []).append(mark)
         return self._environment
 
 
@@ -141,13 +189,13 @@ class _Stretch:
 
     def __init__(self, until: datetime) -> None:
         self._until = until
-        self._rows: list[ChangeInShort] = []
+        self._rows: list[ChangeMark] = []
         self._is_all = False
 
     def covers(self, at: datetime) -> bool:
         return at <= self._until and (self._is_all or self._rows[-1].at <= at)
 
-    def before(self, at: datetime, read: Callable[[Place, int], list[ChangeInShort]]) -> list[ChangeInShort]:
+    def before(self, at: datetime, read: Callable[[Place, int], list[ChangeMark]]) -> list[ChangeMark]:
         """Return the last `MOST_CHANGES` at a time, reading what is missing."""
         start = bisect_left(self._rows, -at.timestamp(), key=lambda row: -row.at.timestamp())
         n_missing = start + MOST_CHANGES - len(self._rows)
@@ -159,14 +207,16 @@ class _Stretch:
         return self._rows[start : start + MOST_CHANGES]
 
 
-def environment_in(changes: Iterable[ChangeInShort]) -> dict[str, list[tuple[datetime, float]]]:
-    """Return the numbers that changes tell of the environment, by device and property, in order of time."""
-    found: dict[str, list[tuple[datetime, float]]] = {}
-    for change in changes:
-        if _is_environment(change) and (value := _number(change.after)) is not None:
-            name = f"{change.device} {change.property}"
-            found.setdefault(name, []).append((change.at, value))
-    return {name: sorted(told) for name, told in found.items()}
+def _held(marks: Sequence[ChangeMark], times: Sequence[datetime]) -> list[ChangeMark]:
+    """Return the changes whose values held at some times, both in order of time."""
+    changed_at = [mark.at for mark in marks]
+    places = {bisect_right(changed_at, moment) - 1 for moment in times}
+    return [marks[place] for place in sorted(places) if place >= 0]
+
+
+def _numbers(marks: Iterable[ChangeMark], told: Mapping[int, ChangeInShort]) -> list[tuple[datetime, float]]:
+    values = ((mark.at, _number(told[mark.position].after)) for mark in marks if mark.position in told)
+    return [(at, value) for at, value in values if value is not None]
 
 
 def marks(written: Sequence[Event], found: Iterable[Event], until: datetime) -> list[Event]:
@@ -174,7 +224,9 @@ def marks(written: Sequence[Event], found: Iterable[Event], until: datetime) -> 
     return sorted({event for event in [*written, *found] if event.at <= until}, key=lambda event: event.at)
 
 
-def _is_environment(change: ChangeInShort) -> bool:
+def _is_environment(change: ChangeInShort | None) -> bool:
+    if change is None:
+        return False
     return change.unit in _ENVIRONMENT_UNITS or bool(_ENVIRONMENT.search(change.property))
 
 
@@ -187,11 +239,18 @@ def _number(value: object) -> float | None:
         return None
 
 
-def _event(row: ChangeInShort) -> Event:
-    before, after = _shown(row.before), _shown(row.after)
+def _subject(change: ChangeMark) -> str:
+    return f"{change.device} {change.property}"
+
+
+def _event(mark: ChangeMark, told: ChangeInShort | None) -> Event:
+    """Return a change as an event; without its values it only counts."""
+    if told is None:
+        return Event(mark.at, "change", _subject(mark), "", mark.device)
+    before, after = _shown(told.before), _shown(told.after)
     what = f"{before} → {after}" if before is not None else f"→ {after}"
-    subject = f"{row.device} {row.property}"
-    return Event(row.at, "change", subject, what, row.device, f"/records/{row.record_id}", before, after)
+    href = f"/records/{told.record_id}"
+    return Event(mark.at, "change", _subject(mark), what, mark.device, href, before, after)
 
 
 def _shown(value: object) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 
 from agent.records import Record, RecordError, decode_tolerant
@@ -15,6 +16,7 @@ from server.store.rows import QuarantineRow, RecordRow, StoredBatch
 
 _ANY_SIZE_BYTES = 512 << 20  # it was within the limit when it was taken; the setting may have shrunk since
 _CACHED_BATCHES = 8
+_BATCHES_AT_ONCE = 50
 
 
 def raw_line(reads: Reads, row: RecordRow | QuarantineRow) -> bytes:
@@ -24,18 +26,39 @@ def raw_line(reads: Reads, row: RecordRow | QuarantineRow) -> bytes:
 
 def record_of(reads: Reads, row: RecordRow | None) -> Record | None:
     """Return a filed record as its model; None without a row, or when today's schema cannot read it any more."""
-    try:
-        return decode_tolerant(raw_line(reads, row)) if row else None
-    except RecordError:  # its raw bytes remain
-        return None
+    return records_of(reads, [row])[0] if row else None
+
+
+def records_of(reads: Reads, rows: Sequence[RecordRow]) -> list[Record | None]:
+    """Return what `record_of` does of each row, for many at once."""
+    return [_decoded(line) for line in raw_lines(reads, rows)]
+
+
+def raw_lines(reads: Reads, rows: Sequence[RecordRow]) -> Iterator[bytes]:
+    """Yield what `raw_line` returns of each row; the store is asked for many batches at once."""
+    for start in range(0, len(rows), _BATCHES_AT_ONCE):
+        some = rows[start : start + _BATCHES_AT_ONCE]
+        batches = reads.batches_of(some)
+        for row in some:
+            yield _lines_of(_held(batches, row))[row.line]
 
 
 def batch_of(reads: Reads, row: RecordRow | QuarantineRow) -> StoredBatch:
     """Return the batch that a row came in."""
-    batch = reads.batch(row.batch_id)
-    if batch is None:
+    return _held(reads.batches_of([row]), row)
+
+
+def _held(batches: Mapping[int, StoredBatch], row: RecordRow | QuarantineRow) -> StoredBatch:
+    if row.batch_id not in batches:
         raise StoreError(f"Batch {row.batch_id} is missing from the store; restore the last backup.")
-    return batch
+    return batches[row.batch_id]
+
+
+def _decoded(line: bytes) -> Record | None:
+    try:
+        return decode_tolerant(line)
+    except RecordError:  # its raw bytes remain
+        return None
 
 
 def is_signature_good(reads: Reads, batch: StoredBatch) -> bool:

@@ -165,8 +165,8 @@ def _changes(record: Record) -> tuple[FiledChange, ...]:
     if not isinstance(record, StateChange):
         return ()
     return tuple(
-        FiledChange(change.device, change.last_at.wall_at, change.model_dump_json(exclude_none=True))
-        for change in record.changes
+        FiledChange(one.device, one.property, one.last_at.wall_at, one.model_dump_json(exclude_none=True))
+        for one in record.changes
     )
 
 

@@ -154,7 +154,8 @@ def _with_changes(filed: Filed, header: _ChangeHeader) -> Filed | None:
     changes = []
     for raw in header.changes:
         change = _CHANGES.decode(raw)
-        changes.append(FiledChange(change.device, _utc(change.last_at.wall_at), bytes(raw).decode()))
+        at = _utc(change.last_at.wall_at)
+        changes.append(FiledChange(change.device, change.property, at, bytes(raw).decode()))
     return filed._replace(acquisition_id=header.acquisition_id, changes=tuple(changes)) if changes else None
 
 

@@ -99,6 +99,10 @@ class Reads(ABC):
     @abstractmethod
     def record(self, record_id: str) -> rows.RecordRow | None: ...
     @abstractmethod
+    def records_named(self, among: Sequence[str]) -> dict[str, rows.RecordRow]:
+        """Record id to where it is filed, without those that are not: one question, however many there are."""
+
+    @abstractmethod
     def records(
         self, instrument_id: str | None = None, kind: str | None = None, after: int = 0, limit: int = 100
     ) -> list[rows.RecordRow]:
@@ -117,6 +121,10 @@ class Reads(ABC):
     @abstractmethod
     def batch(self, batch_id: int) -> rows.StoredBatch | None: ...
     @abstractmethod
+    def batches_of(self, among: Sequence[rows.RecordRow | rows.QuarantineRow]) -> dict[int, rows.StoredBatch]:
+        """Number to batch of those that rows came in: one question, however many there are."""
+
+    @abstractmethod
     def batches(self, after: int = 0, limit: int = 100) -> list[rows.StoredBatch]:
         """Batches in the order they were taken, numbered from 1 without gaps."""
 
@@ -133,10 +141,14 @@ class Reads(ABC):
         self, instrument_id: str, before: rows.Place | None = None, limit: int = 50, device: str | None = None
     ) -> list[rows.ChangeRow]: ...
     @abstractmethod
-    def changes_in_short(
+    def change_marks(
         self, instrument_id: str, before: rows.Place | None = None, limit: int = 50, device: str | None = None
-    ) -> list[rows.ChangeInShort]:
-        """The same as `changes`, for going through thousands."""
+    ) -> list[rows.ChangeMark]:
+        """The same as `changes`, for going through thousands: an index alone answers."""
+
+    @abstractmethod
+    def changes_in_short(self, instrument_id: str, positions: Sequence[int]) -> dict[int, rows.ChangeInShort]:
+        """Position to change of some of an instrument."""
 
     @abstractmethod
     def acquisition(self, acquisition_id: str) -> rows.AcquisitionRow | None: ...

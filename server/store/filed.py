@@ -25,7 +25,9 @@ RECORD_COLUMNS = (
     "position", "record_id", "kind_key", "schema_version", "instrument_key", "captured_at", "batch_id", "line",
     "acquisition_id",
 )  # fmt: skip
-_CHANGE_COLUMNS = ("record_id", "instrument_key", "acquisition_id", "device", "last_at", "change")
+MOST_OF_PROPERTY = 200
+"""Characters of a property's name in its column, which two indices hold; the change has all of it."""
+_CHANGE_COLUMNS = ("record_id", "instrument_key", "acquisition_id", "device", "property", "last_at", "change")
 
 
 _MORE = rows.Filed._fields.index("changes")
@@ -175,6 +177,7 @@ class FiledRecords(ABC):
                 self._instruments[one.instrument_id],
                 bound(one.acquisition_id),
                 bound(change.device),
+                bound(change.property[:MOST_OF_PROPERTY]),
                 bound(change.last_at),
                 change.change,
             )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from server.store import rows
@@ -166,6 +166,11 @@ def page(column: str, before: rows.Place | None) -> tuple[str, list[Any]]:
     if before is None:
         return "TRUE", []
     return f"({column}, position) < (?, ?)", [before.at, before.position]
+
+
+def marks(values: Collection[Any]) -> str:
+    """Return a question mark for each value."""
+    return ", ".join("?" * len(values))
 
 
 def among_these(ids: Sequence[str] | None) -> tuple[str, list[str]]:

@@ -46,13 +46,28 @@ class PostgresReads(SqlReads):
 
     batch_of_record = "batches b ON b.batch_id = r.batch_id AND b.received_at = r.received_at"
 
-    def record(self, record_id: str) -> RecordRow | None:
-        wanted = to_uuid(record_id)
-        sql = "SELECT position, received_at FROM record_ids WHERE record_id = ? LIMIT 1"
-        place = self._connection.one(sql, wanted) if wanted else None
-        # Asked with values, not with a join: only then is a partition known before the question is planned.
-        found = self._records("r.position = ? AND r.received_at = ?", *place) if place else []
-        return found[0] if found else None
+    def records_named(self, among: Sequence[str]) -> dict[str, RecordRow]:
+        wanted = [one for one in map(to_uuid, among) if one is not None]
+        sql = "SELECT position, received_at FROM record_ids WHERE record_id = ANY(?)"
+        found = self._records_at(self._connection.fetch(sql, wanted)) if wanted else []
+        return {row.record_id: row for row in found}
+
+    def _records(self, where: str, *values: Any, order: str = "r.position") -> list[RecordRow]:
+        sql = f"SELECT r.position, r.received_at FROM records r WHERE {where}"
+        return self._records_at(self._connection.fetch(sql, *values), order)
+
+    def _records_at(self, places: Sequence[tuple[Any, ...]], order: str = "r.position") -> list[RecordRow]:
+        """Return the records at positions and times of receipt.
+
+        Asked with values, not with a join: only then are the partitions known before the question is planned, and to plan
+        for all of them costs more than to answer.
+        """
+        if not places:
+            return []
+        positions, times = [one[0] for one in places], sorted({one[1] for one in places})
+        sql = f"""{self._record_of("records")} WHERE r.position = ANY(?) AND r.received_at = ANY(?) AND b.received_at = ANY(?)
+            ORDER BY {order}"""
+        return self._all(RecordRow, sql, positions, times, times)
 
 
 class PostgresFiledRecords(FiledRecords):

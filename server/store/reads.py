@@ -14,12 +14,13 @@ from agent.records import Change, ReadingStatus
 from agent.records.wire import CHAIN_START
 from server.store import rows
 from server.store.chains import chain_within
-from server.store.connection import plain, row_of, to_uuid
-from server.store.finding import ACQUISITION, page
+from server.store.connection import plain, row_of, times_of, to_uuid
+from server.store.finding import ACQUISITION, marks, page
 from server.store.tables import Table, loaded
 from server.store.using_days import DayReads
 
 _LAST = 2**62
+_AT_ONCE = 500
 _SPOOL = "SELECT agent_id, spool_id, mark, chain, n_skipped, first_received_at, last_received_at FROM spools"
 _BATCH = """
     SELECT batch_id, agent_id, spool_id, first_seq, last_seq - first_seq + 1, n_known, prev, b.chain, path, headers, body,
@@ -129,6 +130,13 @@ class SqlReads(DayReads):
         found = self._connection.one(f"{_BATCH} WHERE batch_id = ?", batch_id)
         return _batch(found) if found else None
 
+    def batches_of(self, among: Sequence[rows.RecordRow | rows.QuarantineRow]) -> dict[int, rows.StoredBatch]:
+        ids, times = {row.batch_id for row in among}, {row.received_at for row in among}
+        # The times say in which partitions to look.
+        sql = f"{_BATCH} WHERE batch_id IN ({marks(ids)}) AND received_at IN ({marks(times)})"
+        found = self._connection.fetch(sql, *sorted(ids), *sorted(times)) if among else []
+        return {batch.batch_id: batch for batch in map(_batch, found)}
+
     def batches(self, after: int = 0, limit: int = 100) -> list[rows.StoredBatch]:
         sql = f"{_BATCH} WHERE batch_id > ? ORDER BY batch_id LIMIT ?"
         return [_batch(found) for found in self._connection.fetch(sql, after, limit)]
@@ -140,18 +148,23 @@ class SqlReads(DayReads):
 
         They are chosen before anything is joined: a planner that may choose otherwise does so with ten million.
         """
-        sql = f"""
+        chosen = f"(SELECT * FROM records r WHERE {where})"
+        return self._all(rows.RecordRow, f"{self._record_of(chosen)} ORDER BY {order}", *values)
+
+    def _record_of(self, chosen: str) -> str:
+        return f"""
             SELECT r.position, r.record_id, k.kind, r.schema_version, i.instrument_id, r.acquisition_id, r.captured_at,
                    b.received_at, s.agent_id, s.spool_id, b.first_seq + r.line, r.batch_id, r.line
-            FROM (SELECT * FROM records r WHERE {where}) r JOIN {self.batch_of_record}
-            JOIN spools s USING (spool_key) JOIN kinds k USING (kind_key)
-            JOIN instruments i ON i.instrument_key = r.instrument_key ORDER BY {order}"""
-        return self._all(rows.RecordRow, sql, *values)
+            FROM {chosen} r JOIN {self.batch_of_record} JOIN spools s USING (spool_key) JOIN kinds k USING (kind_key)
+            JOIN instruments i ON i.instrument_key = r.instrument_key"""
 
     def record(self, record_id: str) -> rows.RecordRow | None:
-        wanted = to_uuid(record_id)
-        found = self._records("r.record_id = ?", wanted) if wanted else []
-        return found[0] if found else None
+        return next(iter(self.records_named([record_id]).values()), None)
+
+    def records_named(self, among: Sequence[str]) -> dict[str, rows.RecordRow]:
+        wanted = [one for one in map(to_uuid, among) if one is not None]
+        found = self._records(f"r.record_id IN ({marks(wanted)})", *wanted) if wanted else []
+        return {row.record_id: row for row in found}
 
     def records(
         self, instrument_id: str | None = None, kind: str | None = None, after: int = 0, limit: int = 100
@@ -188,12 +201,22 @@ class SqlReads(DayReads):
         found = self._changes(sql, instrument_id, before, limit, device)
         return [row for row in map(_with_change, found) if row is not None]
 
-    def changes_in_short(
+    def change_marks(
         self, instrument_id: str, before: rows.Place | None = None, limit: int = 50, device: str | None = None
-    ) -> list[rows.ChangeInShort]:
-        sql = "SELECT position, record_id, device, last_at, change FROM changes"
+    ) -> list[rows.ChangeMark]:
+        sql = "SELECT position, device, property, last_at FROM changes"
         found = self._changes(sql, instrument_id, before, limit, device)
-        return list(map(_in_short, found))
+        times = times_of(row[3] for row in found)
+        return [rows.ChangeMark(row[0], row[1], row[2], at) for row, at in zip(found, times, strict=True)]
+
+    def changes_in_short(self, instrument_id: str, positions: Sequence[int]) -> dict[int, rows.ChangeInShort]:
+        found: dict[int, rows.ChangeInShort] = {}
+        for start in range(0, len(positions), _AT_ONCE):
+            some = positions[start : start + _AT_ONCE]
+            sql = f"""SELECT position, record_id, device, last_at, change FROM changes
+                WHERE position IN ({marks(some)}) AND instrument_key = {_KEY}"""
+            found |= {row[0]: _in_short(row) for row in self._connection.fetch(sql, *some, instrument_id)}
+        return found
 
     def _changes(
         self, sql: str, instrument_id: str, before: rows.Place | None, limit: int, device: str | None

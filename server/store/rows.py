@@ -256,6 +256,7 @@ class FiledChange(NamedTuple):
     """One change of a change record, as it goes into the change log."""
 
     device: str
+    property: str
     last_at: datetime
     change: str
 
@@ -401,10 +402,19 @@ class ChangeRow:
     change: Change
 
 
+class ChangeMark(NamedTuple):
+    """A change in a few words, to count thousands by; of the property's name as much as the index of the log holds."""
+
+    # A named tuple: thousands are gone through for one page.
+    position: int
+    device: str
+    property: str
+    at: datetime
+
+
 class ChangeInShort(NamedTuple):
     """A change as what happened afterwards is explained by; values are None where they could not be read."""
 
-    # A named tuple: thousands are gone through for one page.
     position: int
     record_id: str
     device: str

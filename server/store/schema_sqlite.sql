@@ -173,11 +173,13 @@ CREATE TABLE changes (
     acquisition_id BLOB,
     device         TEXT NOT NULL,
     last_at        INTEGER NOT NULL,
-    change         TEXT NOT NULL
+    change         TEXT NOT NULL,
+    property       TEXT NOT NULL DEFAULT ''
 );
-CREATE INDEX changes_by_time ON changes (instrument_key, last_at, position);
 CREATE INDEX changes_by_record ON changes (record_id);
-CREATE INDEX changes_by_device ON changes (instrument_key, device, last_at, position);
+-- These two alone answer what changed when: thousands of changes are counted where the rows lie all over the file.
+CREATE INDEX changes_by_time ON changes (instrument_key, last_at, position, device, property);
+CREATE INDEX changes_by_device ON changes (instrument_key, device, last_at, position, property);
 CREATE TABLE acquisitions (
     position           INTEGER PRIMARY KEY,
     acquisition_id     BLOB NOT NULL UNIQUE,

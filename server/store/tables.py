@@ -77,7 +77,7 @@ TABLES = (
     _table(
         "changes",
         "position",
-        "record_id instrument_key acquisition_id device last_at change",
+        "record_id instrument_key acquisition_id device last_at change property",
         is_numbered=True,
     ),
     _table(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from server.errors import SettingsError
 
-SCHEMA_VERSION = 7
+SCHEMA_VERSION = 8
 OLDEST = 5
 """Those before were never released, and cannot be brought forward."""
 
@@ -79,9 +79,29 @@ CREATE TABLE usage_day_people (
 );
 """,
 }
+_CHANGE_INDICES = """
+CREATE INDEX changes_by_time ON changes (instrument_key, last_at, position, device, property);
+CREATE INDEX changes_by_device ON changes (instrument_key, device, last_at, position, property);
+"""
+_PROPERTIES = {
+    "sqlite": f"""
+ALTER TABLE changes ADD COLUMN property TEXT NOT NULL DEFAULT '';
+DROP INDEX changes_by_time;
+DROP INDEX changes_by_device;
+UPDATE changes SET property = coalesce(substr(json_extract(change, '$.property'), 1, 200), '');
+{_CHANGE_INDICES}""",
+    # A NUL that a device sent stands in the JSON as an escape that PostgreSQL will not read.
+    "postgresql": rf"""
+ALTER TABLE changes ADD COLUMN property text NOT NULL DEFAULT '';
+DROP INDEX changes_by_time;
+DROP INDEX changes_by_device;
+UPDATE changes SET property = coalesce(left(replace(change, '\u0000', '\ufffd')::json ->> 'property', 200), '');
+{_CHANGE_INDICES}""",
+}
 MIGRATIONS: dict[int, dict[str, str]] = {
     6: {"sqlite": _STANDING, "postgresql": _STANDING},
     7: _USAGE_DAYS,
+    8: _PROPERTIES,
 }
 """Version to engine to the statements that lead to it from the one before. The schema files always hold the newest."""
 

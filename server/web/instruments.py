@@ -15,7 +15,7 @@ from server.dependencies import TheAddress, TheCollector, ThePerson, TheStaff, f
 from server.errors import RefusedError
 from server.fleet import FACTS, Facts, model_of
 from server.health import health_of
-from server.ingest.evidence import record_of
+from server.ingest.evidence import records_of
 from server.logbook import notes
 from server.places import from_cursor, next_cursor, to_cursor
 from server.quality import standing_series
@@ -195,7 +195,7 @@ def _alerts(reads: Reads, instrument_id: str) -> list[tuple[Alert, str]]:
 
 
 def _sessions(reads: Reads, instrument_id: str) -> list[UsageSession]:
-    records = [record_of(reads, row) for row in reads.recent(instrument_id, "usage_session", FEW)]
+    records = records_of(reads, reads.recent(instrument_id, "usage_session", FEW))
     return [record for record in records if isinstance(record, UsageSession)]
 
 
@@ -212,6 +212,5 @@ def _planned(reads: Reads, instrument_id: str, now: datetime) -> list[tuple[date
 
 
 def _events(reads: Reads, instrument_id: str) -> list[AgentEvent]:
-    rows = reads.recent(instrument_id, "agent_event", FEW)
-    records = [record_of(reads, row) for row in rows]
+    records = records_of(reads, reads.recent(instrument_id, "agent_event", FEW))
     return [record for record in records if isinstance(record, AgentEvent)]

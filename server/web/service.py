@@ -7,7 +7,7 @@ from fastapi import APIRouter, Request, Response
 from agent.records import AgentEvent
 from server.dependencies import TheCollector, TheServicePerson, found
 from server.health import health_of
-from server.ingest.evidence import record_of
+from server.ingest.evidence import records_of
 from server.store.base import Reads
 from server.web.render import render
 
@@ -44,5 +44,5 @@ def instrument(
 
 def _events(reads: Reads, instrument_id: str) -> list[AgentEvent]:
     """Return what the agent logged. Pages show what happened and when; the words may name files and people."""
-    records = [record_of(reads, row) for row in reads.recent(instrument_id, "agent_event", MOST_EVENTS)]
+    records = records_of(reads, reads.recent(instrument_id, "agent_event", MOST_EVENTS))
     return [record for record in records if isinstance(record, AgentEvent)]

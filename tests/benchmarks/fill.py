@@ -46,8 +46,14 @@ SERIES = tuple(series_key("psf", path) for path in PATHS)
 _ID, _AT = "00000000-0000-4000-8000-000000000000", "2001-02-03T04:05:06Z"
 _WEEKS_AT_ONCE = 10
 _WEEK_US, _LINE_US = 7 * 86_400_000_000, 600_000_000
-_DEVICES = ("Stage", "Laser", "Turret")
-_EVERY_WEEK = ("qc_result",) * len(PATHS) + ("acquisition_started", "acquisition_finished")
+_PROPERTIES = {"Stage": "Z", "Laser": "Power", "Turret": "State", "Room": "Temperature"}
+_N_MODELS = 12
+_EVERY_WEEK = ("qc_result",) * len(PATHS) + (
+    "acquisition_started",
+    "acquisition_finished",
+    "instrument",
+    "agent_event",
+)
 _AS_IT_GOES = ("state_snapshot", "state_change", "heartbeat")
 _KINDS = tuple(dict.fromkeys(_EVERY_WEEK + _AS_IT_GOES))
 _TERMS = (
@@ -189,8 +195,9 @@ class _Years:
             records.append(held if self.is_sqlite else (*held, received))
             scope.newest[kind] = scope.newest[line] = record_id
             if kind == "state_change":
-                device = self.dice.choice(_DEVICES)
-                change = (self.position, record_id, scope.key, None, device, captured, scope.lines["change"])
+                device = self.dice.choice(tuple(_PROPERTIES))
+                told = (scope.lines[f"change of {device}"], _PROPERTIES[device])
+                change = (self.position, record_id, scope.key, None, device, captured, *told)
                 rows.setdefault("changes", []).append(change)
             elif kind == "qc_result":
                 run = (
@@ -257,6 +264,7 @@ class _Years:
         self._add(db, "qc_series", series)
         self._add(db, "spools", spools)
         db.do("UPDATE agents SET heard_at = ?", now)
+        db.do(f"UPDATE instruments SET model = 'Model ' || (instrument_key % {_N_MODELS})")
         db.do("UPDATE counters SET batch_id = ?, position = ?", self.batch_id, self.position)
         for table in (
             () if self.is_sqlite else ("kinds", "terms", "spools", "changes", "acquisitions", "qc_runs")
@@ -373,9 +381,33 @@ def _templates(instrument_id: str, agent_id: str) -> dict[str, str]:
             n_used=9,
         ),
         r.AcquisitionStarted(**common, **run),
+        r.AgentEvent(**common, severity=r.Severity.INFO, event="agent_started", message="The agent started."),
+        _described(common),
         r.AcquisitionFinished(
             **common, **run, finished=now, reason=r.FinishReason.COMPLETED, frames=r.FrameCount(seen=100)
         ),
     ]
     filed = {filed_of(record).kind: r.encode(record).decode() for record in records}
-    return {**filed, "change": change.model_dump_json(exclude_none=True)}
+    climate = read.model_copy(update={"unit": "Cel"})
+    for device, name in _PROPERTIES.items():
+        values = {"before": climate, "after": climate} if device == "Room" else {}
+        one = change.model_copy(update={"device": device, "property": name, **values})
+        filed[f"change of {device}"] = one.model_dump_json(exclude_none=True)
+    return filed
+
+
+def _described(common: dict[str, Any]) -> r.InstrumentDescription:
+    """Return what an agent tells of a microscope with a dozen devices when it starts."""
+    property_ = r.PropertyDescription(value_type="float", unit="ms", is_read_only=False, is_pre_init=False)
+    device = r.DeviceDescription(
+        device_type="GenericDevice",
+        library="DemoCamera",
+        adapter_name="DDevice",
+        description="Demo device",
+        properties={f"Property {number}": property_ for number in range(12)},
+    )
+    return r.InstrumentDescription(
+        **common,
+        devices={f"Device {number}": device for number in range(12)},
+        software={"MMCore": "11.9.0", "scopestamp": "0.1.0"},
+    )

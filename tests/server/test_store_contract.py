@@ -224,12 +224,25 @@ def test_changes_are_flattened_newest_first_and_paged_without_loss(store, sender
 
     assert pages == [[2, 6.0, 5.0], [4.0, 3.0, 2.0], [1.0, 0.0]]
     whole = ask(store, lambda r: r.changes(sender.instrument_id))
-    short = ask(store, lambda r: r.changes_in_short(sender.instrument_id))
-    assert short == [
-        (row.position, row.record_id, c.device, c.property, c.last_at.wall_at, c.before and c.before.value, c.after.value, c.after.unit)
+    marks = ask(store, lambda r: r.change_marks(sender.instrument_id))
+    assert marks == [
+        (row.position, c.device, c.property, c.last_at.wall_at) for row in whole for c in (row.change,)
+    ]
+    place = Place(marks[2].at, marks[2].position)
+    assert ask(store, lambda r: r.change_marks(sender.instrument_id, place, 2)) == marks[3:5]
+    assert ask(store, lambda r: r.change_marks(sender.instrument_id, device="Camera")) == marks[:1]
+    some = [marks[4].position, marks[0].position, 10**9]
+    assert ask(store, lambda r: r.changes_in_short(sender.instrument_id, some)) == {
+        row.position: (
+            row.position, row.record_id, c.device, c.property, c.last_at.wall_at, c.before and c.before.value,
+            c.after.value, c.after.unit,
+        )
         for row in whole
         for c in (row.change,)
-    ]  # fmt: skip
+        if row.position in some
+    }  # fmt: skip
+    assert ask(store, lambda r: r.changes_in_short(sender.instrument_id, [])) == {}
+    assert ask(store, lambda r: r.changes_in_short("another", some)) == {}
     only = ask(store, lambda r: r.changes(sender.instrument_id, device="Camera"))
     assert [(row.change.property, row.change.before.value) for row in only] == [("Gain", 1)]
 
