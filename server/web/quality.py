@@ -21,7 +21,9 @@ from server.web.trends import HEIGHT, N_LANES, WIDTH, Trend, draw, span_of
 
 PAGE = 30
 N_OPEN = 6
-"""Trends shown at once; the others come when they are asked for."""
+"""Trends on a page."""
+N_TOLD = 25
+"""Values in the table of a trend that stands beside others; alone on a page it has them all."""
 N_STEPS = 3
 """Of each trend, the last steps whose causes are looked for."""
 N_SUSPECTS = 4
@@ -41,10 +43,11 @@ def quality(
     collector: TheCollector,
     person: ThePerson,
     series: Annotated[str | None, Query(max_length=64)] = None,
-    figures: Annotated[str, Query(max_length=64)] = "",
+    figure: Annotated[str, Query(max_length=200)] = "",
+    first: Annotated[int, Query(ge=0, le=100_000, alias="from")] = 0,
     before: Annotated[str | None, Query()] = None,
 ) -> Response:
-    """Show the latest run of every series, the trends of one of them, and the last runs."""
+    """Show the latest run of every series, some trends of one of them or a single one, and the last runs."""
     with collector.store.reading() as reads:
         row = found(reads.instrument(instrument_id), "instrument")
         everything = standing_series(reads, instrument_id)
@@ -52,7 +55,9 @@ def quality(
         if series is not None:
             found(chosen, "series of quality-control runs")
         told = figures_of(reads, chosen.row) if chosen else []
-        shown = told if figures == "all" else told[:N_OPEN]
+        if figure:
+            told = found([one for one in told if one.name == figure] or None, "figure of this series")
+        shown = told[first : first + N_OPEN]
         trends, events = trends_of(reads, chosen.row, shown) if chosen and shown else ([], [])
         runs = last_runs(reads, instrument_id, from_cursor(before), PAGE)
         invalid = invalid_runs(reads, instrument_id)
@@ -66,7 +71,11 @@ def quality(
         chosen=chosen,
         trends=trends,
         events=events,
-        n_more=len(told) - len(shown),
+        figure=figure,
+        n_told=None if figure else N_TOLD,
+        first=first,
+        following=first + N_OPEN,
+        n_more=max(len(told) - first - N_OPEN, 0),
         runs=runs,
         invalid=invalid,
         before=to_cursor(Place(last.captured_at, last.position)) if last else None,

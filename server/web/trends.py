@@ -5,13 +5,17 @@ Everything drawn also stands in words in the page: values in a table, levels in 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cached_property
 from math import floor, log10
 from typing import NamedTuple
 
+import numpy as np
+
 from server.causes import Companion, Event, Suspect
+from server.control_chart import Chart
 from server.figures import Figure, Value
 from server.web.words import measured
 
@@ -111,17 +115,21 @@ class Trend:
         return chart.drift.at + crossing[1] if crossing and chart and chart.drift else None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Span:
     """The time that all charts of a page show."""
 
     first: datetime
     last: datetime
 
+    @cached_property
+    def _length_s(self) -> float:
+        return (self.last - self.first).total_seconds()
+
     def x(self, at: datetime) -> float:
         """Return where a time is drawn."""
-        length = (self.last - self.first).total_seconds()
-        return WIDTH * (at - self.first).total_seconds() / length if length else WIDTH / 2
+        length_s = self._length_s
+        return WIDTH * (at - self.first).total_seconds() / length_s if length_s else WIDTH / 2
 
     def ticks(self) -> tuple[Tick, ...]:
         """Return about five days to write at the axis."""
@@ -166,7 +174,7 @@ def draw(
     """
     low, high = _range(figure)
     scale = _Scale(low, high)
-    dots = tuple(_dot(value, span, scale) for value in reversed(figure.values))
+    dots = tuple(_dots(figure, span, scale))
     valid = [dot for dot in dots if dot.value.is_valid]
     chart = figure.chart
     return Trend(
@@ -193,7 +201,8 @@ class _Scale:
     def y(self, value: float) -> float:
         if self.high <= self.low:
             return HEIGHT / 2
-        return min(max(HEIGHT * (self.high - value) / (self.high - self.low), 0.0), HEIGHT)
+        y = HEIGHT * (self.high - value) / (self.high - self.low)
+        return 0.0 if y < 0.0 else HEIGHT if y > HEIGHT else y
 
     def inside(self, value: float) -> float | None:
         return self.y(value) if self.low <= value <= self.high else None
@@ -213,14 +222,12 @@ class _Scale:
 
 def _range(figure: Figure) -> tuple[float, float]:
     """Return what the height of the chart stands for: the values that are no wild outliers, and the levels near them."""
-    spans = [_ends(value) for value in figure.values]
-    if (chart := figure.chart) is not None:
-        reach = _FARTHEST_SIGMAS * chart.sigma
-        inner = [
-            s for s, v in zip(spans, figure.values, strict=True) if _is_near(v, chart.centre, reach, figure)
-        ]
-        spans = inner or spans
-    low, high = min(ends[0] for ends in spans), max(ends[1] for ends in spans)
+    middles = np.array([value.point.value or 0.0 for value in figure.values])
+    spreads = np.array([abs(value.point.uncertainty or 0.0) for value in figure.values])
+    inner = _is_near(middles, figure.chart) if figure.chart else None
+    if inner is not None and inner.any():
+        middles, spreads = middles[inner], spreads[inner]
+    low, high = float((middles - spreads).min()), float((middles + spreads).max())
     width = (high - low) or abs(high) * 0.01 or 1.0
     for _, level in _named_levels(figure):
         wider = max(high, level) - min(low, level)
@@ -230,18 +237,11 @@ def _range(figure: Figure) -> tuple[float, float]:
     return low - margin, high + margin
 
 
-def _is_near(value: Value, centre: float, reach: float, figure: Figure) -> bool:
-    """Whether a value is drawn where it is: near the centre, or on a level that the figure stepped or drifted to."""
-    chart = figure.chart
-    assert chart is not None
-    levels = [centre, *(step.before for step in chart.steps), *(step.after for step in chart.steps)]
+def _is_near(values: np.ndarray, chart: Chart) -> np.ndarray:
+    """Whether values are drawn where they are: near the centre, or on a level that the figure stepped or drifted to."""
+    levels = [chart.centre, *(step.before for step in chart.steps), *(step.after for step in chart.steps)]
     levels += [chart.drift.level] if chart.drift else []
-    return any(abs((value.point.value or 0.0) - level) <= reach for level in levels)
-
-
-def _ends(value: Value) -> tuple[float, float]:
-    middle, spread = value.point.value or 0.0, abs(value.point.uncertainty or 0.0)
-    return middle - spread, middle + spread
+    return (np.abs(values[:, np.newaxis] - levels) <= _FARTHEST_SIGMAS * chart.sigma).any(axis=1)
 
 
 def _named_levels(figure: Figure) -> list[tuple[str, float]]:
@@ -266,14 +266,17 @@ def _band(figure: Figure, scale: _Scale) -> tuple[float, float] | None:
     return scale.y(chart.centre + 3 * chart.sigma), scale.y(chart.centre - 3 * chart.sigma)
 
 
-def _dot(value: Value, span: Span, scale: _Scale) -> Dot:
-    low, high = _ends(value)
-    middle = value.point.value or 0.0
-    is_off = not scale.low <= middle <= scale.high
-    text = measured(value.point.value, value.point.uncertainty)
-    return Dot(
-        value, text, span.x(value.point.captured_at), scale.y(middle), scale.y(high), scale.y(low), is_off
-    )
+def _dots(figure: Figure, span: Span, scale: _Scale) -> Iterator[Dot]:
+    """Yield the values, newest first."""
+    for value in reversed(figure.values):
+        point = value.point
+        middle, spread = point.value or 0.0, abs(point.uncertainty or 0.0)
+        y = y_top = y_bottom = scale.y(middle)
+        if spread:
+            y_top, y_bottom = scale.y(middle + spread), scale.y(middle - spread)
+        is_off = not scale.low <= middle <= scale.high
+        text = measured(point.value, point.uncertainty)
+        yield Dot(value, text, span.x(point.captured_at), y, y_top, y_bottom, is_off)
 
 
 def _marks(events: Sequence[Event], span: Span) -> list[Mark]:

@@ -114,6 +114,13 @@ def _pages(n_instruments: int) -> dict[str, Callable[[], str]]:
         "instrument": lambda: f"/instruments/{scope()}",
         "trends, first look": lambda: f"/instruments/{scope()}/qc?series={key}",
         "trends, looked at before": lambda: f"/instruments/scope-00000/qc?series={key}",
+        "trends, more figures": lambda: f"/instruments/{scope()}/qc?series={key}&from=6",
+        "trends, one figure with every value": lambda: (
+            f"/instruments/{scope()}/qc?series={key}&figure={METRICS[0]}"
+        ),
+        "compare 24 of a model": lambda: (
+            f"/compare?metric={METRICS[0]}&model=Model+{dice.randrange(12)}&path={dice.choice(('60x', '20x'))}"
+        ),
         "compare an instrument's light paths": lambda: f"/compare?metric={METRICS[0]}&instrument={scope()}",
         "change log of a device": lambda: f"/instruments/{scope()}/changes?device=Laser",
         "acquisitions of all": lambda: "/acquisitions",

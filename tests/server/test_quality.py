@@ -10,6 +10,7 @@ import pytest
 
 from agent.records import QcMetric, QcStatus, Quantity, Source, decode
 from server.quality import MOST_RUNS
+from server.web.quality import N_TOLD
 from server.web.trends import WIDTH
 
 GOLDEN = Path(__file__).parents[1] / "data" / "golden" / "qc_result.v1.0.json"
@@ -75,7 +76,11 @@ def test_quality_page_draws_the_values_that_its_table_holds(running, runs):
     assert heights == pytest.approx(expected, abs=0.2)
     for shown in ("0.3100 ± 0.0040", "0.2700 ± 0.0040", "0.2210 ± 0.0040"):
         assert shown in page
-    assert "M0 -6 6 5" in page and "M-5 -5H5" in page and "<circle" in page
+    places = [f"{x:.1f} {y:.1f}" for x, y in points]
+    assert f'<path class="mark-fail" d="M{places[0]}m-5-5h10v10h-10z"><title>' in page
+    assert f'<path class="mark-warn" d="M{places[1]}m0-6l6 11h-12z"><title>' in page
+    cx, cy = places[2].split()
+    assert f'<circle class="mark-pass" cx="{cx}" cy="{cy}" r="4"><title>' in page
     assert "upper limit 0.282" in page
 
 
@@ -186,7 +191,15 @@ def test_figures_beyond_a_few_are_folded_away_the_worst_are_not(running, sender,
     shown = text[text.index("Trends: psf") :]
     assert shown.index("worst ■ fail") < shown.index("figure 0 ● pass") < shown.index("3 more figures")
     assert "figure 4" in shown and "figure 5" not in shown
-    assert "figure 7" in text_of(running, "/instruments/scope-1/qc?figures=all")
+    with running.browser() as browser:
+        page = browser.get("/instruments/scope-1/qc").text
+        (href,) = re.findall(r'href="([^"]+)">3 more figures', page)
+        rest = browser.get("/instruments/scope-1/qc" + unescape(href)).text
+    headings = [
+        re.sub(r"<[^>]+>", " ", one).split() for one in re.findall(r'<h3 id="trend-\d+">(.+?)</h3>', rest)
+    ]
+    assert [one[:2] for one in headings] == [["figure", "5"], ["figure", "6"], ["figure", "7"]]
+    assert "more figure" not in rest and "First page" in rest
 
 
 def test_only_the_last_runs_are_read(running, sender, scope, tools):
@@ -199,4 +212,22 @@ def test_only_the_last_runs_are_read(running, sender, scope, tools):
     text = text_of(running, "/instruments/scope-1/qc")
 
     assert f"{MOST_RUNS + 2} runs" in text
-    assert f"Table of {MOST_RUNS} values" in text
+    assert f"Table of the newest {N_TOLD} of {MOST_RUNS} values" in text
+    with running.browser() as browser:
+        page = browser.get("/instruments/scope-1/qc").text
+        (href,) = re.findall(r'href="([^"]+)">All values of fwhm x<', page)
+        alone = browser.get("/instruments/scope-1/qc" + unescape(href)).text
+    assert len(_rows_of_values(page)) == N_TOLD
+    assert len(_rows_of_values(alone)) == alone.count("<title>2026") == MOST_RUNS
+    assert _rows_of_values(alone)[:N_TOLD] == _rows_of_values(page)
+
+
+def _rows_of_values(page: str) -> list[str]:
+    table = page[page.index('<table class="tight">') :]
+    return re.findall(r'<tr><th scope="row"><a href="(/qc/[^"]+)">', table[: table.index("</table>")])
+
+
+def test_figure_that_is_not_there_is_said(running, runs):
+    with running.browser() as browser:
+        assert browser.get("/instruments/scope-1/qc?figure=fwhm_x_um").status_code == 200
+        assert browser.get("/instruments/scope-1/qc?figure=none").status_code == 404
