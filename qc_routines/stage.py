@@ -14,7 +14,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from qc_routines.advice import OURS, Cause
+from qc_routines.arrivals import MOVED_BY, Arrivals, arrivals_of
 from qc_routines.errors import InputError
+from qc_routines.few import sd_uncertainty, widened
 from qc_routines.protocols import Protocol
 from qc_routines.results import Figure, Measurement
 from qc_routines.routine import FigureNames, Routine
@@ -51,6 +53,12 @@ def measure_stage(
     Measurement
         No return is left out for being far off: that is what is measured.
 
+    Notes
+    -----
+    Positions are relative to an image that was as far off as any other: means have the SD of one arrival in their
+    uncertainty, which no number of returns averages away; differences and SDs have not. Returns that show the same
+    arrival of an axis count for less than others, see `arrivals`.
+
     Raises
     ------
     InputError
@@ -60,6 +68,8 @@ def measure_stage(
     is_known = np.isfinite(yx).all(axis=1) & np.isfinite(away)
     if is_known.sum() < LEAST_RETURNS:
         raise InputError(f"expected at least {LEAST_RETURNS} measured returns; got {int(is_known.sum())}")
+    yx = np.where(is_known[:, None], yx, np.nan)
+    arrivals = {axis: arrivals_of(yx[:, i], came_from, axis) for i, axis in enumerate("yx")}
     yx, came_from, away = yx[is_known], came_from[is_known], away[is_known]
     drift: list[Figure] = []
     if time_s is not None:
@@ -68,8 +78,13 @@ def measure_stage(
     n_unknown = int((~is_known).sum())
     return Measurement(
         routine=ROUTINE.name,
-        version="1",
-        figures=(*_overall(yx), *_backlash(yx, came_from), *_by_direction(yx, came_from, is_small), *drift),
+        version="2",
+        figures=(
+            *_overall(yx, arrivals),
+            *_backlash(yx, came_from, arrivals),
+            *_by_direction(yx, came_from, is_small, arrivals),
+            *drift,
+        ),
         n_used=len(yx),
         n_rejected={"no position": n_unknown} if n_unknown else {},
         parameters={
@@ -108,7 +123,11 @@ def _without_drift(
     return np.stack([line.residuals for line in lines], axis=1) + level, figures
 
 
-def _overall(yx: NDArray[np.float64]) -> list[Figure]:
+def _sd_figure(name: str, sd: float | None, n: int, n_free: float) -> Figure:
+    return Figure(name, sd, "um", None if sd is None else sd_uncertainty(sd, n_free), n)
+
+
+def _overall(yx: NDArray[np.float64], arrivals: dict[str, Arrivals]) -> list[Figure]:
     """Return SD along x and y, rms distance from the mean, range, and the ellipse that holds 95 %."""
     n = len(yx)
     covariance = np.cov(yx.T)
@@ -116,10 +135,15 @@ def _overall(yx: NDArray[np.float64]) -> list[Figure]:
     away = np.hypot(*(yx - yx.mean(axis=0)).T)
     minor, major = np.sqrt(np.maximum(np.linalg.eigvalsh(covariance), 0) * CHI2_95_2D)
     rms = float(np.sqrt(np.sum(away**2) / (n - 1)))
+    by_axis = [
+        _sd_figure(f"sd_{axis}", float(sd[i]), n, arrivals[axis].n_independent() - 1)
+        for i, axis in enumerate("yx")
+    ]
+    of_squares = [f.value * f.uncertainty for f in by_axis if f.value and f.uncertainty]
+    of_rms = float(np.hypot(*of_squares)) / rms if len(of_squares) == 2 else None
     return [
-        Figure("sd_y", sd[0], "um", sd[0] / np.sqrt(2 * (n - 1)), n),
-        Figure("sd_x", sd[1], "um", sd[1] / np.sqrt(2 * (n - 1)), n),
-        Figure("rms_distance", rms, "um", rms / 2 / np.sqrt(n - 1), n),
+        *by_axis,
+        Figure("rms_distance", rms, "um", of_rms, n),
         Figure("largest_distance", float(away.max()), "um", None, n),
         Figure("ellipse_major", float(major), "um", None, n),
         Figure("ellipse_minor", float(minor), "um", None, n),
@@ -127,45 +151,54 @@ def _overall(yx: NDArray[np.float64]) -> list[Figure]:
     ]
 
 
-def _backlash(yx: NDArray[np.float64], came_from: NDArray[np.str_]) -> list[Figure]:
+def _backlash(
+    yx: NDArray[np.float64], came_from: NDArray[np.str_], arrivals: dict[str, Arrivals]
+) -> list[Figure]:
     """Return mean position after coming from one side less that from the other, and the SD within a direction."""
-    pairs = {"x": ("left", "right", 1), "y": ("back", "front", 0)}
     figures = []
-    for axis, (one, other, column) in pairs.items():
+    for axis, column in (("x", 1), ("y", 0)):
+        one, other = MOVED_BY[axis]
         first, second = yx[came_from == one, column], yx[came_from == other, column]
         n, value, sigma = first.size + second.size, None, None
         if first.size > 1 and second.size > 1:
             value = float(first.mean() - second.mean())
             sigma = float(np.sqrt(first.var(ddof=1) / first.size + second.var(ddof=1) / second.size))
+            sigma = widened(sigma, n - 2)
         figures.append(Figure(f"backlash_{axis}", value, "um", sigma, n))
-        figures.append(_unidirectional(yx[:, column], came_from, axis))
+        sd, n_means = _unidirectional(yx[:, column], came_from)
+        n_free = arrivals[axis].n_independent() * (1 - n_means / len(yx))
+        figures.append(_sd_figure(f"sd_{axis}_one_direction", sd, len(yx), n_free))
     return figures
 
 
-def _unidirectional(values: NDArray[np.float64], came_from: NDArray[np.str_], axis: str) -> Figure:
-    """Return the pooled SD about the mean of each direction."""
+def _unidirectional(values: NDArray[np.float64], came_from: NDArray[np.str_]) -> tuple[float | None, int]:
+    """Return the pooled SD about the mean of each direction, and how many means those are."""
     groups = [values[came_from == d] for d in DIRECTIONS if np.count_nonzero(came_from == d) > 1]
     n_free = sum(group.size - 1 for group in groups)
     squares = sum(float(np.sum((group - group.mean()) ** 2)) for group in groups)
-    sd = (squares / n_free) ** 0.5 if n_free else None
-    return Figure(f"sd_{axis}_one_direction", sd, "um", sd and sd / (2 * n_free) ** 0.5, values.size)
+    return (squares / n_free) ** 0.5 if n_free else None, len(groups)
 
 
 def _by_direction(
-    yx: NDArray[np.float64], came_from: NDArray[np.str_], is_small: NDArray[np.bool_]
+    yx: NDArray[np.float64],
+    came_from: NDArray[np.str_],
+    is_small: NDArray[np.bool_],
+    arrivals: dict[str, Arrivals],
 ) -> list[Figure]:
     """Return the 20 SDs of the QUAREP-LiMi-Tool-Kit and the 20 means that go with them."""
     figures = []
     for column, axis in ((1, "x"), (0, "y")):
+        one_arrival, _ = _unidirectional(yx[:, column], came_from)
         for span, is_span in zip(SPANS, (is_small, ~is_small), strict=True):
             for direction in ("all", *DIRECTIONS):
-                chosen = yx[is_span & ((came_from == direction) | (direction == "all")), column]
-                n = chosen.size
-                sd = float(chosen.std(ddof=1)) if n > 1 else None
-                mean = float(chosen.mean()) if n else None
+                chosen = is_span & ((came_from == direction) | (direction == "all"))
+                values, n_independent = yx[chosen, column], arrivals[axis].n_independent(chosen)
+                sd = float(values.std(ddof=1)) if values.size > 1 else None
+                mean = float(values.mean()) if values.size else None
+                sigma = one_arrival and one_arrival * (1 / n_independent + 1) ** 0.5 if values.size else None
                 tail = f"{axis}_{span}_{direction}"
-                figures.append(Figure(f"sd_{tail}", sd, "um", sd and sd / (2 * (n - 1)) ** 0.5, n))
-                figures.append(Figure(f"mean_{tail}", mean, "um", sd and sd / n**0.5, n))
+                figures.append(_sd_figure(f"sd_{tail}", sd, values.size, n_independent - 1))
+                figures.append(Figure(f"mean_{tail}", mean, "um", sigma, values.size))
     return figures
 
 

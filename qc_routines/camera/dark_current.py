@@ -7,8 +7,10 @@ offset drift, from the variance against exposure.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from qc_routines.advice import OURS, Cause
 from qc_routines.camera.moments import PixelMoments
@@ -17,7 +19,7 @@ from qc_routines.errors import InputError
 from qc_routines.protocols import Protocol
 from qc_routines.results import Figure, Measurement, input_of
 from qc_routines.routine import FigureNames, Routine
-from qc_routines.straight_line import fit_line
+from qc_routines.straight_line import StraightLine, fit_line
 
 LEAST_EXPOSURES = 3
 
@@ -56,12 +58,17 @@ def measure_dark_current(
     variance_e2 = conversion_e_per_adu**2 * np.array(
         [np.mean(m.variance_adu2[trusted], dtype=float) - common_variance_adu2(m) for _, m in series]
     )
-    by_mean, by_variance = fit_line(exposure_s, mean_e), fit_line(exposure_s, variance_e2)
+    by_mean = _slope(exposure_s, mean_e, conversion_e_per_adu * np.array([_mean_error(m) for _, m in series]))
+    by_variance = _slope(
+        exposure_s,
+        variance_e2,
+        conversion_e_per_adu**2 * np.array([_variance_error(m, trusted) for _, m in series]),
+    )
     hottest_e_per_s = _hottest(series, conversion_e_per_adu)
     n = len(series)
     return Measurement(
         routine=ROUTINE.name,
-        version="1",
+        version="2",
         figures=(
             Figure("dark_current", by_mean.slope, "e-/s", by_mean.slope_uncertainty, n),
             Figure("dark_current_by_variance", by_variance.slope, "e-/s", by_variance.slope_uncertainty, n),
@@ -78,6 +85,35 @@ def measure_dark_current(
         inputs=tuple(input_of(f"mean of dark frames of {t:g} ms", m.mean_adu) for t, m in series),
         table={"exposure_s": exposure_s, "mean_e": mean_e, "variance_e2": variance_e2},
     )
+
+
+def _slope(x: NDArray[np.float64], y: NDArray[np.float64], sigma: NDArray[np.float64]) -> StraightLine:
+    """Return the line, weighted, its slope as uncertain as the points say themselves or as they scatter about it.
+
+    Exposures are spread so widely that the longest all but makes the slope: its own error shows in no residual.
+    """
+    weights = 1 / np.maximum(sigma, 1e-9 * max(float(np.max(np.abs(y))), 1e-9)) ** 2
+    line = fit_line(x, y, weights)
+    of_points = float(np.sum(weights * (x - np.average(x, weights=weights)) ** 2)) ** -0.5
+    return replace(line, slope_uncertainty=max(of_points, line.slope_uncertainty))
+
+
+def _mean_error(moments: PixelMoments) -> float:
+    """Return the standard error of the mean of a series, ADU: of its frames' means, or more if they are few and alike."""
+    by_frames = float(np.std(moments.frame_means_adu, ddof=1)) / moments.n_frames**0.5
+    by_pixels = (
+        float(np.mean(moments.variance_adu2, dtype=float)) / moments.mean_adu.size / moments.n_frames
+    ) ** 0.5
+    return max(by_frames, by_pixels)
+
+
+def _variance_error(moments: PixelMoments, trusted: NDArray[np.bool_]) -> float:
+    """Return the standard error of the mean of the pixels' variances, ADU^2: each is uncertain by 2 v^2 / (n - 1).
+
+    n + 1 stands for n - 1, because squares of uncertain variances are too large by (n + 1)/(n - 1).
+    """
+    squares = np.square(moments.variance_adu2[trusted], dtype=float)
+    return float(2 * squares.sum() / (moments.n_frames + 1)) ** 0.5 / squares.size
 
 
 def _hottest(series: list[tuple[float, PixelMoments]], conversion: float) -> float:

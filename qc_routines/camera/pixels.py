@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from qc_routines.camera.moments import PixelMoments
 from qc_routines.errors import InputError
+from qc_routines.few import student_deviate
 
 MAD_TO_SIGMA = 1.4826
 OUTLIER_SIGMAS = 6.0
@@ -57,20 +58,6 @@ def odd_levels(dark: PixelMoments) -> tuple[NDArray[np.bool_], NDArray[np.bool_]
     deviate = student_deviate(OUTLIER_SIGMAS, dark.n_frames - 1)
     limit = np.sqrt(np.float32(OUTLIER_SIGMAS**2 * pattern2) + np.float32(deviate**2) * own)
     return level > limit, level < -limit
-
-
-def student_deviate(sigmas: float, degrees: int) -> float:
-    """Return the deviate of Student's t that is exceeded as rarely as so many sigmas of a normal distribution.
-
-    Approximation of Wallace, Ann. Math. Stat. 30, 1121 (1959): within 4 % from 9 degrees of freedom on.
-
-    Examples
-    --------
-    >>> [round(student_deviate(6.0, degrees), 1) for degrees in (9, 99, 9999)]
-    [24.6, 6.6, 6.0]
-    """
-    share = (8 * degrees + 3) / (8 * degrees + 1)
-    return float(np.sqrt(degrees * np.expm1((share * sigmas) ** 2 / degrees)))
 
 
 def is_trusted(dark: PixelMoments) -> NDArray[np.bool_]:

@@ -36,6 +36,7 @@ def measure_illumination(
     pixel_size_um: float | None = None,
     saturation_adu: float | None = None,
     corner_fraction: float = 0.1,
+    flicker_percent: float | None = None,
 ) -> Measurement:
     """Return centre, corner ratios, uniformity and centring of one channel.
 
@@ -51,6 +52,9 @@ def measure_illumination(
         Largest count possible; by default that of the integer type.
     corner_fraction : float
         Side of the nine tiles, as part of the mean side of the image: 0.01 to 0.33.
+    flicker_percent : float, optional
+        Standard deviation of the light from frame to frame, as `power_stability` finds it (nsd). One frame does not show
+        it: without it no uncertainty of ``maximum_signal`` is stated. Ratios within the frame have none of it.
 
     Returns
     -------
@@ -85,17 +89,19 @@ def measure_illumination(
     points = reference_points(relative, top.height, field.tiles, field.shape_yx, centres, pixel_size_um)
     return Measurement(
         routine="illumination",
-        version="1",
+        version="2",
         figures=(
             *_centre_figures(centres, field.shape_yx, fitted, top, pixel_size_um),
             *_evenness_figures(relative, top, zone_yx, field),
+            _maximum(top, flicker_percent),
             *corners,
             *_area_figures(relative),
             Figure("saturated_fraction", 100 * field.tiles.n_saturated / pixels.size, "%", None, pixels.size),
         ),
         n_used=pixels.size - field.tiles.n_outliers - field.tiles.n_not_finite,
         n_rejected=_rejected(field.tiles),
-        parameters=_parameters(dark, pixel_size_um, full_adu, corner_fraction),
+        parameters=_parameters(dark, pixel_size_um, full_adu, corner_fraction)
+        | {"flicker_percent": flicker_percent},
         inputs=_inputs(pixels, dark),
         remarks=_remarks(dark, fitted),
         table=points,
@@ -159,8 +165,14 @@ def _evenness_figures(
         ),
         Figure("curvature_y", _curvature(relative[:, n_x // 2]), "1", None, n_y),
         Figure("curvature_x", _curvature(relative[n_y // 2]), "1", None, n_x),
-        Figure("maximum_signal", top.height, "ADU", top.height_uncertainty, 1),
     ]
+
+
+def _maximum(top: Peak, flicker_percent: float | None) -> Figure:
+    sigma = (
+        None if flicker_percent is None else hypot(top.height_uncertainty, top.height * flicker_percent / 100)
+    )
+    return Figure("maximum_signal", top.height, "ADU", sigma, 1)
 
 
 def _curvature(profile: NDArray[np.float64]) -> float:

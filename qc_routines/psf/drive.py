@@ -1,67 +1,160 @@
-"""What the focus drive adds to the uncertainty of an axial width.
+"""What the focus drive adds to the uncertainty of whatever is measured on beads.
 
 A drive that misses each plane by a little moves that plane of all beads alike: their scatter does not show it, and more
-beads do not help; finer steps do. Their residuals do show it: they are alike, plane by plane.
+beads do not help; finer steps do. It changes more than axial widths: a real PSF is wider out of focus, so a plane that
+is missed changes lateral widths too, and asymmetry and tilt.
+
+What it changes is found by doing it: some beads are measured again with one plane after another moved a little. How
+far the drive misses is stated, or the residuals of the beads show it: they are alike, plane by plane.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from qc_routines.bell_curve import fit_bell
-from qc_routines.theory import FWHM_PER_SIGMA
+from qc_routines.conditions import VoxelSize
+from qc_routines.psf.beads import Beads
+from qc_routines.psf.fitting import fit, in_um, widths_um
+from qc_routines.psf.table import shape_columns
 
-REACH_SIGMA = 4.0
-N_PHASES = 8
-MOST_BEADS = 64
-"""Brightest beads that are asked; what they share, more do not tell better."""
+MOST_MOVED = 6
+"""Brightest beads that are measured again."""
+MOST_PLANES = 16
+"""Planes of a bead that are moved; where it has more, every second or third, whose effects stand for all."""
+MOST_VOXELS = 500_000
+"""That are measured again; but one bead at least."""
+MOVED_BY = 0.1
+"""Planes."""
+
+MOST_ASKED = 64
+"""Brightest beads whose residuals are looked at; what they share, more do not tell better."""
 CHANCE_SIGMAS = 3.0
 """What the beads share must be so far above what noise makes them share by chance, to count at all."""
 
 
-def drive_uncertainty_um(fwhm_um: float, step_um: float, repeatability_um: float) -> float:
-    """Return the standard uncertainty of an axial FWHM from the drive's repeatability.
+def drive_uncertainty(
+    stack: NDArray[np.generic], beads: Beads, voxel: VoxelSize, repeatability_um: float | None
+) -> dict[str, float]:
+    """Return by how much the drive's errors change the mean over all beads of a column of the table, one sigma.
 
     Parameters
     ----------
-    fwhm_um, step_um : float
-        Axial FWHM, and distance between the planes.
-    repeatability_um : float
-        Standard deviation of where a plane really is.
+    stack : ndarray, shape (z, y, x)
+        Counts.
+    beads : Beads
+        One at least.
+    voxel : VoxelSize
+        Distance between voxels.
+    repeatability_um : float or None
+        Standard deviation of where a plane really is; None: what the residuals of the beads show.
 
     Notes
     -----
-    Least squares of a Gaussian's amplitude, centre and width to planes at z_i + e_i: the error of the count is g'(z_i)
-    e_i, carried over to first order. Root mean square over where the planes fall on the bead.
-
-    Examples
-    --------
-    Two planes within the width, and eight:
-
-    >>> [round(drive_uncertainty_um(0.5, step, 0.02), 4) for step in (0.25, 0.0625)]
-    [0.0215, 0.0107]
+    With c_k the change of the mean for each um that plane k is off, and planes that are off independently by e,
+    u^2 = sd(e)^2 sum c_k^2 (law of propagation of uncertainty, JCGM 100:2008, equation 10).
     """
-    sigma_um = fwhm_um / FWHM_PER_SIGMA
-    return (
-        FWHM_PER_SIGMA
-        * repeatability_um
-        * float(
-            np.sqrt(np.mean([_width_variance(step_um / sigma_um, k / N_PHASES) for k in range(N_PHASES)]))
-        )
+    if not beads.is_bead.any():
+        return {}
+    change_per_um = _changes_per_um(stack, beads, voxel)
+    if repeatability_um is None:
+        seen = shared_width_uncertainty(stack, beads.centre_zyx[beads.is_bead], float(beads.half_zyx[0]))
+        line_um = float(beads.fwhm_zyx[0]) * voxel.z_um
+        repeatability_um = seen * line_um / max(change_per_um["fwhm_z_line_um"], 1e-9)
+    return {name: repeatability_um * change for name, change in change_per_um.items()}
+
+
+# ---- what a plane that is off changes
+
+
+@dataclass(frozen=True, slots=True)
+class _Tile:
+    """The voxels about one bead, float64 (planes, y, x), pixels that are none, and its fit in the tile's frame."""
+
+    voxels: NDArray[np.float64]
+    is_hidden: NDArray[np.bool_]
+    start: NDArray[np.float64]
+    plane: int
+    """Of the stack, which was moved; -1 for none."""
+
+
+def _changes_per_um(stack: NDArray[np.generic], beads: Beads, voxel: VoxelSize) -> dict[str, float]:
+    """Return for each column the root of the sum of squares over planes of what a um changes of its mean."""
+    reach = np.ceil(beads.half_zyx).astype(int) + 1
+    depth = min(len(stack), 2 * int(reach[0]) + 1)
+    stride = -(-depth // MOST_PLANES)
+    size = (depth // stride + 1) * depth * (2 * reach[1] + 1) * (2 * reach[2] + 1)
+    n_beads = min(len(beads.parameters_um), int(np.clip(MOST_VOXELS // size, 1, MOST_MOVED)))
+    tiles = [tile for n in range(n_beads) for tile in _tiles(stack, beads, n, reach, depth, stride)]
+    columns = _columns(tiles, beads, voxel)
+    scale = stride**0.5 / (n_beads * MOVED_BY * voxel.z_um)
+    return {name: scale * _over_planes(values, tiles, len(stack)) for name, values in columns.items()}
+
+
+def _tiles(
+    stack: NDArray[np.generic], beads: Beads, n: int, reach: NDArray[np.int_], depth: int, stride: int
+) -> list[_Tile]:
+    """Return the n-th bead as it is, and with one plane after another moved."""
+    start = beads.fits.parameters[n].copy()
+    z, y, x = np.rint(start[2:5]).astype(int)
+    first = int(np.clip(z - reach[0], 0, len(stack) - depth))
+    rows, columns = (np.arange(c - r, c + r + 1) for c, r in ((y, reach[1]), (x, reach[2])))
+    n_rows, n_columns = stack.shape[1:]
+    at = np.ix_(np.clip(rows, 0, n_rows - 1), np.clip(columns, 0, n_columns - 1))
+    outside = np.logical_or.outer((rows < 0) | (rows >= n_rows), (columns < 0) | (columns >= n_columns))
+    planes = np.clip(np.arange(first - 2, first + depth + 2), 0, len(stack) - 1)
+    voxels = stack[planes][:, at[0], at[1]].astype(np.float64)
+    slope = (8 * (voxels[3:-1] - voxels[1:-3]) - (voxels[4:] - voxels[:-4])) / 12  # fourth order
+    tile = _Tile(voxels[2:-2], beads.is_defect[at] | outside, start - _at(first, rows[0], columns[0]), -1)
+    moved = []
+    for k in range(-first % stride, depth, stride):
+        voxels = tile.voxels.copy()
+        voxels[k] += MOVED_BY * slope[k]
+        moved.append(replace(tile, voxels=voxels, plane=first + k))
+    return [tile, *moved]
+
+
+def _at(z: float, y: float, x: float) -> NDArray[np.float64]:
+    """Return a place as a row of parameters."""
+    return np.array([0, 0, z, y, x, 0, 0, 0, 0, 0, 0], np.float64)
+
+
+def _columns(tiles: list[_Tile], beads: Beads, voxel: VoxelSize) -> dict[str, NDArray[np.float64]]:
+    """Return the columns of the table, one row for each tile: they are laid below one another and measured as one stack."""
+    stack = np.concatenate([tile.voxels for tile in tiles], axis=1)
+    is_hidden = np.concatenate([tile.is_hidden for tile in tiles])
+    height = tiles[0].voxels.shape[1]
+    starts = np.array([tile.start + _at(0, k * height, 0) for k, tile in enumerate(tiles)])
+    voxel_um = np.array(voxel.zyx_um)
+    fits = fit(stack, is_hidden, starts, beads.half_zyx, beads.noise)
+    parameters_um, covariance_um = in_um(fits, voxel_um)
+    again = replace(
+        beads,
+        fits=fits,
+        parameters_um=parameters_um,
+        covariance_um=covariance_um,
+        widths=widths_um(parameters_um, covariance_um),
+        is_defect=is_hidden,
     )
+    return shape_columns(stack, again, voxel_um)
 
 
-def _width_variance(step: float, phase: float) -> float:
-    """Return the variance of the fitted sigma for errors of unit variance; lengths in sigma."""
-    n = int(np.ceil(REACH_SIGMA / step)) + 1
-    u = step * (np.arange(-n, n + 1) + phase)
-    bell = np.exp(-(u**2) / 2)
-    slopes = np.stack([bell, bell * u, bell * u**2], axis=1)
-    carried = np.linalg.pinv(slopes) * (bell * u)
-    return float((carried[2] ** 2).sum())
+def _over_planes(values: NDArray[np.float64], tiles: list[_Tile], n_planes: int) -> float:
+    """Return the root of the sum of squares over planes of what moving each changes of the sum over beads."""
+    change, unmoved = np.zeros(n_planes), 0.0
+    for value, tile in zip(values, tiles, strict=True):
+        if tile.plane < 0:
+            unmoved = value
+        elif np.isfinite(value - unmoved):
+            change[tile.plane] += value - unmoved
+    return float(np.sqrt(np.sum(change**2)))
+
+
+# ---- how far the planes are off
 
 
 def shared_width_uncertainty(
@@ -84,7 +177,7 @@ def shared_width_uncertainty(
     are squared (see `BellCurve.influence`); what noise alone gives, added after, is taken off. Where the PSF is no
     Gaussian, what that leaves is alike for all beads too, and the uncertainty is rather too large than too small.
     """
-    influences = [_influence(stack, centre, half_z) for centre in centre_zyx[:MOST_BEADS]]
+    influences = [_influence(stack, centre, half_z) for centre in centre_zyx[:MOST_ASKED]]
     each = np.array([influence for influence in influences if influence is not None])
     if len(each) < 2:
         return 0.0

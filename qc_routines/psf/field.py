@@ -10,10 +10,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from qc_routines.few import widened
+
 N_TILES_YX = (3, 3)
 LEAST_FOR_PLANE = 4
 LEAST_FOR_CURVATURE = 12
 OUTLIER_SIGMA = 4.0
+LEAST_OVER_TERMS = 2
+"""Points for each term of the surface that must be left for any to be called an outlier."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +66,10 @@ def surface(
         terms, *_ = np.linalg.lstsq(design[keep], z_um[keep], rcond=None)
         residual = z_um - design @ terms
         sigma = robust_sd(residual[keep])
-        keep = np.abs(residual) <= max(OUTLIER_SIGMA * sigma, 1e-12)
+        good = np.abs(residual) <= max(OUTLIER_SIGMA * sigma, 1e-12)
+        if good.sum() < LEAST_OVER_TERMS * design.shape[1]:  # of few, most would be called odd
+            break
+        keep = good
     degrees = max(int(keep.sum()) - design.shape[1], 1)
     variance = float((residual[keep] ** 2).sum() / degrees) * np.linalg.pinv(design[keep].T @ design[keep])
     slope = float(np.hypot(terms[1], terms[2]))
@@ -76,7 +83,7 @@ def surface(
     is_corner = (corners_y != 0) & (corners_x != 0)
     return Surface(
         tilt_deg=float(np.degrees(np.arctan(slope))),
-        tilt_error_deg=float(np.degrees(slope_error / (1 + slope**2))),
+        tilt_error_deg=float(np.degrees(widened(slope_error, degrees) / (1 + slope**2))),
         azimuth_deg=float(np.degrees(np.arctan2(terms[1], terms[2]))),
         range_um=float(np.ptp(heights)),
         curvature_um=float(bend[is_corner].mean()) if is_curved else float("nan"),

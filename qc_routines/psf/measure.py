@@ -6,7 +6,7 @@ are those of the 3D Gaussian's marginals unless a name says otherwise.
 
 from __future__ import annotations
 
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 from qc_routines._inputs import checked_counts
 from qc_routines.conditions import Camera, Optics, VoxelSize
 from qc_routines.errors import InputError
+from qc_routines.few import median_uncertainty
 from qc_routines.psf.average import AveragePsf, average_psf
 from qc_routines.psf.beads import Beads, find_and_fit
-from qc_routines.psf.drive import drive_uncertainty_um, shared_width_uncertainty
+from qc_routines.psf.drive import drive_uncertainty
 from qc_routines.psf.field import robust_sd, surface, tile_medians
 from qc_routines.psf.selection import Rules
 from qc_routines.psf.table import bead_table
@@ -31,13 +32,19 @@ from qc_routines.theory import (
     pixel_corrected_fwhm_um,
 )
 
-VERSION = "2"
+VERSION = "3"
 LEAST_PLANES = 5
 LEAST_PIXELS = 8
 LEAST_RANGE_FWHM = 1.5
 """Range of a stack, in axial FWHM of theory, below which no bead can be seen whole."""
 
-AXIAL = ("fwhm_z", "fwhm_z_line", "fwhm_z_corrected", "principal_1")
+ELLIPTICITY = ("ellipticity_xy_um2", "ellipticity_diagonal_um2")
+ANY_DIRECTION_DEG = 180 / 12**0.5
+"""Standard deviation of an angle of which nothing is known."""
+DIRECTED_SIGMAS = 3.0
+"""By how much beads must be longer in one direction, in standard errors, for that to be more than chance: chance
+reaches it in one run of ninety."""
+
 UNITS = {"um": "um", "deg": "deg", "adu": "ADU", "e": "e-"}
 
 
@@ -70,8 +77,8 @@ def measure_psf(
         What counts as a bead.
     z_repeatability_um : float, optional
         Standard deviation of where a plane really is, as the routines ``axial_steps`` or ``autofocus`` find it or the
-        maker states it, for the drive's part in the uncertainty of axial widths, which the scatter of the beads does not
-        show; without it, it is taken from what the beads' residuals share.
+        maker states it, for the drive's part in all uncertainties, which the scatter of the beads does not show; without
+        it, it is taken from what the beads' residuals share.
 
     Returns
     -------
@@ -89,16 +96,17 @@ def measure_psf(
     beads = find_and_fit(pixels, voxel, _expected_um(optics), camera, rules)
     table = bead_table(pixels, beads, voxel, has_camera=camera is not None)
     average = average_psf(pixels, beads, voxel.zyx_um)
+    drive = drive_uncertainty(pixels, beads, voxel, z_repeatability_um)
     figures = (
-        *_bead_figures(table, beads),
-        *_corrected_figures(table, beads, voxel, bead_diameter_um),
+        *_bead_figures(table, beads, drive),
+        *_corrected_figures(table, beads, voxel, bead_diameter_um, drive),
         *_average_figures(average, int(beads.is_bead.sum())),
         *_field_figures(table, beads, pixels.shape, voxel),
     )
     return Measurement(
         routine="psf",
         version=VERSION,
-        figures=_with_drive(figures, pixels, beads, voxel, z_repeatability_um),
+        figures=figures,
         n_used=int(beads.is_bead.sum()),
         n_rejected=beads.n_rejected,
         parameters=_parameters(voxel, optics, camera, bead_diameter_um, rules, beads)
@@ -156,76 +164,73 @@ MEDIANS = (
 """Columns of the table whose median over the beads is a figure of the same name, less the unit."""
 
 
-def _bead_figures(table: dict[str, NDArray[Any]], beads: Beads) -> list[Figure]:
-    figures = [_median(column, table[column][beads.is_bead]) for column in MEDIANS]
+def _bead_figures(table: dict[str, NDArray[Any]], beads: Beads, drive: dict[str, float]) -> list[Figure]:
+    figures = [_median(column, table[column][beads.is_bead], drive.get(column, 0.0)) for column in MEDIANS]
     for axis in "zyx":
         widths = table[f"fwhm_{axis}_um"][beads.is_bead]
         spread = robust_sd(widths) if widths.size > 2 else None
         figures.append(Figure(f"fwhm_{axis}_spread", spread, "um", n=widths.size))
-    return [*figures, _angle(table["lateral_angle_deg"][beads.is_bead])]
+    along, across = (table[name][beads.is_bead] for name in ELLIPTICITY)
+    return [*figures, _angle(along, across, drive)]
 
 
-def _median(column: str, values: NDArray[np.float64], error: float | None = None) -> Figure:
-    """Return the median with its standard error from the spread of the values."""
+def _median(column: str, values: NDArray[np.float64], of_drive: float) -> Figure:
+    """Return the median with its standard error: from the spread of the values, and what the drive does to all."""
     stem, _, ending = column.rpartition("_")
     name, unit = (stem, UNITS[ending]) if ending in UNITS else (column, "1")
     name += "_electrons" if ending == "e" else ""  # the same in ADU has the plain name
     values = values[np.isfinite(values)]
     if values.size == 0:
         return Figure(name, None, unit)
+    error = None
     if values.size > 2:
-        error = 1.2533 * robust_sd(values) / np.sqrt(values.size)
+        error = float(np.hypot(median_uncertainty(values), of_drive))
     return Figure(name, float(np.median(values)), unit, error, values.size)
 
 
-def _angle(angles_deg: NDArray[np.float64]) -> Figure:
-    """Return the mean direction of axes, which are the same after half a turn."""
-    if angles_deg.size == 0:
+def _angle(along: NDArray[np.float64], across: NDArray[np.float64], drive: dict[str, float]) -> Figure:
+    """Return the direction in which the typical bead is longest; of round beads it is any, and uncertain as such.
+
+    From the medians of the `ellipticity`, whose error across the direction over twice its length is that of the angle.
+    """
+    if along.size == 0:
         return Figure("lateral_angle", None, "deg")
-    mean = np.exp(2j * np.radians(angles_deg)).mean()
-    spread = np.degrees(np.sqrt(max(-2 * np.log(min(abs(mean), 1.0)), 0))) / 2
+    middle = np.array([np.median(along), np.median(across)])
+    length = float(np.hypot(*middle))
+    errors = [
+        np.hypot(median_uncertainty(values) if values.size > 2 else np.inf, drive.get(name, 0.0))
+        for values, name in zip((along, across), ELLIPTICITY, strict=True)
+    ]
+    error = float(np.hypot(errors[0] * middle[1], errors[1] * middle[0])) / max(length, 1e-300)
+    is_directed = length > DIRECTED_SIGMAS * error
     return Figure(
         "lateral_angle",
-        float(np.degrees(np.angle(mean)) / 2),
+        float(np.degrees(np.arctan2(middle[1], middle[0])) / 2),
         "deg",
-        spread / np.sqrt(angles_deg.size),
-        angles_deg.size,
+        float(np.degrees(error / length / 2)) if is_directed else ANY_DIRECTION_DEG,
+        along.size,
     )
 
 
-def _with_drive(
-    figures: tuple[Figure, ...],
-    pixels: NDArray[np.generic],
+def _corrected_figures(
+    table: dict[str, NDArray[Any]],
     beads: Beads,
     voxel: VoxelSize,
-    stated_um: float | None,
-) -> tuple[Figure, ...]:
-    """Return the figures with the drive's part in the uncertainty of axial widths: as stated, else as it shows."""
-    seen = 0.0
-    if stated_um is None:
-        seen = shared_width_uncertainty(pixels, beads.centre_zyx[beads.is_bead], float(beads.half_zyx[0]))
-
-    def joined(figure: Figure) -> Figure:
-        if figure.name not in AXIAL or figure.value is None or figure.uncertainty is None:
-            return figure
-        stated = 0.0 if stated_um is None else drive_uncertainty_um(figure.value, voxel.z_um, stated_um)
-        return replace(figure, uncertainty=float(np.hypot(figure.uncertainty, stated or seen * figure.value)))
-
-    return tuple(joined(figure) for figure in figures)
-
-
-def _corrected_figures(
-    table: dict[str, NDArray[Any]], beads: Beads, voxel: VoxelSize, diameter_um: float | None
+    diameter_um: float | None,
+    drive: dict[str, float],
 ) -> list[Figure]:
     """Return FWHM less the beads' size, and that less the pixels' too."""
     figures = []
     for axis, pixel_um in zip("zyx", voxel.zyx_um, strict=True):
-        widths = table[f"fwhm_{axis}_um"][beads.is_bead] if diameter_um is not None else np.empty(0)
+        column = f"fwhm_{axis}_um"
+        widths = table[column][beads.is_bead] if diameter_um is not None else np.empty(0)
         less_bead = np.array([bead_corrected_fwhm_um(width, diameter_um or 0.0) for width in widths])
-        figures.append(_median(f"fwhm_{axis}_corrected_um", less_bead))
-        if axis != "z":
-            less_both = np.array([pixel_corrected_fwhm_um(width, pixel_um) for width in less_bead])
-            figures.append(_median(f"fwhm_{axis}_pixel_corrected_um", less_both))
+        less_both = np.array([pixel_corrected_fwhm_um(width, pixel_um) for width in less_bead])
+        for kind, less in (("corrected", less_bead), ("pixel_corrected", less_both)):
+            if kind == "corrected" or axis != "z":
+                known = np.isfinite(less)
+                steeper = float(np.median(widths[known] / less[known])) if known.any() else 1.0
+                figures.append(_median(f"fwhm_{axis}_{kind}_um", less, steeper * drive.get(column, 0.0)))
     return figures
 
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from qc_routines.conditions import VoxelSize
 from qc_routines.psf import profiles
 from qc_routines.psf.beads import Beads
+from qc_routines.psf.fitting import Widths
 
 
 def bead_table(
@@ -21,13 +22,28 @@ def bead_table(
     needs the conversion, the second the offset.
     """
     voxel_um = np.array(voxel.zyx_um)
-    measured = _fit_columns(beads) | _profile_columns(stack, beads, voxel_um)
-    measured |= _light_columns(stack, beads, voxel_um, has_camera)
+    measured = shape_columns(stack, beads, voxel_um) | _light_columns(stack, beads, voxel_um, has_camera)
     table: dict[str, NDArray[Any]] = {"reason": beads.reason}
     for axis, name in enumerate("zyx"):
         table[f"centroid_{name}_um"] = beads.centre_zyx[:, axis] * voxel_um[axis]
     table["peak_adu"], table["n_saturated"] = beads.looks["peak_adu"], beads.looks["n_saturated"]
     return table | {name: _spread(values, beads.is_bead) for name, values in measured.items()}
+
+
+def shape_columns(
+    stack: NDArray[np.generic], beads: Beads, voxel_um: NDArray[np.float64]
+) -> dict[str, NDArray[np.float64]]:
+    """Return what is measured of the form of each bead, (m,)."""
+    return _fit_columns(beads) | _profile_columns(stack, beads, voxel_um)
+
+
+def ellipticity_um2(w: Widths) -> dict[str, NDArray[np.float64]]:
+    """Return the difference of the squared FWHM along x and y, and that along the two diagonals.
+
+    Unlike ratio and angle, they scatter about nought in a round bead, and their mean is that of the beads' shapes.
+    """
+    size, twice = w.lateral_um[:, 0] ** 2 - w.lateral_um[:, 1] ** 2, np.radians(2 * w.angle_deg)
+    return {"ellipticity_xy_um2": size * np.cos(twice), "ellipticity_diagonal_um2": size * np.sin(twice)}
 
 
 def _spread(values: NDArray[np.float64], is_bead: NDArray[np.bool_]) -> NDArray[np.float64]:
@@ -50,6 +66,7 @@ def _fit_columns(beads: Beads) -> dict[str, NDArray[np.float64]]:
         columns[f"lateral_{name}_error_um"] = w.lateral_error_um[:, k]
     columns["lateral_axes_ratio"] = w.lateral_um[:, 1] / w.lateral_um[:, 0]
     columns |= {"lateral_angle_deg": w.angle_deg, "lateral_angle_error_deg": w.angle_error_deg}
+    columns |= ellipticity_um2(w)
     columns |= {"tilt_deg": w.tilt_deg, "tilt_azimuth_deg": w.tilt_azimuth_deg}
     quality = beads.fits.quality
     return columns | {name: quality[name] for name in ("r_squared", "reduced_chi2", "n_voxels")}

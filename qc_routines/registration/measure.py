@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 
 from qc_routines.conditions import Camera, Optics, VoxelSize
 from qc_routines.errors import InputError
+from qc_routines.few import median_uncertainty
 from qc_routines.psf.beads import Beads, find_and_fit
-from qc_routines.psf.field import robust_sd, tile_medians
+from qc_routines.psf.field import tile_medians
 from qc_routines.psf.measure import checked_stack
 from qc_routines.psf.selection import Rules
 from qc_routines.registration.field_map import FieldMap, field_map
@@ -232,7 +233,7 @@ class _Pair:
         """Return the median; its error is from the spread, or from the fits where there are too few to spread."""
         if values.size == 0 or not np.isfinite(values).all():
             return self._figure(name, None, unit)
-        error = 1.2533 * robust_sd(values) / np.sqrt(values.size) if values.size > 2 else None
+        error = median_uncertainty(values) if values.size > 2 else None
         if error is None and errors is not None:
             error = float(np.sqrt((errors**2).sum())) / errors.size
         return self._figure(name, float(np.median(values)), unit, error)

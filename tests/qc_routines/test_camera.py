@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import pytest
-from scipy import stats
 
 from qc_routines import InputError
 from qc_routines.camera import (
@@ -19,7 +18,6 @@ from qc_routines.camera import (
     measure_uniformity,
     pixel_moments,
 )
-from qc_routines.camera.pixels import student_deviate
 from qc_routines.camera.spatial import spatial_variances
 
 SHAPE = (200, 312)
@@ -296,12 +294,6 @@ def test_of_millions_of_healthy_pixels_none_is_called_defective(n_frames: int, n
             for _ in range(n_frames)
         )
         assert measure_defects(frames).value("n_defective") == 0
-
-
-@pytest.mark.parametrize("degrees", [9, 19, 99])
-def test_student_deviate_is_as_rare_as_the_normal_one(degrees: int) -> None:
-    exact = stats.t.isf(stats.norm.sf(6.0), degrees)
-    assert student_deviate(6.0, degrees) == pytest.approx(exact, rel=0.04)
 
 
 def test_defects_need_frames_and_do_not_look_for_what_they_cannot_see() -> None:

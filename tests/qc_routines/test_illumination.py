@@ -109,6 +109,16 @@ def test_a_field_without_a_peak_has_no_fitted_centre() -> None:
     assert "no single maximum" in measured.remarks[0]
 
 
+def test_brightness_claims_no_uncertainty_but_with_the_lamps() -> None:
+    assert measure_illumination(frame(), 100.0).figure("maximum_signal").uncertainty is None
+    rng, hits = np.random.default_rng(8), []
+    for seed in range(40):
+        flickering = frame(seed=seed, peak=20_000 * rng.normal(1, 0.004))
+        figure = measure_illumination(flickering, 100.0, flicker_percent=0.4).figure("maximum_signal")
+        hits.append(abs(figure.value - 10_000) <= 1.96 * figure.uncertainty)
+    assert 0.88 <= np.mean(hits) <= 1.0
+
+
 def test_uncertainties_cover_the_truth() -> None:
     true, hits = true_corner_ratio(light()), {"y": [], "x": [], "c": []}
     for seed in range(60):

@@ -1,0 +1,58 @@
+"""Uncertainties are honest from run to run: the truth lies within them about as often as they say.
+
+A few runs by fixed seeds; ``benchmarks/qc_coverage.py`` repeats them as often as it is told to.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+
+from qc_routines.results import Measurement
+
+
+@pytest.fixture(scope="module")
+def runs() -> ModuleType:
+    spec = importlib.util.spec_from_file_location(
+        "repeated_runs", Path(__file__).with_name("repeated_runs.py")
+    )
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def repeated(run: Callable[[int], Measurement], n: int) -> list[Measurement]:
+    return [run(seed) for seed in range(n)]
+
+
+def assert_honest(found: list[Measurement], name: str, truth: float | None = None) -> None:
+    """Deviations from the truth, or else from the mean, are as large as claimed, and nearly all of them within 1.96."""
+    figures = [measured.figure(name) for measured in found]
+    values, claimed = np.array([(figure.value, figure.uncertainty) for figure in figures], float).T
+    n = len(values)
+    off = values - (values.mean() if truth is None else truth)
+    ratio = np.sqrt(np.sum(off**2) / (n - 1 if truth is None else n) / np.mean(claimed**2))
+    assert 0.4 < ratio < 1.6, (name, ratio)
+    n_missed = np.count_nonzero(np.abs(off) > 1.96 * claimed)
+    assert n_missed <= max(2, 0.15 * n), (name, n_missed)
+
+
+@pytest.fixture(scope="module")
+def psf_runs(runs) -> list[Measurement]:
+    return repeated(runs.psf_run, 12)
+
+
+@pytest.mark.parametrize(
+    "name", ["fwhm_z", "fwhm_y", "fwhm_x", "lateral_major", "principal_3", "fwhm_z_line", "axial_asymmetry"]
+)
+def test_psf_of_one_run_is_as_uncertain_as_it_says(psf_runs, name: str) -> None:
+    assert_honest(psf_runs, name)
+
+
+def test_direction_of_round_beads_is_any(psf_runs) -> None:
+    assert all(found.figure("lateral_angle").uncertainty > 50 for found in psf_runs)
