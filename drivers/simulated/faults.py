@@ -67,6 +67,14 @@ def lamp_unstable(truth: Truth) -> Truth:
     return replace(truth, light=replace(truth.light, flicker=0.06))
 
 
+def line_fading(truth: Truth) -> Truth:
+    channels = tuple(
+        replace(channel, full_power_mw=0.6 * channel.full_power_mw) if channel.label == "Cy5" else channel
+        for channel in truth.channels
+    )
+    return replace(truth, channels=channels)
+
+
 def backlash_grown(truth: Truth) -> Truth:
     stage = truth.stage
     x, y = (replace(axis, backlash_um=10 * axis.backlash_um) for axis in (stage.x, stage.y))
@@ -143,6 +151,7 @@ FAULTS: dict[str, Fault] = {
         Fault("misaligned illumination", "field lit off-centre and unevenly", misaligned_illumination),
         Fault("lamp aged", "12 000 h: weaker, restless, slow to warm up, bent", lamp_aged),
         Fault("lamp unstable", "an arc that wanders: 6 % from one frame to the next", lamp_unstable),
+        Fault("Cy5 line fading", "40 % less light of one line, the others as ever", line_fading),
         Fault("backlash grown", "ten times the backlash in x and y", backlash_grown),
         Fault("stage worn", "repeatability 1.5 um, settles slowly", stage_worn),
         Fault("focus drifts", "150 nm per minute more in z", focus_drifts),

@@ -86,9 +86,9 @@ def findings(outcome: Outcome) -> list[str]:
 # ---- power: no frame is taken
 
 
-def true_power_mw(percent: float) -> float:
+def true_power_mw(percent: float, channel_name: str = "FITC") -> float:
     """At the sample, warm."""
-    channel, objective = HEALTHY.channel("FITC"), HEALTHY.objective("60x/1.40 oil")
+    channel, objective = HEALTHY.channel(channel_name), HEALTHY.objective("60x/1.40 oil")
     return steady_power_mw(HEALTHY.light, channel, percent / 100, 1e9) * objective.transmission
 
 
@@ -132,6 +132,68 @@ def test_sample_power_is_held_against_time_zero(run, microscope, settings):
 def test_light_that_could_be_several_properties_is_asked_for(run):
     with pytest.raises(MissingFactError, match="There is no property Laser-Power"):
         run("power_linearity", **METER, options={"light": "Laser-Power"})
+
+
+LIGHTS = ("DAPI", "FITC", "Cy5")
+
+
+def test_one_run_goes_through_several_lines_each_with_its_own_truth(run, microscope):
+    before = still(microscope[0])
+    outcome = run("power_linearity", **METER, channels=LIGHTS, options={"wait_s": 0.0, "n_settings": 6})
+    measured = outcome.verdict.measurement
+    setting, power, line = (measured.table[name] for name in ("setting_percent", "power_mw", "line"))
+    assert list(dict.fromkeys(line.tolist())) == list(LIGHTS)
+    for name in LIGHTS:
+        true_mw = np.array([true_power_mw(p, name) for p in setting[line == name]])
+        factor = float(power[line == name].sum() / true_mw.sum())
+        assert 1 - HEALTHY.light.warm_up_fraction - 0.01 < factor < 1.01
+        noise_mw = 5 * HEALTHY.light.flicker * true_mw.max() + 0.02
+        assert np.abs(power[line == name] - factor * true_mw).max() < noise_mw
+        assert measured.value(f"slope[{name}]") == pytest.approx(0.01 * true_power_mw(100, name), rel=0.12)
+    assert outcome.result.parameters["lines"] == "DAPI, FITC, Cy5"
+    assert outcome.result.light_path["channel"] == "DAPI + FITC + Cy5"
+    assert outcome.result.light_path["light"].count("LightSource-") == 3
+    assert still(microscope[0]) == before
+
+
+def test_stability_is_read_at_several_settings_in_one_run(run):
+    options = {"interval_s": 0.0, "n_readings": 120, "setting_percent": (5, 80)}
+    outcome = run("power_stability", **METER, options=options)
+    measured = outcome.verdict.measurement
+    for percent in (5, 80):
+        mean_mw = measured.value(f"mean_power[{percent} %]")
+        assert mean_mw == pytest.approx(true_power_mw(percent), rel=0.1, abs=0.01)
+        # the meter's noise is the same at either setting, the lamp's grows with it
+        noise = np.hypot(HEALTHY.light.flicker, HEALTHY.light.meter_noise_mw / mean_mw)
+        assert measured.value(f"nsd[{percent} %]") == pytest.approx(100 * noise, rel=0.3)
+    assert outcome.result.light_path["setting"] == "5, 80 %"
+
+
+def test_line_that_fades_is_the_one_that_is_warned_of(run, settings):
+    options = {"wait_s": 0.0, "setting_percent": 50}
+    zero = run("sample_power", **METER, channels=LIGHTS, options=options)
+    History(settings.data_path).set_baseline(zero.result)
+    faded = run("sample_power", "power meter", "Cy5 line fading", channels=LIGHTS, options=options)
+    assert faded.verdict.status is Status.WARN
+    for name, ratio in (("DAPI", 1.0), ("FITC", 1.0), ("Cy5", 0.6)):
+        assert faded.verdict.measurement.value(f"ratio_to_reference[{name}]") == pytest.approx(
+            ratio, rel=0.03
+        )
+    warned = {j.figure.name for j in faded.verdict.judgements if j.status is Status.WARN}
+    assert warned == {"ratio_to_reference[Cy5]"}
+    assert findings(faded)
+
+
+def test_lights_without_channels_are_lines_too_and_one_alone_is_lit(run):
+    lights = [f"LightSource-{name}-Power-percent" for name in ("FITC", "Cy5")]
+    options = {"wait_s": 0.0, "n_settings": 5, "light": ",".join(lights)}
+    outcome = run("power_linearity", **METER, options=options)
+    measured = outcome.verdict.measurement
+    assert measured.value(f"slope[{lights[0]}]") == pytest.approx(0.01 * true_power_mw(100), rel=0.12)
+    assert measured.value(f"slope[{lights[1]}]") == pytest.approx(0, abs=1e-3)  # the filter cube is that of FITC
+    judged = {j.figure.name: j.status for j in outcome.verdict.judgements}
+    assert judged[f"r2[{lights[0]}]"] is Status.PASS
+    assert judged[f"r2[{lights[1]}]"] is Status.WARN
 
 
 # ---- focus

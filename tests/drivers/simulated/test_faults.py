@@ -18,6 +18,7 @@ ROOM_OF_FAULT = {
     "misaligned illumination": "illumination",
     "lamp aged": "light",
     "lamp unstable": "light",
+    "Cy5 line fading": "channels",
     "backlash grown": "stage",
     "stage worn": "stage",
     "focus drifts": "drift",
