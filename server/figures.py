@@ -82,16 +82,30 @@ class Figure:
         return min(((a, b) for a, b in found if b is not None), key=lambda one: one[1], default=None)
 
 
-def figures_of(reads: Reads, series: QcSeriesRow, metric: str | None = None) -> list[Figure]:
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What people said of the runs of an instrument: those that must not be relied on, and the baseline of each series."""
+
+    invalid: Mapping[str, Signed]
+    baselines: Mapping[str, Signed]
+
+
+def said_of(reads: Reads, instrument_id: str) -> Said:
+    """Return what people said of the runs of an instrument."""
+    chosen = baselines(notes(reads, instrument_id, ("baseline",)))
+    return Said(invalid_runs(reads, instrument_id), chosen)
+
+
+def figures_of(reads: Reads, series: QcSeriesRow, said: Said, metric: str | None = None) -> list[Figure]:
     """Return the figures of a series over its newest runs, those in trouble first."""
-    points = reads.qc_points(series.instrument_id, series.series_key, metric, newest=N_MOST)
+    newest = N_MOST if series.n_runs > N_MOST else None
+    points = reads.qc_points(series.instrument_id, series.series_key, metric, newest=newest)
     by_metric: dict[str, list[QcPoint]] = {}
     for point in points:
         if point.value is not None:
             by_metric.setdefault(point.metric, []).append(point)
-    invalid = invalid_runs(reads, series.instrument_id)
-    chosen = baselines(notes(reads, series.instrument_id, ("baseline",))).get(series.series_key)
-    found = [figure_in(name, told, invalid, chosen) for name, told in by_metric.items()]
+    chosen = said.baselines.get(series.series_key)
+    found = [figure_in(name, told, said.invalid, chosen) for name, told in by_metric.items()]
     return sorted(found, key=lambda figure: (_WORST_FIRST.get(figure.newest.status, 4), figure.name))
 
 

@@ -45,6 +45,15 @@ class _Firing(msgspec.Struct, frozen=True):
     state: str
 
 
+class Identity(NamedTuple):
+    """Which instrument it is, and which others are like it."""
+
+    instrument_id: str
+    name: str
+    model: str
+    groups: tuple[str, ...]
+
+
 class Glance(NamedTuple):
     """One instrument in a few words."""
 
@@ -144,13 +153,23 @@ class Page:
     after: str | None
 
 
+def identities(reads: Reads) -> list[Identity]:
+    """Return which instruments there are, by name."""
+    facts, members = _facts(reads), _groups_of(reads)
+    return [
+        Identity(
+            one.instrument_id,
+            one.name,
+            (said.model if (said := facts.get(one.instrument_id)) else "") or one.model,
+            tuple(members.get(one.instrument_id, ())),
+        )
+        for one in reads.instruments()
+    ]
+
+
 def glances(reads: Reads, now: datetime, silent_after: timedelta) -> list[Glance]:
     """Return all instruments by name."""
-    facts = {one.key: Facts.model_validate_json(one.body) for one in reads.documents(FACTS)}
-    members: dict[str, list[str]] = {}
-    for group, ids in groups(reads).items():
-        for instrument_id in ids:
-            members.setdefault(instrument_id, []).append(group)
+    facts, members = _facts(reads), _groups_of(reads)
     firing = _firing(reads)
     return [
         _glance(
@@ -205,6 +224,18 @@ def model_of(reads: Reads, instrument_id: str, told: str) -> str:
     """Return the model of an instrument: what staff say, else what its description tells."""
     document = reads.document(FACTS, instrument_id)
     return (Facts.model_validate_json(document.body).model if document else "") or told
+
+
+def _facts(reads: Reads) -> dict[str, Facts]:
+    return {one.key: Facts.model_validate_json(one.body) for one in reads.documents(FACTS)}
+
+
+def _groups_of(reads: Reads) -> dict[str, list[str]]:
+    members: dict[str, list[str]] = {}
+    for group, ids in groups(reads).items():
+        for instrument_id in ids:
+            members.setdefault(instrument_id, []).append(group)
+    return members
 
 
 def _glance(

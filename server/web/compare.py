@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Annotated
+from urllib.parse import urlencode
 
 from fastapi import APIRouter, Query, Request, Response
 
 from server.dependencies import TheCollector, ThePerson
-from server.figures import Figure, figures_of
-from server.fleet import Glance, glances
+from server.figures import Figure, Said, figures_of, said_of
+from server.fleet import Identity, identities
 from server.store.base import Reads
 from server.store.rows import QcSeriesRow
 from server.web.render import render
 from server.web.search import MOST_CHOICES
 from server.web.trends import HEIGHT, WIDTH, Trend, draw, span_of
 
-MOST_PANELS = 24
+PAGE = 12
+"""Panels on a page."""
 MOST_INSTRUMENTS = 60
 """Instruments whose series are looked through."""
 
@@ -44,12 +46,13 @@ def compare(
     model: Short = "",
     group: Short = "",
     path: Short = "",
+    first: Annotated[int, Query(ge=0, le=100_000, alias="from")] = 0,
 ) -> Response:
     """Show one figure of several series, drawn alike and in one table."""
     with collector.store.reading() as reads:
-        fleet = glances(reads, collector.now(), collector.silent_after)
+        fleet = identities(reads)
         among = [one for one in fleet if _is_wanted(one, instrument, model, group)][:MOST_INSTRUMENTS]
-        names = {one.mark.instrument_id: one.mark.name for one in among}
+        names = {one.instrument_id: one.name for one in among}
         series = (
             reads.qc_standing(list(names))
             if instrument or model or group or len(fleet) <= MOST_INSTRUMENTS
@@ -57,8 +60,15 @@ def compare(
         )
         metrics = _metrics(reads, series)
         wanted = metric if metric in metrics or not metrics else metrics[0]
-        told = _told(reads, series, wanted, path) if wanted else []
+        taken = [one for one in series if _is_on(one, path)]
+        told, following = _told(reads, taken, wanted, first) if wanted else ([], None)
     panels = _panels(told, names)
+    given = {"instrument": instrument, "model": model, "group": group, "path": path}
+
+    def link(start: int) -> str:
+        asked = {"metric": wanted, **given, "from": str(start or "")}
+        return f"/compare?{urlencode({name: value for name, value in asked.items() if value})}"
+
     return render(
         request,
         "compare.html",
@@ -66,20 +76,20 @@ def compare(
         panels=panels,
         metric=wanted,
         metrics=metrics,
-        given={"instrument": instrument, "model": model, "group": group, "path": path},
-        instruments={one.mark.instrument_id: one.mark.name for one in fleet}
-        if len(fleet) <= MOST_CHOICES
-        else None,
+        given=given,
+        instruments={one.instrument_id: one.name for one in fleet} if len(fleet) <= MOST_CHOICES else None,
         models=sorted({one.model for one in fleet if one.model}),
         groups=sorted({name for one in fleet for name in one.groups}),
         plot={"width": WIDTH, "height": HEIGHT, "lanes": 0},
-        is_cut=len(told) == MOST_PANELS or len(among) == MOST_INSTRUMENTS,
+        is_cut=len(among) == MOST_INSTRUMENTS,
+        before=link(0) if first else None,
+        following=link(following) if following else None,
     )
 
 
-def _is_wanted(one: Glance, instrument: str, model: str, group: str) -> bool:
+def _is_wanted(one: Identity, instrument: str, model: str, group: str) -> bool:
     return (
-        (not instrument or one.mark.instrument_id == instrument)
+        (not instrument or one.instrument_id == instrument)
         and (not model or one.model == model)
         and (not group or group in one.groups)
     )
@@ -95,17 +105,23 @@ def _metrics(reads: Reads, series: list[QcSeriesRow]) -> list[str]:
     return list(found)
 
 
+def _is_on(series: QcSeriesRow, path: str) -> bool:
+    return path.casefold() in " ".join(series.light_path.values()).casefold()
+
+
 def _told(
-    reads: Reads, series: list[QcSeriesRow], metric: str, path: str
-) -> list[tuple[QcSeriesRow, Figure]]:
+    reads: Reads, series: list[QcSeriesRow], metric: str, first: int
+) -> tuple[list[tuple[QcSeriesRow, Figure]], int | None]:
+    """Return a page of series that have a figure, and where the next begins."""
     found: list[tuple[QcSeriesRow, Figure]] = []
-    for one in series:
-        if path and path.casefold() not in " ".join(one.light_path.values()).casefold():
-            continue
-        found += [(one, figure) for figure in figures_of(reads, one, metric)]
-        if len(found) >= MOST_PANELS:
-            break
-    return found
+    said: dict[str, Said] = {}
+    for number, one in enumerate(series[first:], start=first):
+        if len(found) >= PAGE:
+            return found, number
+        if one.instrument_id not in said:
+            said[one.instrument_id] = said_of(reads, one.instrument_id)
+        found += [(one, figure) for figure in figures_of(reads, one, said[one.instrument_id], metric)]
+    return found, None
 
 
 def _panels(told: list[tuple[QcSeriesRow, Figure]], names: dict[str, str]) -> list[Panel]:

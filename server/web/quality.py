@@ -9,8 +9,8 @@ from fastapi import APIRouter, Query, Request, Response
 
 from server.causes import Companion, Event, Suspect
 from server.dependencies import TheCollector, ThePerson, found
-from server.figures import Figure, figures_of
-from server.logbook import invalid_runs, standing_of
+from server.figures import Figure, figures_of, said_of
+from server.logbook import standing_of
 from server.places import from_cursor, to_cursor
 from server.quality import find_run, key_of, last_runs, standing_series
 from server.store.base import Reads
@@ -54,13 +54,13 @@ def quality(
         chosen = next((one for one in everything if series in (None, one.row.series_key)), None)
         if series is not None:
             found(chosen, "series of quality-control runs")
-        told = figures_of(reads, chosen.row) if chosen else []
+        said = said_of(reads, instrument_id)
+        told = figures_of(reads, chosen.row, said) if chosen else []
         if figure:
             told = found([one for one in told if one.name == figure] or None, "figure of this series")
         shown = told[first : first + N_OPEN]
         trends, events = trends_of(reads, chosen.row, shown) if chosen and shown else ([], [])
         runs = last_runs(reads, instrument_id, from_cursor(before), PAGE)
-        invalid = invalid_runs(reads, instrument_id)
     last = runs[-1].row if len(runs) == PAGE else None
     return render(
         request,
@@ -77,7 +77,7 @@ def quality(
         following=first + N_OPEN,
         n_more=max(len(told) - first - N_OPEN, 0),
         runs=runs,
-        invalid=invalid,
+        invalid=said.invalid,
         before=to_cursor(Place(last.captured_at, last.position)) if last else None,
         is_first=before is None,
         plot_area={"width": WIDTH, "height": HEIGHT, "lanes": N_LANES},

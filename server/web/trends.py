@@ -30,16 +30,20 @@ _LEAST_SHARE = 0.12
 
 
 class Dot(NamedTuple):
-    """One value, in words too, and where it is drawn; `is_off` when it lies beyond the chart's edge."""
+    """One value and where it is drawn; `is_off` when it lies beyond the chart's edge."""
 
     # A named tuple: thousands are made for one page.
     value: Value
-    text: str
     x: float
     y: float
     y_top: float
     y_bottom: float
     is_off: bool
+
+    @property
+    def text(self) -> str:
+        """The value in words."""
+        return measured(self.value.point.value, self.value.point.uncertainty)
 
 
 @dataclass(frozen=True, slots=True)
@@ -275,8 +279,7 @@ def _dots(figure: Figure, span: Span, scale: _Scale) -> Iterator[Dot]:
         if spread:
             y_top, y_bottom = scale.y(middle + spread), scale.y(middle - spread)
         is_off = not scale.low <= middle <= scale.high
-        text = measured(point.value, point.uncertainty)
-        yield Dot(value, text, span.x(point.captured_at), y, y_top, y_bottom, is_off)
+        yield Dot(value, span.x(point.captured_at), y, y_top, y_bottom, is_off)
 
 
 def _marks(events: Sequence[Event], span: Span) -> list[Mark]:

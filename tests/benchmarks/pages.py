@@ -118,7 +118,7 @@ def _pages(n_instruments: int) -> dict[str, Callable[[], str]]:
         "trends, one figure with every value": lambda: (
             f"/instruments/{scope()}/qc?series={key}&figure={METRICS[0]}"
         ),
-        "compare 24 of a model": lambda: (
+        "compare instruments of a model": lambda: (
             f"/compare?metric={METRICS[0]}&model=Model+{dice.randrange(12)}&path={dice.choice(('60x', '20x'))}"
         ),
         "compare an instrument's light paths": lambda: f"/compare?metric={METRICS[0]}&instrument={scope()}",

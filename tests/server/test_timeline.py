@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 
 from agent.records import Cause, How
-from server.figures import figures_of
+from server.figures import figures_of, said_of
 from server.logbook import Maintenance, write
 from server.quality import standing_series
 from server.timeline import Timeline
@@ -49,7 +49,7 @@ def history(running, tools):
 
 def chart_and_timeline(reads):
     (series,) = standing_series(reads, "scope-1")
-    (figure,) = figures_of(reads, series.row)
+    (figure,) = figures_of(reads, series.row, said_of(reads, series.row.instrument_id))
     return series.row, figure, Timeline(reads, "scope-1")
 
 
