@@ -32,6 +32,7 @@ from server.etags import ETags
 from server.headers import HEADERS, SecurityHeaders
 from server.limits import RequestLimits
 from server.web import pages, refusals
+from server.web.languages import Speaking
 
 _log = logging.getLogger(__name__)
 
@@ -47,6 +48,7 @@ def create_app(collector: Collector) -> FastAPI:
     )
     app.state.collector = collector
     app.state.listeners = live.Listeners()
+    app.add_middleware(Speaking)
     app.add_middleware(ETags)
     app.add_middleware(ingest.IngestFirst, collector=collector, answer_to=_answer_to_agent)
     app.add_middleware(RequestLimits, limits=collector.settings.limits, now=collector.now)

@@ -26,6 +26,8 @@ from server.people import person_of
 from server.roles import Permission
 from server.web.languages import gettext
 from server.web.render import render
+from server.web.vocabulary import HEARTBEAT_FIGURES
+from server.web.words import figure_name, words
 
 MOST_PAST = 100
 
@@ -152,7 +154,16 @@ def feed(
 
 def in_words(alert: Alert) -> str:
     """Return what an alert says, in the viewer's language."""
-    return gettext(alert.what) % alert.values
+    return gettext(alert.what) % {name: _spoken(name, value) for name, value in alert.values.items()}
+
+
+def _spoken(name: str, value: str) -> str:
+    """Return a value of an alert as people say it: names of ours in words, everything else as it is."""
+    if name == "figure":
+        return gettext(HEARTBEAT_FIGURES[value]) if value in HEARTBEAT_FIGURES else figure_name(value)
+    if name in ("routine", "verdict", "reason", "part"):
+        return words(value)
+    return gettext(value) if name == "pattern" else value
 
 
 def _clean(text: str) -> str:

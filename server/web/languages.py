@@ -23,6 +23,7 @@ from babel.messages.extract import extract_from_dir
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po, write_po
 from fastapi import Request
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 SOURCE_LANGUAGE = "en"
 LANGUAGES = {
@@ -62,6 +63,18 @@ def _asked_for(request: Request) -> list[str]:
 def speak(language: str) -> None:
     """Answer in this language from here on, within the current request."""
     _current.set(language)
+
+
+class Speaking:
+    """ASGI middleware: whatever is said while a page is made is said in the viewer's language, before it is rendered too."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and not scope["path"].startswith("/v1/"):
+            speak(language_of(Request(scope)))
+        await self.app(scope, receive, send)
 
 
 def current_language() -> str:

@@ -37,6 +37,7 @@ _TEMPLATES.filters.update(
     figure_name=words.figure_name,
     light_path=words.light_path,
     file_name=words.file_name,
+    with_code=words.with_code,
     value_dots=drawn.value_dots,
     value_rows=drawn.value_rows,
 )
@@ -48,7 +49,7 @@ def render(
     """Return a page in the viewer's language. Everything in `values` is escaped by the template, whoever wrote it."""
     collector = request.app.state.collector
     language = language_of(request)
-    speak(language)
+    speak(language)  # a refusal may be made outside the middleware
     page = _TEMPLATES.get_template(template).render(
         person=person,
         collector_name=collector.settings.collector.name,

@@ -152,14 +152,15 @@ def _page(
     request: Request, collector: Collector, person: Person, asked: Asked, chosen: Kept | None
 ) -> Response:
     with collector.store.reading() as reads:
-        choice = choice_of(reads, asked)
+        choice, instruments = choice_of(reads, asked), reads.instruments()
         return render(
             request,
             "schedules.html",
             person,
             kept=kept_schedules(reads),
             groups=groups(reads),
-            instruments=reads.instruments(),
+            instruments=instruments,
+            names={one.instrument_id: one.name for one in instruments},
             choice=choice,
             link=asked.link_on("/schedules"),
             plans=_plans(reads, choice.instruments),

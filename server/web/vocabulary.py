@@ -91,6 +91,17 @@ AGENTS = (_("enrolled"), _("waits for approval"), _("revoked"), _("revoked at it
 JOIN_CODES = (_("open"), _("used"), _("expired"))
 SIGNATURES = (_("valid"), _("not valid"))
 QUARANTINE = (_("malformed"), _("unknown kind"), _("newer version"), _("foreign agent"))
+HEARTBEAT_FIGURES = {
+    "spool_waiting": _("number of records that wait"),
+    "spool_oldest_h": _("age of the oldest record that waits (h)"),
+    "spool_mb": _("spool on disk (MB)"),
+    "disk_free_gb": _("free disk (GB)"),
+    "clock_offset_s": _("clock offset (s)"),
+    "memory_mb": _("memory of the agent (MB)"),
+    "restarts": _("number of restarts of the hardware process"),
+    "events_lost": _("number of events lost"),
+    "records_set_aside": _("number of records set aside"),
+}
 RULE_NUMBERS = (
     _("minutes"),
     _("days"),

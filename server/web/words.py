@@ -9,7 +9,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from babel.dates import format_skeleton
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from server.web.languages import current_language, gettext, ngettext
 
@@ -119,6 +119,18 @@ def words(name: str) -> str:
     'acquisition started'
     """
     return gettext(name.replace("_", " "))
+
+
+def with_code(text: str) -> Markup:
+    """Return a text in which what stands between backticks is code.
+
+    >>> str(with_code("`a<b` says what is wrong"))
+    '<code>a&lt;b</code> says what is wrong'
+    """
+    parts = text.split("`")
+    return Markup("").join(
+        Markup("<code>{}</code>").format(part) if n % 2 else escape(part) for n, part in enumerate(parts)
+    )
 
 
 def file_name(path: str) -> str:

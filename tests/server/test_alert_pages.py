@@ -8,11 +8,13 @@ from xml.etree import ElementTree
 
 import pytest
 
+from server.alerts.book import book_of
 from server.alerts.round import AlertRound
 from server.alerts.routes import routes_of
 from server.alerts.rules import rules_of
 from server.alerts.telling import Teller
 from server.settings import OutgoingSettings, SmtpSettings
+from server.web.alerts import in_words
 
 
 @pytest.fixture
@@ -56,6 +58,40 @@ def test_alert_says_what_since_when_and_what_to_do(firing):
     )
     assert "Is the microscope PC switched on" in told
     assert "I look after it" not in told
+
+
+def test_alert_is_told_in_the_viewers_language(firing):
+    """On its page, on the instrument's and in the feed; what the rules know of is in words."""
+    german = {"Accept-Language": "de"}
+    with firing.browser("eve", "viewer") as browser:
+        for path in ("/alerts", "/instruments/scope-1"):
+            told = text_of(browser.get(path, headers=german).text)
+            assert "Kein Lebenszeichen seit 11 min" in told and "No sign of life" not in told, path
+        assert "<code>scopestamp doctor</code>" in browser.get("/alerts").text
+    token = firing.token()["Authorization"].removeprefix("Bearer ")
+    assert "Kein Lebenszeichen" in firing.client.get(f"/alerts.rss?token={token}", headers=german).text
+    assert firing.get("/v1/alerts").json()["alerts"][0]["text"] == "No sign of life for 11 min"
+
+
+@pytest.mark.parametrize(
+    ("what", "values", "said"),
+    [
+        ("%(figure)s is %(value)s", {"figure": "disk_free_gb", "value": "2.5"}, "free disk (GB) is 2.5"),
+        (
+            "%(figure)s of %(routine)s is out of control: %(pattern)s",
+            {
+                "figure": "displacement_largest_um",
+                "routine": "stage_drift",
+                "pattern": "8 in a row on one side",
+            },
+            "displacement largest µm of stage drift is out of control: 8 in a row on one side",
+        ),
+    ],
+)
+def test_names_of_ours_are_said_in_words(firing, what, values, said):
+    with firing.collector.store.reading() as reads:
+        (alert,) = book_of(reads).values()
+    assert in_words(alert.model_copy(update={"what": what, "values": values})) == said
 
 
 def test_who_looks_after_it_stands_beside_it(firing):

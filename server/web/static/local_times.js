@@ -1,7 +1,9 @@
 // Shows every <time> in the viewer's own zone and language; UTC stays in its title. Without this script the page shows UTC.
 "use strict";
 (() => {
-  const language = document.documentElement.lang || undefined;
+  // English puts the day first or the month, and 05/04 does not say which: there it is year, month, day (ISO 8601), as sv-SE writes it.
+  const told = document.documentElement.lang || undefined;
+  const language = told === "en" ? "sv-SE" : told;
   const day = { year: "numeric", month: "2-digit", day: "2-digit", hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" };
   const plain = new Intl.DateTimeFormat(language, day);
   const precise = new Intl.DateTimeFormat(language, { ...day, fractionalSecondDigits: 3 });
