@@ -130,8 +130,8 @@ def _filed(header: _SnapshotHeader | _ChangeHeader, agent: Agent) -> Filed | Non
         filed = Filed(
             header.record_id,
             kind,
-            header.schema_version,
-            header.instrument_id,
+            _VERSIONS[kind],
+            agent.instrument_id,  # the same object for all: it is a key of what comes after
             _utc(captured.wall_at),
             captured.boot_id,
             captured.monotonic_ns,

@@ -8,7 +8,7 @@ in this process or another, until the commit: numbers come without gaps and in t
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, ClassVar, NamedTuple
@@ -28,6 +28,12 @@ _BATCH_COLUMNS = (
 _QUARANTINE_COLUMNS = ("batch_id", "line", "seq", "reason", "message", "kind", "name", "received_at")
 
 
+SpoolName = tuple[str, str]
+"""Agent and spool."""
+SpoolStands = tuple[int, int, str, int]
+"""Key, mark, chain value, numbers skipped."""
+
+
 class Sender(NamedTuple):
     """How an agent stands now."""
 
@@ -42,15 +48,12 @@ class Sender(NamedTuple):
         return self.revoked_at is None and own == (agent.instrument_id, agent.public_key)
 
 
-SENDERS = """SELECT agent_id, instrument_key, instrument_id, public_key, revoked_at
-    FROM instruments JOIN agents USING (instrument_id)"""
-
-
 @dataclass(slots=True)
 class _Standing:
     """Where a spool stands while a group of batches is appended to it."""
 
     spool_key: int
+    """0 until the spool is there."""
     mark: int
     chain: str
     n_skipped: int
@@ -68,15 +71,33 @@ class _Standing:
         return self.skips.get(seq)
 
 
+class _Taken(NamedTuple):
+    """A batch that will be added, with its number."""
+
+    batch_id: int
+    batch: rows.Batch
+    joined: Join
+    spool: _Standing
+
+
+class _Skip(NamedTuple):
+    """A range of a spool that never comes, and the batch after it."""
+
+    spool: _Standing
+    first_seq: int
+    last_seq: int
+    batch: rows.Batch
+
+
 @dataclass(slots=True)
 class _Group:
     """What a group of batches will add."""
 
     batch_id: int
-    standings: dict[tuple[str, str], _Standing]
+    standings: dict[SpoolName, _Standing]
     senders: dict[str, Sender]
-    batches: list[tuple[Any, ...]] = field(default_factory=list)
-    skips: list[tuple[Any, ...]] = field(default_factory=list)
+    batches: list[_Taken] = field(default_factory=list)
+    skips: list[_Skip] = field(default_factory=list)
     filed: list[tuple[int, rows.Batch, rows.Line]] = field(default_factory=list)
     flagged: list[tuple[Any, ...]] = field(default_factory=list)
     heard: dict[str, datetime] = field(default_factory=dict)
@@ -90,12 +111,8 @@ class SqlAppends(SqlReads):
     def append_all(self, batches: Sequence[rows.Batch]) -> list[Outcome]:
         """Append batches in order; each outcome is an `rows.Appended` or the refusal."""
         batch_id, position = self._numbers()
-        names = list({(batch.agent_id, batch.spool_id) for batch in batches})
-        group = _Group(
-            batch_id,
-            {name: _Standing(*found) for name, found in self.standings(names).items()},
-            self.senders(list({batch.agent_id for batch in batches})),
-        )
+        spools, senders = self.stands(list({(batch.agent_id, batch.spool_id) for batch in batches}))
+        group = _Group(batch_id, {name: _Standing(*found) for name, found in spools.items()}, senders)
         outcomes = [self._decided(batch, group) for batch in batches]
         n_filed = self._add(group, position)
         self._connection.do(
@@ -107,8 +124,9 @@ class SqlAppends(SqlReads):
 
     def _numbers(self) -> tuple[int, int]:
         """Return the last numbers given out, and hold the row until the commit."""
-        self._connection.do("UPDATE counters SET batch_id = batch_id")
-        batch_id, position = self._connection.fetch("SELECT batch_id, position FROM counters")[0]
+        ((batch_id, position),) = self._connection.fetch(
+            "UPDATE counters SET batch_id = batch_id RETURNING batch_id, position"
+        )
         return batch_id, position
 
     # Deciding
@@ -134,36 +152,31 @@ class SqlAppends(SqlReads):
             group.standings[name] = _Standing(0, 0, CHAIN_START, 0)
         return group.standings[name]
 
-    def standings(self, names: Sequence[tuple[str, str]]) -> dict[tuple[str, str], tuple[Any, ...]]:
-        """Return key, mark, chain and skipped numbers of the spools there are, by agent and spool."""
-        sql = "SELECT spool_key, mark, chain, n_skipped FROM spools WHERE agent_id = ? AND spool_id = ?"
-        found = {name: self._connection.one(sql, *name) for name in names}
-        return {name: one for name, one in found.items() if one is not None}
-
-    def senders(self, agent_ids: Sequence[str]) -> dict[str, Sender]:
-        """Return how agents stand."""
-        found = {
-            agent_id: self._connection.one(f"{SENDERS} WHERE agent_id = ?", agent_id)
-            for agent_id in agent_ids
-        }
-        return {agent_id: Sender(*one[1:]) for agent_id, one in found.items() if one is not None}
+    def stands(self, names: Sequence[SpoolName]) -> tuple[dict[SpoolName, SpoolStands], dict[str, Sender]]:
+        """Return how the spools stand that there are, and by their ids the agents."""
+        one = self._connection.one
+        spool = "SELECT spool_key, mark, chain, n_skipped FROM spools WHERE agent_id = ? AND spool_id = ?"
+        spools = {name: one(spool, *name) for name in names}
+        agent = """SELECT instrument_key, instrument_id, public_key, revoked_at
+            FROM instruments JOIN agents USING (instrument_id) WHERE agent_id = ?"""
+        agents = {agent_id: one(agent, agent_id) for agent_id in {name[0] for name in names}}
+        return (
+            {name: (found[0], found[1], found[2], found[3]) for name, found in spools.items() if found},
+            {agent_id: Sender(*found) for agent_id, found in agents.items() if found},
+        )
 
     def _chain(self, batch: rows.Batch, spool: _Standing, seq: int) -> str | None:
         return spool.chain_at(seq) or self.chain_at(batch.agent_id, batch.spool_id, seq)
 
     def _take(self, batch: rows.Batch, joined: Join, spool: _Standing, group: _Group) -> None:
-        if not spool.spool_key:
-            spool.spool_key = self._new_spool(batch)
         if joined.skip is not None:
             first, last = joined.skip
-            group.skips.append((spool.spool_key, last, first, batch.prev, batch.received_at))
+            group.skips.append(_Skip(spool, first, last, batch))
             spool.n_skipped += last - spool.mark
             spool.skips[last] = batch.prev
         last_line = batch.lines[-1]
         batch_id = group.batch_id + len(group.batches) + 1
-        group.batches.append(
-            self._batch_values(batch_id, batch, joined, spool, group.senders[batch.agent_id].instrument_key)
-        )
+        group.batches.append(_Taken(batch_id, batch, joined, spool))
         for line in batch.lines[joined.n_known :]:
             if line.filed is not None:
                 group.filed.append((batch_id, batch, line))
@@ -171,30 +184,6 @@ class SqlAppends(SqlReads):
                 group.flagged.append(self._flag_values(batch_id, batch, line))
         spool.pending.append(batch)
         spool.mark, spool.chain, spool.at = last_line.seq, last_line.chain, batch.received_at
-
-    def _new_spool(self, batch: rows.Batch) -> int:
-        sql = """INSERT INTO spools (agent_id, spool_id, mark, chain, first_received_at, last_received_at)
-            VALUES (?, ?, 0, ?, ?, ?) RETURNING spool_key"""
-        at = batch.received_at
-        return int(self._connection.fetch(sql, batch.agent_id, batch.spool_id, CHAIN_START, at, at)[0][0])
-
-    def _batch_values(
-        self, batch_id: int, batch: rows.Batch, joined: Join, spool: _Standing, instrument_key: int
-    ) -> tuple[Any, ...]:
-        return (
-            batch_id,
-            spool.spool_key,
-            instrument_key,
-            batch.first_seq,
-            batch.last_seq,
-            joined.n_known,
-            batch.prev,
-            batch.lines[-1].chain,
-            batch.path,
-            json.dumps(batch.headers, separators=(",", ":")),
-            self._connection.bound(batch.received_at),
-            batch.body,
-        )
 
     def _flag_values(self, batch_id: int, batch: rows.Batch, line: rows.Line) -> tuple[Any, ...]:
         assert line.flag is not None
@@ -206,22 +195,72 @@ class SqlAppends(SqlReads):
 
     def _add(self, group: _Group, position: int) -> int:
         connection = self._connection
-        connection.add("batches", _BATCH_COLUMNS, group.batches)
+        self._add_spools(group)
+        connection.add(
+            "batches", _BATCH_COLUMNS, [self._batch_values(*one, group.senders) for one in group.batches]
+        )
         connection.add("quarantine", _QUARANTINE_COLUMNS, group.flagged)
         connection.do_each(
             "INSERT INTO skips (spool_key, last_seq, first_seq, chain, noted_at) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
-            group.skips,
-        )
-        connection.do_each(
-            "UPDATE spools SET mark = ?, chain = ?, n_skipped = ?, last_received_at = ? WHERE spool_key = ?",
             [
-                (s.mark, s.chain, s.n_skipped, s.at, s.spool_key)
-                for s in group.standings.values()
-                if s.at is not None
+                (one.spool.spool_key, one.last_seq, one.first_seq, one.batch.prev, one.batch.received_at)
+                for one in group.skips
             ],
         )
-        connection.do_each(
-            "UPDATE agents SET heard_at = ? WHERE agent_id = ?",
-            [(at, agent) for agent, at in group.heard.items()],
+        moved = [
+            (s.spool_key, s.mark, s.chain, s.n_skipped, s.at)
+            for s in group.standings.values()
+            if s.at is not None
+        ]
+        self.note_stands(moved, list(group.heard.items()))
+        instruments = {sender.instrument_id: sender.instrument_key for sender in group.senders.values()}
+        return self.filed_records(connection, instruments).add(group.filed, position)
+
+    def _add_spools(self, group: _Group) -> None:
+        """Add the spools that are new, and say in the group which key each has."""
+        new = {
+            name: spool.pending[0].received_at
+            for name, spool in group.standings.items()
+            if spool.pending and not spool.spool_key
+        }
+        for name, key in self.new_spools(new).items() if new else ():
+            group.standings[name].spool_key = key
+
+    def new_spools(self, began: Mapping[SpoolName, datetime]) -> dict[SpoolName, int]:
+        """Add spools that began then, and return their keys."""
+        sql = """INSERT INTO spools (agent_id, spool_id, mark, chain, first_received_at, last_received_at)
+            VALUES (?, ?, 0, ?, ?, ?) RETURNING spool_key"""
+        return {
+            name: int(self._connection.fetch(sql, *name, CHAIN_START, at, at)[0][0])
+            for name, at in began.items()
+        }
+
+    def note_stands(
+        self, spools: Sequence[tuple[int, int, str, int, datetime]], heard: Sequence[tuple[str, datetime]]
+    ) -> None:
+        """Note how spools stand now (key, mark, chain value, numbers skipped, when) and when agents were heard."""
+        self._connection.do_each(
+            "UPDATE spools SET mark = ?, chain = ?, n_skipped = ?, last_received_at = ? WHERE spool_key = ?",
+            [(*stands, key) for key, *stands in spools],
         )
-        return self.filed_records(connection).add(group.filed, position)
+        self._connection.do_each(
+            "UPDATE agents SET heard_at = ? WHERE agent_id = ?", [(at, agent_id) for agent_id, at in heard]
+        )
+
+    def _batch_values(
+        self, batch_id: int, batch: rows.Batch, joined: Join, spool: _Standing, senders: dict[str, Sender]
+    ) -> tuple[Any, ...]:
+        return (
+            batch_id,
+            spool.spool_key,
+            senders[batch.agent_id].instrument_key,
+            batch.first_seq,
+            batch.last_seq,
+            joined.n_known,
+            batch.prev,
+            batch.lines[-1].chain,
+            batch.path,
+            json.dumps(batch.headers, separators=(",", ":")),
+            self._connection.bound(batch.received_at),
+            batch.body,
+        )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -20,6 +20,8 @@ Numbered = tuple[int, Taken]
 """With the position it is to have."""
 Rank = tuple[datetime, str, int]
 """From when a record counts, its boot, and its place within that."""
+Ranked = tuple[int, str, Taken, Rank]
+"""A record with the keys of its instrument and its kind."""
 
 RECORD_COLUMNS = (
     "position", "record_id", "kind_key", "schema_version", "instrument_key", "captured_at", "batch_id", "line",
@@ -46,12 +48,21 @@ class _Keys(dict[str, int]):
 
 
 class FiledRecords(ABC):
-    """Files a group of records; one object a group, inside the writer's transaction."""
+    """Files a group of records; one object a group, inside the writer's transaction.
 
-    def __init__(self, connection: Connection) -> None:
+    Parameters
+    ----------
+    connection : Connection
+        That of the writer.
+    instruments : mapping of str to int
+        Keys of the senders' instruments; others are looked up.
+    """
+
+    def __init__(self, connection: Connection, instruments: Mapping[str, int]) -> None:
         self._connection = connection
         self._kinds = _Keys(self._kind_key)
         self._instruments = _Keys(self._instrument_key)
+        self._instruments.update(instruments)
 
     def add(self, taken: Sequence[Taken], position: int) -> int:
         """File what is not filed yet, numbered from `position` + 1, and return how many numbers that took."""
@@ -115,8 +126,11 @@ class FiledRecords(ABC):
         ]
 
     def _kind_key(self, kind: str) -> int:
-        self._connection.do("INSERT INTO kinds (kind) VALUES (?) ON CONFLICT (kind) DO NOTHING", kind)
-        return int(self._connection.fetch("SELECT kind_key FROM kinds WHERE kind = ?", kind)[0][0])
+        # Asked first: an insert that finds it there would use up a number of the few there are.
+        found = self._connection.one("SELECT kind_key FROM kinds WHERE kind = ?", kind)
+        found = found or self._connection.one("INSERT INTO kinds (kind) VALUES (?) RETURNING kind_key", kind)
+        assert found is not None
+        return int(found[0])
 
     def _instrument_key(self, instrument_id: str) -> int:
         sql = "SELECT instrument_key FROM instruments WHERE instrument_id = ?"
@@ -133,24 +147,20 @@ class FiledRecords(ABC):
             held = newest.get(key)
             if held is None or _is_taken_newer(one, held):
                 newest[key] = one
-        by_key = {(self._instruments[of], kind): (one, _rank(one)) for (of, kind), one in newest.items()}
-        held_now = self.held(list(by_key))
-        newer = [
-            (*key, *one)
-            for key, one in by_key.items()
-            if key not in held_now or is_newer(one[1], held_now[key])
-        ]
-        self._put_latest(newer)
-        models = [(filed.model, key) for key, _, one, _ in newer if (filed := one[2].filed) and filed.model]
+        ranked = [(self._instruments[of], kind, one, _rank(one)) for (of, kind), one in newest.items()]
+        kept = self.keep_newer(ranked)
+        models = [(filed.model, key) for key, _, one, _ in kept if (filed := one[2].filed) and filed.model]
         self._connection.do_each("UPDATE instruments SET model = ? WHERE instrument_key = ?", models)
 
-    def held(self, keys: Sequence[tuple[int, str]]) -> dict[tuple[int, str], Rank]:
-        """Return the rank of the newest records there are, by instrument and kind."""
+    def keep_newer(self, ranked: Sequence[Ranked]) -> list[Ranked]:
+        """Put into `latest` what is newer than what is there, and return that."""
         sql = "SELECT counts_at, boot_id, monotonic_ns FROM latest WHERE instrument_key = ? AND kind = ?"
-        found = {key: self._connection.one(sql, *key) for key in keys}
-        return {key: (_time(one[0]), one[1], one[2]) for key, one in found.items() if one is not None}
-
-    def _put_latest(self, newer: Sequence[tuple[int, str, Taken, Rank]]) -> None:
+        held = [self._connection.one(sql, key, kind) for key, kind, *_ in ranked]
+        newer = [
+            one
+            for one, there in zip(ranked, held, strict=True)
+            if there is None or is_newer(one[3], (_time(there[0]), there[1], there[2]))
+        ]
         self._connection.do_each(
             """
             INSERT INTO latest (instrument_key, kind, record_id, captured_at, counts_at, boot_id, monotonic_ns,
@@ -160,12 +170,17 @@ class FiledRecords(ABC):
                 record_id = excluded.record_id, captured_at = excluded.captured_at, counts_at = excluded.counts_at,
                 boot_id = excluded.boot_id, monotonic_ns = excluded.monotonic_ns,
                 received_at = excluded.received_at, raw = excluded.raw""",
-            [
-                (key, kind, filed.record_id, filed.captured_at, *rank, batch.received_at, line.raw)
-                for key, kind, (_, batch, line), rank in newer
-                if (filed := line.filed) is not None
-            ],
+            self.latest_values(newer),
         )
+        return newer
+
+    def latest_values(self, ranked: Sequence[Ranked]) -> list[tuple[Any, ...]]:
+        """Return what goes into the columns of `latest`, a row for each."""
+        return [
+            (key, kind, filed.record_id, filed.captured_at, *rank, batch.received_at, line.raw)
+            for key, kind, (_, batch, line), rank in ranked
+            if (filed := line.filed) is not None
+        ]
 
     # The change log
 

@@ -1,8 +1,7 @@
 """A store in PostgreSQL, for many instruments or several collectors.
 
-Batches and records lie in a partition for each month of receipt. Appending takes the row of `counters` first: collectors
-that share a database append one after the other, and everything before that (signatures, decoding) they do at once.
-Rows go in by COPY, after what is known already was left out.
+Appending takes the row of `counters` first: collectors that share a database append one after the other, and everything
+before that (signatures, decoding) they do at once. Rows go in by COPY.
 """
 
 from __future__ import annotations
@@ -11,153 +10,25 @@ import logging
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
-from datetime import UTC, datetime
 from importlib.resources import files
-from typing import Any
-from uuid import UUID
 
 import asyncpg
 
 from server.errors import StoreError
-from server.store.appending import SENDERS, Sender
 from server.store.base import Job, Outcome, Reads, Store
-from server.store.connection import to_uuid
-from server.store.filed import RECORD_COLUMNS, FiledRecords, Numbered, Rank
 from server.store.jobs import run_jobs
 from server.store.postgresql_connection import PostgresConnection
-from server.store.reads import SqlReads
-from server.store.rows import OldRecord, RecordRow
-from server.store.tables import Table, loaded
+from server.store.postgresql_reads import PostgresReads
+from server.store.postgresql_writes import PostgresWrites
 from server.store.versions import SCHEMA_VERSION, check_version
-from server.store.writes import SqlWrites
 
-PARTITIONED = ("batches", "records")
 _SCHEMA_LOCK = 0x5C09E57A
-"""Advisory lock under which one collector at a time makes the schema or a partition."""
+"""Advisory lock under which one collector at a time makes the schema."""
 _DECLINED = (asyncpg.PostgresError, asyncpg.InterfaceError)
 _FAILED = (*_DECLINED, OSError, TimeoutError)
 _SPARE_READERS = 8
 
 _log = logging.getLogger(__name__)
-
-
-class PostgresReads(SqlReads):
-    """Reads where records lie in partitions."""
-
-    batch_of_record = "batches b ON b.batch_id = r.batch_id AND b.received_at = r.received_at"
-
-    def records_named(self, among: Sequence[str]) -> dict[str, RecordRow]:
-        wanted = [one for one in map(to_uuid, among) if one is not None]
-        sql = "SELECT position, received_at FROM record_ids WHERE record_id = ANY(?)"
-        found = self._records_at(self._connection.fetch(sql, wanted)) if wanted else []
-        return {row.record_id: row for row in found}
-
-    def _records(self, where: str, *values: Any, order: str = "r.position") -> list[RecordRow]:
-        sql = f"SELECT r.position, r.received_at FROM records r WHERE {where}"
-        return self._records_at(self._connection.fetch(sql, *values), order)
-
-    def _records_at(self, places: Sequence[tuple[Any, ...]], order: str = "r.position") -> list[RecordRow]:
-        """Return the records at positions and times of receipt.
-
-        Asked with values, not with a join: only then are the partitions known before the question is planned, and to plan
-        for all of them costs more than to answer.
-        """
-        if not places:
-            return []
-        positions, times = [one[0] for one in places], sorted({one[1] for one in places})
-        sql = f"""{self._record_of("records")} WHERE r.position = ANY(?) AND r.received_at = ANY(?) AND b.received_at = ANY(?)
-            ORDER BY {order}"""
-        return self._all(RecordRow, sql, positions, times, times)
-
-
-class PostgresFiledRecords(FiledRecords):
-    """Filing where `record_ids` keeps every record once, whatever partition it is in."""
-
-    def add_records(self, numbered: list[Numbered]) -> list[Numbered]:
-        seen = self._known([one[1][2].filed.record_id for one in numbered if one[1][2].filed is not None])
-        new = []
-        for one in numbered:
-            filed = one[1][2].filed
-            assert filed is not None
-            if filed.record_id not in seen:
-                seen.add(filed.record_id)
-                new.append(one)
-        values = [
-            (*row, one[1][1].received_at) for row, one in zip(self.record_values(new), new, strict=True)
-        ]
-        self._connection.add("records", (*RECORD_COLUMNS, "received_at"), values)
-        ids = [(row[1], row[4], row[-1], row[0]) for row in values]
-        self._connection.add("record_ids", ("record_id", "instrument_key", "received_at", "position"), ids)
-        return new
-
-    def held(self, keys: Sequence[tuple[int, str]]) -> dict[tuple[int, str], Rank]:
-        sql = """SELECT l.instrument_key, l.kind, l.counts_at, l.boot_id, l.monotonic_ns FROM latest l
-            JOIN unnest(?::bigint[], ?::text[]) AS w (key, kind) ON l.instrument_key = w.key AND l.kind = w.kind"""
-        found = self._connection.fetch(sql, [key for key, _ in keys], [kind for _, kind in keys])
-        return {(row[0], row[1]): (row[2], row[3], row[4]) for row in found}
-
-    def _known(self, record_ids: list[UUID]) -> set[UUID]:
-        found = self._connection.fetch(
-            "SELECT record_id FROM record_ids WHERE record_id = ANY(?)", record_ids
-        )
-        return {UUID(int=row[0].int) for row in found}
-
-
-class PostgresWrites(SqlWrites, PostgresReads):
-    """Writes to PostgreSQL."""
-
-    filed_records = PostgresFiledRecords
-
-    def _forget(self, given_up: Sequence[OldRecord]) -> None:
-        super()._forget(given_up)
-        ids = [UUID(one.record_id) for one in given_up]
-        self._connection.do("DELETE FROM record_ids WHERE record_id = ANY(?)", ids)
-
-    def load(self, table: Table, values: Sequence[Sequence[Any]]) -> None:
-        if table.name == "batches":
-            for month in {_month(row[table.columns.index("received_at")]) for row in values}:
-                make_partitions(self._connection, month)
-        if table.name == "records":
-            self._load_records(table, values)
-        else:
-            super().load(table, values)
-        if table.is_numbered:
-            (key,) = table.key
-            sql = f"SELECT setval(pg_get_serial_sequence('{table.name}', '{key}'), greatest(max({key}), 1)) FROM {table.name}"
-            self._connection.fetch(sql)
-
-    def _load_records(self, table: Table, values: Sequence[Sequence[Any]]) -> None:
-        """Records also say when they were received here, because that is where their partition is found by."""
-        of = {name: number for number, name in enumerate(table.columns)}
-        sql = "SELECT batch_id, received_at FROM batches WHERE batch_id = ANY(?)"
-        received = dict(self._connection.fetch(sql, list({row[of["batch_id"]] for row in values})))
-        whole = [
-            (*(loaded(*one) for one in zip(table.columns, row, strict=True)), received[row[of["batch_id"]]])
-            for row in values
-        ]
-        self._connection.add("records", (*table.columns, "received_at"), whole)
-        wanted = ("record_id", "instrument_key", "received_at", "position")
-        ids = [
-            (row[of["record_id"]], row[of["instrument_key"]], row[-1], row[of["position"]]) for row in whole
-        ]
-        self._connection.add("record_ids", wanted, ids)
-
-    # One question for a whole group: each would be a journey to the server and back.
-
-    def standings(self, names: Sequence[tuple[str, str]]) -> dict[tuple[str, str], tuple[Any, ...]]:
-        sql = """SELECT agent_id, spool_id, spool_key, mark, chain, n_skipped FROM spools
-            JOIN unnest(?::text[], ?::text[]) AS w (agent, spool) ON agent_id = w.agent AND spool_id = w.spool"""
-        found = self._connection.fetch(sql, [agent for agent, _ in names], [spool for _, spool in names])
-        return {(row[0], row[1]): row[2:] for row in found}
-
-    def senders(self, agent_ids: Sequence[str]) -> dict[str, Sender]:
-        found = self._connection.fetch(f"{SENDERS} WHERE agent_id = ANY(?)", list(agent_ids))
-        return {row[0]: Sender(*row[1:]) for row in found}
-
-    def append_all(self, batches: Sequence[Any]) -> list[Outcome]:
-        for month in {_month(batch.received_at) for batch in batches}:
-            make_partitions(self._connection, month)
-        return super().append_all(batches)
 
 
 class PostgresStore(Store):
@@ -280,29 +151,12 @@ def _close_all(connections: deque[PostgresConnection]) -> None:
         connections.pop().close()
 
 
-def _month(moment: datetime) -> datetime:
-    moment = moment.astimezone(UTC)
-    return datetime(moment.year, moment.month, 1, tzinfo=UTC)
-
-
-def make_partitions(connection: Any, month: datetime) -> None:
-    """Make the partitions of a month, unless they are there."""
-    suffix = f"{month:%Y_%m}"
-    if connection.fetch("SELECT to_regclass(?) IS NOT NULL", f"records_{suffix}")[0][0]:
-        return
-    after = _month(datetime(month.year + month.month // 12, month.month % 12 + 1, 1, tzinfo=UTC))
-    connection.do(f"SELECT pg_advisory_xact_lock({_SCHEMA_LOCK})")
-    for table in PARTITIONED:
-        connection.do(
-            f"CREATE TABLE IF NOT EXISTS {table}_{suffix} PARTITION OF {table} "
-            f"FOR VALUES FROM ('{month.isoformat()}') TO ('{after.isoformat()}')"
-        )
-
-
 def migrate(dsn: str, steps: Callable[[int], list[str]]) -> tuple[int, int]:
     """Bring the schema of a database forward in one transaction; return the versions before and after."""
     try:
-        connection = PostgresConnection(dsn)
+        connection = PostgresConnection(
+            dsn, statement_s=None
+        )  # of a large store every row may be written anew
         with closing(connection):
             connection.do("BEGIN")
             connection.do(f"SELECT pg_advisory_xact_lock({_SCHEMA_LOCK})")

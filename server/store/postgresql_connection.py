@@ -30,20 +30,26 @@ class PostgresConnection(Connection):
         Address as ``postgresql://user:password@host/database``.
     is_reading : bool
         True for a connection that may not change anything.
+    statement_s : float, optional
+        How long a statement may take; None for as long as it does.
     """
 
-    def __init__(self, dsn: str, *, is_reading: bool = False) -> None:
+    def __init__(
+        self, dsn: str, *, is_reading: bool = False, statement_s: float | None = _STATEMENT_S
+    ) -> None:
         settings = {
             "application_name": "scopestamp",
             "default_transaction_read_only": "on" if is_reading else "off",
         }
+        self.partitions: dict[str, tuple[int, int]] = {}
+        """Partitions that were seen here, with their bounds: see `server.store.partitions`."""
         self._loop = asyncio.new_event_loop()
         try:
             self._driver = self._wait(
                 asyncpg.connect(
                     dsn,
                     timeout=_CONNECT_S,
-                    command_timeout=_STATEMENT_S,
+                    command_timeout=statement_s,
                     server_settings=settings,
                     statement_cache_size=500,
                 )
@@ -60,11 +66,8 @@ class PostgresConnection(Connection):
         return [tuple(row) for row in found]
 
     def do(self, sql: str, *values: Any) -> int:
-        if not values:
-            return _n_touched(self._wait(self._driver.execute(sql)))
-        statement = self._wait(self._driver.prepare(_numbered(sql)))
-        self._wait(statement.fetch(*map(self.bound, values)))
-        return _n_touched(statement.get_statusmsg())
+        told = _numbered(sql) if values else sql
+        return _n_touched(self._wait(self._driver.execute(told, *map(self.bound, values))))
 
     def do_each(self, sql: str, rows: Iterable[Sequence[Any]]) -> None:
         values = [tuple(map(self.bound, row)) for row in rows]
@@ -74,6 +77,10 @@ class PostgresConnection(Connection):
     def add(self, table: str, columns: Sequence[str], rows: list[tuple[Any, ...]]) -> None:
         if rows:
             self._wait(self._driver.copy_records_to_table(table, records=rows, columns=columns))
+
+    def add_packed(self, table: str, columns: Sequence[str], rows: bytearray) -> None:
+        """Insert rows that are in the format of binary COPY already."""
+        self._wait(self._driver.copy_to_table(table, source=rows, columns=columns, format="binary"))
 
     def bound(self, value: Any) -> Any:
         # PostgreSQL's text cannot hold NUL; a device may well send one in a label.

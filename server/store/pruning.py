@@ -46,9 +46,7 @@ class SqlPruning(SqlReads):
         self._connection.do_each(
             "UPDATE usage_sessions SET person = NULL, person_how = 'omitted' WHERE record_id = ?", ids
         )
-        self._connection.do_each(
-            "DELETE FROM records WHERE position = ?", [(one.position,) for one in given_up]
-        )
+        self._connection.do_each("DELETE FROM records WHERE record_id = ?", ids)
 
     def _empty(self, batch_id: int, numbers: set[int]) -> None:
         batch = self.batch(batch_id)

@@ -28,7 +28,7 @@ _BATCH = """
     FROM batches b JOIN spools USING (spool_key)"""
 _QUARANTINE = """
     SELECT q.position, s.agent_id, s.spool_id, q.seq, q.batch_id, q.line, q.reason, q.message, q.kind, q.name, q.received_at
-    FROM quarantine q JOIN batches b ON b.batch_id = q.batch_id AND b.received_at = q.received_at JOIN spools s USING (spool_key)"""
+    FROM quarantine q JOIN batches b USING (batch_id) JOIN spools s USING (spool_key)"""
 _AGENT = """
     SELECT agent_id, public_key, instrument_id, hostname, platform, version, enrolled_at, heard_at, revoked_at
     FROM agents"""
@@ -52,8 +52,15 @@ _QC_POINT = """
 class SqlReads(DayReads):
     """Reads through one connection that nobody else uses at the same time."""
 
-    batch_of_record: ClassVar[str] = "batches b USING (batch_id)"
-    """How the batch of a record `r` is found."""
+    version_of_record: ClassVar[str] = "r.schema_version"
+
+    def _beyond(self, sign: str, position: int) -> tuple[str, list[Any]]:
+        """Return the condition that the position of a record `r` is less or greater than that, and its values."""
+        return f"r.position {sign} ?", [position]
+
+    def _by_position(self, way: str = "ASC") -> str:
+        """Return the order of records `r` by position, as an index has it."""
+        return f"r.position {way}"
 
     # People and machines
 
@@ -131,10 +138,9 @@ class SqlReads(DayReads):
         return _batch(found) if found else None
 
     def batches_of(self, among: Sequence[rows.RecordRow | rows.QuarantineRow]) -> dict[int, rows.StoredBatch]:
-        ids, times = {row.batch_id for row in among}, {row.received_at for row in among}
-        # The times say in which partitions to look.
-        sql = f"{_BATCH} WHERE batch_id IN ({marks(ids)}) AND received_at IN ({marks(times)})"
-        found = self._connection.fetch(sql, *sorted(ids), *sorted(times)) if among else []
+        ids = {row.batch_id for row in among}
+        sql = f"{_BATCH} WHERE batch_id IN ({marks(ids)})"
+        found = self._connection.fetch(sql, *sorted(ids)) if among else []
         return {batch.batch_id: batch for batch in map(_batch, found)}
 
     def batches(self, after: int = 0, limit: int = 100) -> list[rows.StoredBatch]:
@@ -153,9 +159,9 @@ class SqlReads(DayReads):
 
     def _record_of(self, chosen: str) -> str:
         return f"""
-            SELECT r.position, r.record_id, k.kind, r.schema_version, i.instrument_id, r.acquisition_id, r.captured_at,
+            SELECT r.position, r.record_id, k.kind, {self.version_of_record}, i.instrument_id, r.acquisition_id, r.captured_at,
                    b.received_at, s.agent_id, s.spool_id, b.first_seq + r.line, r.batch_id, r.line
-            FROM {chosen} r JOIN {self.batch_of_record} JOIN spools s USING (spool_key) JOIN kinds k USING (kind_key)
+            FROM {chosen} r JOIN batches b USING (batch_id) JOIN spools s USING (spool_key) JOIN kinds k USING (kind_key)
             JOIN instruments i ON i.instrument_key = r.instrument_key"""
 
     def record(self, record_id: str) -> rows.RecordRow | None:
@@ -175,19 +181,22 @@ class SqlReads(DayReads):
         }
         clauses = [clause for clause, value in wanted.items() if value is not None]
         values = [value for value in wanted.values() if value is not None]
-        where = " AND ".join([*clauses, "r.position > ?"])
-        return self._records(f"{where} ORDER BY r.position LIMIT ?", *values, after, limit)
+        beyond, place = self._beyond(">", after)
+        where = " AND ".join([*clauses, beyond])
+        return self._records(f"{where} ORDER BY {self._by_position()} LIMIT ?", *values, *place, limit)
 
     def last_position(self) -> int:
-        return self._connection.fetch("SELECT coalesce(max(position), 0) FROM records")[0][0]
+        sql = f"SELECT r.position FROM records r ORDER BY {self._by_position('DESC')} LIMIT 1"
+        found = self._connection.one(sql)
+        return found[0] if found else 0
 
     def recent(
         self, instrument_id: str, kind: str, limit: int = 20, before: int | None = None
     ) -> list[rows.RecordRow]:
+        beyond, place = self._beyond("<", _LAST if before is None else before)
         where = f"""r.instrument_key = {_KEY} AND r.kind_key = (SELECT kind_key FROM kinds WHERE kind = ?)
-            AND r.position < ? ORDER BY r.position DESC LIMIT ?"""
-        last = _LAST if before is None else before
-        return self._records(where, instrument_id, kind, last, limit, order="r.position DESC")
+            AND {beyond} ORDER BY {self._by_position("DESC")} LIMIT ?"""
+        return self._records(where, instrument_id, kind, *place, limit, order="r.position DESC")
 
     def latest(self, instrument_id: str) -> dict[str, rows.LatestRecord]:
         found = self._all(rows.LatestRecord, f"{_LATEST} WHERE instrument_key = {_KEY}", instrument_id)
@@ -338,20 +347,26 @@ class SqlReads(DayReads):
     def old_records(
         self, kind: str, before: datetime, after: int = 0, limit: int = 1000
     ) -> list[rows.OldRecord]:
+        beyond, place = self._beyond(">", after)
         sql = f"""
             SELECT r.position, r.record_id, i.instrument_id, r.captured_at, r.batch_id, r.line
-            FROM records r JOIN {self.batch_of_record} JOIN instruments i ON i.instrument_key = r.instrument_key
-            WHERE r.kind_key = (SELECT kind_key FROM kinds WHERE kind = ?) AND r.position > ? AND b.received_at < ?
-            ORDER BY r.position LIMIT ?"""
-        return self._all(rows.OldRecord, sql, kind, after, before, limit)
+            FROM records r JOIN batches b USING (batch_id) JOIN instruments i ON i.instrument_key = r.instrument_key
+            WHERE r.kind_key = (SELECT kind_key FROM kinds WHERE kind = ?) AND {beyond} AND b.received_at < ?
+            ORDER BY {self._by_position()} LIMIT ?"""
+        return self._all(rows.OldRecord, sql, kind, *place, before, limit)
 
     def dump(
         self, table: Table, after: Sequence[Any] | None = None, limit: int = 1000
     ) -> list[tuple[Any, ...]]:
-        key = ", ".join(table.key)
-        beyond = "TRUE" if after is None else f"({key}) > ({', '.join('?' * len(table.key))})"
-        sql = f"SELECT {', '.join(table.columns)} FROM {table.name} WHERE {beyond} ORDER BY {key} LIMIT ?"
+        columns: Sequence[str] = table.columns
+        order = ", ".join(table.key)
+        beyond = "TRUE" if after is None else f"({order}) > ({marks(table.key)})"
         values = [] if after is None else [loaded(*one) for one in zip(table.key, after, strict=True)]
+        if table.name == "records":
+            order = self._by_position()
+            beyond, values = self._beyond(">", after[0] if after else 0)
+            columns = [self.version_of_record if one == "schema_version" else one for one in columns]
+        sql = f"SELECT {', '.join(columns)} FROM {table.name} r WHERE {beyond} ORDER BY {order} LIMIT ?"
         found = self._connection.fetch(sql, *values, limit)
         return [tuple(plain(*one) for one in zip(table.columns, row, strict=True)) for row in found]
 

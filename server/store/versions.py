@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from importlib.resources import files
+
 from server.errors import SettingsError
 
-SCHEMA_VERSION = 8
+SCHEMA_VERSION = 9
 OLDEST = 5
 """Those before were never released, and cannot be brought forward."""
+
+
+def _text(name: str) -> str:
+    return files("server.store").joinpath(name).read_text(encoding="utf-8")
+
 
 _STANDING = (
     "CREATE INDEX IF NOT EXISTS qc_series_standing ON qc_series (instrument_key, status, captured_at);"
@@ -102,6 +109,7 @@ MIGRATIONS: dict[int, dict[str, str]] = {
     6: {"sqlite": _STANDING, "postgresql": _STANDING},
     7: _USAGE_DAYS,
     8: _PROPERTIES,
+    9: {"sqlite": "", "postgresql": _text("repartition.sql")},
 }
 """Version to engine to the statements that lead to it from the one before. The schema files always hold the newest."""
 

@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Sequence
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
@@ -24,6 +25,7 @@ class BenchCollector:
 
     def __init__(self, folder: Path, dsn: str | None = None, port: int = 0) -> None:
         self.data = folder / "collector"
+        self.dsn = dsn
         self._log_file = folder / "collector.log"
         self._port = port
         self.data.mkdir(parents=True, exist_ok=True)
@@ -104,7 +106,13 @@ class BenchCollector:
         store.close()
         return marks
 
-    def file_bytes(self) -> int:
-        """Return the size of the SQLite file, 0 without one."""
-        file = self.data / "collector.sqlite"
-        return file.stat().st_size if file.is_file() else 0
+    def stored_bytes(self) -> int:
+        """Return the size of the SQLite file, or of the database with its indices."""
+        if self.dsn is None:
+            return (self.data / "collector.sqlite").stat().st_size
+        from server.store.postgresql_connection import (
+            PostgresConnection,  # the driver is there when it is wanted
+        )
+
+        with closing(PostgresConnection(self.dsn)) as connection:
+            return int(connection.fetch("SELECT pg_database_size(current_database())")[0][0])

@@ -147,18 +147,14 @@ class _Years:
         if not self.is_sqlite:
             key = "instrument_key, series_key, metric, captured_at, position"
             yield lambda db: _do(db, f"ALTER TABLE qc_figures ADD PRIMARY KEY ({key})")
-            yield lambda db: _do(
-                db,
-                "INSERT INTO record_ids SELECT record_id, received_at, position, instrument_key FROM records",
-            )
         yield lambda db: self._add(db, "acquisition_terms", sorted(self.terms, key=lambda one: one[:2]))
         yield self._as_it_stands
         for index in self.indices:
             yield lambda db, index=index: _do(db, index.rstrip(";"))
         yield lambda db: _do(db, "ANALYZE")
 
-    def _add(self, db: Connection, table: str, rows: list[tuple[Any, ...]], *more: str) -> None:
-        db.add(table, (*_COLUMNS[table], *more), rows)
+    def _add(self, db: Connection, table: str, rows: list[tuple[Any, ...]]) -> None:
+        db.add(table, _COLUMNS[table], rows)
 
     # Week after week
 
@@ -168,16 +164,12 @@ class _Years:
         for week in weeks:
             began_us = to_us(END_AT) - (self.weeks - week) * _WEEK_US
             n = self.each * (week + 1) // self.weeks - self.each * week // self.weeks
-            if not self.is_sqlite:
-                _make_partition(db, began_us)
             for scope in self.scopes:
                 self._week(rows, scope, began_us, max(n, len(_EVERY_WEEK + _AS_IT_GOES)))
+        if not self.is_sqlite:
+            _make_partitions(db, rows)
         for table, added in rows.items():
-            if table == "records":
-                more = () if self.is_sqlite else ("received_at",)
-                db.add(table, (*RECORD_COLUMNS, *more), added)
-            else:
-                self._add(db, table, added)
+            db.add(table, RECORD_COLUMNS if table == "records" else _COLUMNS[table], added)
 
     def _week(self, rows: dict[str, list], scope: _Scope, began_us: int, n: int) -> None:
         self.batch_id += 1
@@ -190,9 +182,8 @@ class _Years:
             us = began_us + line * _LINE_US
             record_id, captured = self._id(us), at(us)
             is_of_it = kind.startswith("acquisition")
-            held = (self.position, record_id, _KINDS.index(kind) + 1, "1.0", scope.key, captured, batch_id, line,
-                    acquisition if is_of_it else None)  # fmt: skip
-            records.append(held if self.is_sqlite else (*held, received))
+            records.append((self.position, record_id, _KINDS.index(kind) + 1, "1.0", scope.key, captured, batch_id, line,
+                            acquisition if is_of_it else None))  # fmt: skip
             scope.newest[kind] = scope.newest[line] = record_id
             if kind == "state_change":
                 device = self.dice.choice(tuple(_PROPERTIES))
@@ -277,10 +268,14 @@ def _do(db: Connection, sql: str) -> None:
     db.do(sql)
 
 
-def _make_partition(db: Connection, at_us: int) -> None:
-    from server.store.postgresql import make_partitions  # its driver is there when it is wanted
+def _make_partitions(db: Connection, rows: dict[str, list[tuple[Any, ...]]]) -> None:
+    from server.store.partitions import (  # the driver is there when it is wanted
+        make_for_batches,
+        make_for_records,
+    )
 
-    make_partitions(db, from_us(at_us).replace(day=1, hour=0))
+    make_for_batches(db, rows["batches"][0][0])
+    make_for_records(db, [row[1] for row in rows["records"]], END_AT)
 
 
 def _add_figures(db: Connection, first_key: int, last_key: int) -> None:

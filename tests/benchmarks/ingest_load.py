@@ -1,4 +1,4 @@
-"""How much a collector takes: ``python tests/benchmarks/ingest_load.py [--postgresql DSN] [--batches N]``.
+"""How much a collector takes: ``python tests/benchmarks/ingest_load.py [--postgresql DSN [--collectors N]] [--batches N]``.
 
 A collector in a process of its own takes signed, compressed batches of state snapshots (1 kB each) through HTTP, every commit
 flushed before the answer. The load generator is another process on the same cores; its requests are made beforehand.
@@ -14,6 +14,8 @@ import pickle
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack, closing
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -21,6 +23,8 @@ import psutil
 from collector import BenchCollector
 from fleet import BenchAgent, agents
 
+Collectors = Sequence[BenchCollector]
+Run = Callable[[Collectors], dict]
 SENDING = Path(__file__).with_name("sending.py")
 
 
@@ -31,6 +35,7 @@ def main() -> None:
     asked.add_argument("--only", choices=("load", "rate"), help="one of the two measurements")
     asked.add_argument("--seconds", type=int, default=20, help="of the set rate")
     asked.add_argument("--postgresql", help="address of an empty database")
+    asked.add_argument("--collectors", type=int, default=1, help="processes that share the database")
     said = asked.parse_args()
     results = {
         "full load, 64 agents, 100 records a batch": lambda c: _full_load(c, 64, said.batches),
@@ -39,50 +44,63 @@ def main() -> None:
     for what, name in zip(("load", "rate"), list(results), strict=True):
         if said.only not in (None, what):
             del results[name]
-    print(json.dumps({name: _in_collector(run, said.postgresql) for name, run in results.items()}, indent=2))
+    told = {name: _in_collectors(run, said.postgresql, said.collectors) for name, run in results.items()}
+    print(json.dumps(told, indent=2))
 
 
-def _in_collector(run, dsn: str | None) -> dict:
-    with tempfile.TemporaryDirectory() as folder, BenchCollector(Path(folder), dsn) as collector:
-        before, database_before = _cpu_s(collector), _database_cpu_s() if dsn else 0
-        told = run(collector)
-        database_s = _database_cpu_s() - database_before if dsn else 0
-        used_s, memory = _cpu_s(collector) - before, psutil.Process(collector.pid).memory_full_info()
-        stored = collector.file_bytes()
+def _in_collectors(run: Run, dsn: str | None, n: int) -> dict:
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        collectors = [stack.enter_context(BenchCollector(folder / str(number), dsn)) for number in range(n)]
+        stored = collectors[0].stored_bytes()
+        before, database_before = _cpu_s(collectors), _database_cpu_s(dsn)
+        told = run(collectors)
+        database_s = _database_cpu_s(dsn) - database_before
+        used_s = _cpu_s(collectors) - before
+        memory = [psutil.Process(one.pid).memory_full_info().uss for one in collectors]
+        stored = collectors[0].stored_bytes() - stored
     return {
         **told,
         "collector_cpu_us_per_record": round(1e6 * used_s / told["records"], 1),
         **({"database_cpu_us_per_record": round(1e6 * database_s / told["records"], 1)} if dsn else {}),
-        "collector_memory_mb": round(memory.uss / 1e6),
-        **({"file_bytes_per_record": round(stored / told["records"])} if stored else {}),
+        "collector_memory_mb": [round(one / 1e6) for one in memory],
+        "stored_bytes_per_record": round(stored / told["records"]),
     }
 
 
-def _cpu_s(collector: BenchCollector) -> float:
-    times = psutil.Process(collector.pid).cpu_times()
-    return times.user + times.system
-
-
-def _database_cpu_s() -> float:
-    """Return the time of every process called postgres: nothing else may use one meanwhile."""
-    times = [process.cpu_times() for process in psutil.process_iter() if process.name() == "postgres"]
+def _cpu_s(collectors: Collectors) -> float:
+    times = [psutil.Process(one.pid).cpu_times() for one in collectors]
     return sum(each.user + each.system for each in times)
 
 
-def _full_load(collector: BenchCollector, n_agents: int, n_batches: int) -> dict:
-    fleet = _enrolled(collector, n_agents)
+def _database_cpu_s(dsn: str | None) -> float:
+    """Return the time of every process of the server, which runs on this machine, as far as they go on; 0 without one."""
+    if dsn is None:
+        return 0
+    from server.store.postgresql_connection import PostgresConnection  # the driver is there when it is wanted
+
+    with closing(PostgresConnection(dsn)) as connection:
+        ((pid,),) = connection.fetch("SELECT pg_backend_pid()")
+        server = psutil.Process(pid).parent()
+        assert server is not None
+        times = [process.cpu_times() for process in (server, *server.children())]
+    return sum(each.user + each.system for each in times)
+
+
+def _full_load(collectors: Collectors, n_agents: int, n_batches: int) -> dict:
+    fleet = _enrolled(collectors[0], n_agents)
     requests = [[agent.request(100) for _ in range(n_batches)] for agent in fleet]
-    told = _send(collector, requests, None)
+    told = _send(collectors, requests, None)
     assert told["records"] == n_agents * n_batches * 100
-    assert collector.marks() == {n_batches * 100}
-    again = _send(collector, [own[:1] for own in requests], None)
+    assert collectors[0].marks() == {n_batches * 100}
+    again = _send(collectors, [own[:1] for own in requests], None)
     raw = sum(agent.n_raw_bytes for agent in fleet) / told["records"]
     return {**told, "added_by_a_replay": again["records"], "raw_bytes_per_record": round(raw)}
 
 
-def _set_rate(collector: BenchCollector, n_agents: int, seconds: int) -> dict:
-    fleet = _enrolled(collector, n_agents)
-    return _send(collector, [[agent.request(10) for _ in range(seconds)] for agent in fleet], 1.0)
+def _set_rate(collectors: Collectors, n_agents: int, seconds: int) -> dict:
+    fleet = _enrolled(collectors[0], n_agents)
+    return _send(collectors, [[agent.request(10) for _ in range(seconds)] for agent in fleet], 1.0)
 
 
 def _enrolled(collector: BenchCollector, n: int) -> list[BenchAgent]:
@@ -91,9 +109,9 @@ def _enrolled(collector: BenchCollector, n: int) -> list[BenchAgent]:
     return fleet
 
 
-def _send(collector: BenchCollector, requests: list[list[bytes]], every_s: float | None) -> dict:
-    where = urlsplit(collector.url)
-    asked = pickle.dumps((where.hostname, where.port, requests, every_s))
+def _send(collectors: Collectors, requests: list[list[bytes]], every_s: float | None) -> dict:
+    addresses = [(where.hostname, where.port) for where in (urlsplit(one.url) for one in collectors)]
+    asked = pickle.dumps((addresses, requests, every_s))
     done = subprocess.run([sys.executable, str(SENDING)], input=asked, stdout=subprocess.PIPE, check=True)
     return json.loads(done.stdout)
 

@@ -1,6 +1,6 @@
 """Sends prepared requests over plain sockets and measures; a process of its own, run by `ingest_load.py`.
 
-Reads from stdin one pickle: address, requests of each agent, and either None (each agent sends as fast as it is answered) or
+Reads from stdin one pickle: addresses of collectors among which the agents are spread, requests of each agent, and either None (each agent sends as fast as it is answered) or
 the seconds between two requests of an agent (open loop: latency counts from when the request was due).
 """
 
@@ -49,12 +49,15 @@ async def _agent(
 
 
 async def _main() -> None:
-    host, port, requests, every_s = pickle.load(sys.stdin.buffer)
+    addresses, requests, every_s = pickle.load(sys.stdin.buffer)
     told = {"latencies": [], "n_added": 0, "n_busy": 0, "begin": time.perf_counter() + 0.5}
     spread = (every_s or 0) / max(len(requests), 1)
     began, cpu_before = time.perf_counter(), time.process_time()
     await asyncio.gather(
-        *(_agent(host, port, own, every_s, i * spread, told) for i, own in enumerate(requests))
+        *(
+            _agent(*addresses[i % len(addresses)], own, every_s, i * spread, told)
+            for i, own in enumerate(requests)
+        )
     )
     elapsed_s = time.perf_counter() - (began if every_s is None else told["begin"])
     latencies = sorted(told["latencies"])

@@ -1,0 +1,166 @@
+"""Writing to PostgreSQL: whole groups in few statements, because each is a journey to the server and back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+
+from agent.records.wire import CHAIN_START
+from server.store.appending import Sender, SpoolName, SpoolStands
+from server.store.filed import FiledRecords, Numbered, Ranked
+from server.store.packing import PACKED_COLUMNS, USUAL_VERSION, packed
+from server.store.partitions import make_for_batches, make_for_records
+from server.store.postgresql_connection import PostgresConnection
+from server.store.postgresql_reads import PostgresReads
+from server.store.tables import Table, loaded
+from server.store.writes import SqlWrites
+
+_NEWER = """CASE WHEN l.boot_id = excluded.boot_id THEN excluded.monotonic_ns >= l.monotonic_ns
+        ELSE excluded.counts_at >= l.counts_at END"""
+"""`server.store.filed.is_newer`."""
+
+
+class PostgresFiledRecords(FiledRecords):
+    """Filing where the index of ids of each partition keeps every record once."""
+
+    def add_records(self, numbered: list[Numbered]) -> list[Numbered]:
+        if not numbered:
+            return []
+        connection = _postgres(self._connection)
+        make_for_records(connection, _ids_of(numbered), numbered[-1][1][1].received_at)
+        # Hardly ever is one known already: that is not asked beforehand, but found out.
+        connection.do("SAVEPOINT filing")
+        try:
+            self._copy(numbered)
+        except asyncpg.UniqueViolationError:
+            connection.do("ROLLBACK TO SAVEPOINT filing")
+            numbered = self._unknown(numbered)
+            self._copy(numbered)
+        return numbered  # the savepoint goes with the one around it
+
+    def _copy(self, numbered: list[Numbered]) -> None:
+        rows = packed(numbered, self._kinds, self._instruments)
+        _postgres(self._connection).add_packed("records", PACKED_COLUMNS, rows)
+
+    def _unknown(self, numbered: list[Numbered]) -> list[Numbered]:
+        """Return what is not filed yet, each once."""
+        # One id after the other: for each only the partition is looked into that may have it.
+        sql = """SELECT w.id FROM unnest(?::uuid[]) AS w (id),
+            LATERAL (SELECT 1 FROM records WHERE record_id = w.id OFFSET 0) AS there"""
+        seen = {row[0].int for row in self._connection.fetch(sql, _ids_of(numbered))}
+        unknown = []
+        for one, record_id in zip(numbered, _ids_of(numbered), strict=True):
+            if record_id.int not in seen:
+                seen.add(record_id.int)
+                unknown.append(one)
+        return unknown
+
+    def keep_newer(self, ranked: Sequence[Ranked]) -> list[Ranked]:
+        sql = f"""
+            INSERT INTO latest AS l (instrument_key, kind, record_id, captured_at, counts_at, boot_id, monotonic_ns,
+                                     received_at, raw)
+            SELECT * FROM unnest(?::bigint[], ?::text[], ?::uuid[], ?::timestamptz[], ?::timestamptz[], ?::text[],
+                                 ?::bigint[], ?::timestamptz[], ?::bytea[])
+            ON CONFLICT (instrument_key, kind) DO UPDATE SET
+                record_id = excluded.record_id, captured_at = excluded.captured_at, counts_at = excluded.counts_at,
+                boot_id = excluded.boot_id, monotonic_ns = excluded.monotonic_ns,
+                received_at = excluded.received_at, raw = excluded.raw
+            WHERE {_NEWER} RETURNING instrument_key, kind"""
+        if not ranked:
+            return []
+        bound = self._connection.bound
+        values = [[bound(value) for value in row] for row in self.latest_values(ranked)]
+        kept = set(self._connection.fetch(sql, *_columns(values, 9)))
+        return [one for one in ranked if one[:2] in kept]
+
+
+class PostgresWrites(SqlWrites, PostgresReads):
+    """Writes to PostgreSQL."""
+
+    filed_records = PostgresFiledRecords
+
+    def _numbers(self) -> tuple[int, int]:
+        batch_id, position = super()._numbers()
+        make_for_batches(_postgres(self._connection), batch_id)
+        return batch_id, position
+
+    def stands(self, names: Sequence[SpoolName]) -> tuple[dict[SpoolName, SpoolStands], dict[str, Sender]]:
+        sql = """SELECT w.agent, w.spool, spool_key, mark, chain, n_skipped, instrument_key, instrument_id, public_key, revoked_at
+            FROM unnest(?::text[], ?::text[]) AS w (agent, spool)
+            LEFT JOIN spools ON spools.agent_id = w.agent AND spools.spool_id = w.spool
+            LEFT JOIN (agents JOIN instruments USING (instrument_id)) ON agents.agent_id = w.agent"""
+        found = self._connection.fetch(sql, *_columns(names, 2))
+        return (
+            {row[:2]: row[2:6] for row in found if row[2] is not None},
+            {row[0]: Sender(*row[6:]) for row in found if row[6] is not None},
+        )
+
+    def new_spools(self, began: Mapping[SpoolName, datetime]) -> dict[SpoolName, int]:
+        sql = """INSERT INTO spools (agent_id, spool_id, mark, chain, first_received_at, last_received_at)
+            SELECT w.agent, w.spool, 0, ?, w.at, w.at FROM unnest(?::text[], ?::text[], ?::timestamptz[]) AS w (agent, spool, at)
+            RETURNING agent_id, spool_id, spool_key"""
+        found = self._connection.fetch(sql, CHAIN_START, *_columns(list(began), 2), list(began.values()))
+        return {(row[0], row[1]): row[2] for row in found}
+
+    def note_stands(
+        self, spools: Sequence[tuple[int, int, str, int, datetime]], heard: Sequence[tuple[str, datetime]]
+    ) -> None:
+        sql = """WITH told AS (
+                UPDATE agents SET heard_at = w.at FROM unnest(?::text[], ?::timestamptz[]) AS w (agent_id, at)
+                WHERE agents.agent_id = w.agent_id
+            ) UPDATE spools SET mark = w.mark, chain = w.chain, n_skipped = w.n_skipped, last_received_at = w.at
+            FROM unnest(?::bigint[], ?::bigint[], ?::text[], ?::bigint[], ?::timestamptz[])
+                AS w (spool_key, mark, chain, n_skipped, at) WHERE spools.spool_key = w.spool_key"""
+        self._connection.do(sql, *_columns(heard, 2), *_columns(spools, 5))
+
+    # Copies of stores
+
+    def load(self, table: Table, values: Sequence[Sequence[Any]]) -> None:
+        self._make_partitions(table, values)
+        super().load(
+            table,
+            _without_usual(values, table.columns.index("schema_version"))
+            if table.name == "records"
+            else values,
+        )
+        if table.is_numbered:
+            (key,) = table.key
+            sql = f"SELECT setval(pg_get_serial_sequence('{table.name}', '{key}'), greatest(max({key}), 1)) FROM {table.name}"
+            self._connection.fetch(sql)
+
+    def _make_partitions(self, table: Table, values: Sequence[Sequence[Any]]) -> None:
+        connection = _postgres(self._connection)
+        if table.name == "batches":
+            column = table.columns.index("batch_id")
+            for after in {row[column] - 1 for row in values}:
+                make_for_batches(connection, after)
+        if table.name == "records":
+            column = table.columns.index("record_id")
+            ids = [loaded("record_id", row[column]) for row in values]
+            ((until,),) = connection.fetch("SELECT max(last_received_at) FROM spools")
+            make_for_records(connection, ids, until or datetime.now(UTC))
+
+
+def _columns(rows: Sequence[Sequence[Any]], n: int) -> list[list[Any]]:
+    """Return rows of `n` values as columns, also when there are none."""
+    return [[row[number] for row in rows] for number in range(n)]
+
+
+def _without_usual(values: Sequence[Sequence[Any]], column: int) -> list[list[Any]]:
+    return [
+        [None if number == column and value == USUAL_VERSION else value for number, value in enumerate(row)]
+        for row in values
+    ]
+
+
+def _postgres(connection: Any) -> PostgresConnection:
+    assert isinstance(connection, PostgresConnection)
+    return connection
+
+
+def _ids_of(numbered: Sequence[Numbered]) -> list[UUID]:
+    return [filed.record_id for _, (_, _, line) in numbered if (filed := line.filed) is not None]
