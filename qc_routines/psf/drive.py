@@ -37,35 +37,49 @@ CHANCE_SIGMAS = 3.0
 """What the beads share must be so far above what noise makes them share by chance, to count at all."""
 
 
-def drive_uncertainty(
-    stack: NDArray[np.generic], beads: Beads, voxel: VoxelSize, repeatability_um: float | None
-) -> dict[str, float]:
-    """Return by how much the drive's errors change the mean over all beads of a column of the table, one sigma.
+@dataclass(frozen=True, slots=True)
+class DriveEffect:
+    """What a drive that misses its planes does to what is measured on beads.
 
-    Parameters
+    Attributes
     ----------
-    stack : ndarray, shape (z, y, x)
-        Counts.
-    beads : Beads
-        One at least.
-    voxel : VoxelSize
-        Distance between voxels.
-    repeatability_um : float or None
-        Standard deviation of where a plane really is; None: what the residuals of the beads show.
+    change_per_um : dict of ndarray, shape (planes,)
+        Column of the table, or ``centroid_z_um``, to what one um that a plane is off changes of its mean over beads.
+    repeatability_um : float
+        Standard deviation of where a plane really is.
+    """
 
-    Notes
-    -----
-    With c_k the change of the mean for each um that plane k is off, and planes that are off independently by e,
-    u^2 = sd(e)^2 sum c_k^2 (law of propagation of uncertainty, JCGM 100:2008, equation 10).
+    change_per_um: dict[str, NDArray[np.float64]]
+    repeatability_um: float
+
+    def uncertainty(self, column: str) -> float:
+        """Return the standard uncertainty of a column's mean; 0 of columns that are not of a bead's form or place.
+
+        With c_k the change for each um that plane k is off, and planes that are off independently by e,
+        u^2 = sd(e)^2 sum c_k^2 (law of propagation of uncertainty, JCGM 100:2008, equation 10).
+        """
+        change = self.change_per_um.get(column)
+        return 0.0 if change is None else self.repeatability_um * float(np.linalg.norm(change))
+
+
+NO_EFFECT = DriveEffect({}, 0.0)
+
+
+def drive_effect(
+    stack: NDArray[np.generic], beads: Beads, voxel: VoxelSize, repeatability_um: float | None
+) -> DriveEffect:
+    """Return what the drive does to the beads of a stack (z, y, x), counts.
+
+    `repeatability_um` is as stated; None: what the residuals of the beads show.
     """
     if not beads.is_bead.any():
-        return {}
-    change_per_um = _changes_per_um(stack, beads, voxel)
+        return NO_EFFECT
+    changes = _changes_per_um(stack, beads, voxel)
     if repeatability_um is None:
         seen = shared_width_uncertainty(stack, beads.centre_zyx[beads.is_bead], float(beads.half_zyx[0]))
         line_um = float(beads.fwhm_zyx[0]) * voxel.z_um
-        repeatability_um = seen * line_um / max(change_per_um["fwhm_z_line_um"], 1e-9)
-    return {name: repeatability_um * change for name, change in change_per_um.items()}
+        repeatability_um = seen * line_um / max(float(np.linalg.norm(changes["fwhm_z_line_um"])), 1e-9)
+    return DriveEffect(changes, repeatability_um)
 
 
 # ---- what a plane that is off changes
@@ -82,17 +96,21 @@ class _Tile:
     """Of the stack, which was moved; -1 for none."""
 
 
-def _changes_per_um(stack: NDArray[np.generic], beads: Beads, voxel: VoxelSize) -> dict[str, float]:
-    """Return for each column the root of the sum of squares over planes of what a um changes of its mean."""
+def _changes_per_um(
+    stack: NDArray[np.generic], beads: Beads, voxel: VoxelSize
+) -> dict[str, NDArray[np.float64]]:
+    """Return for each column what a um that a plane is off changes of its mean, (planes,)."""
     reach = np.ceil(beads.half_zyx).astype(int) + 1
     depth = min(len(stack), 2 * int(reach[0]) + 1)
     stride = -(-depth // MOST_PLANES)
     size = (depth // stride + 1) * depth * (2 * reach[1] + 1) * (2 * reach[2] + 1)
     n_beads = min(len(beads.parameters_um), int(np.clip(MOST_VOXELS // size, 1, MOST_MOVED)))
     tiles = [tile for n in range(n_beads) for tile in _tiles(stack, beads, n, reach, depth, stride)]
-    columns = _columns(tiles, beads, voxel)
-    scale = stride**0.5 / (n_beads * MOVED_BY * voxel.z_um)
-    return {name: scale * _over_planes(values, tiles, len(stack)) for name, values in columns.items()}
+    scale = 1 / (n_beads * MOVED_BY * voxel.z_um)
+    return {
+        name: scale * _by_plane(values, tiles, len(stack), stride)
+        for name, values in _columns(tiles, beads, voxel).items()
+    }
 
 
 def _tiles(
@@ -140,18 +158,20 @@ def _columns(tiles: list[_Tile], beads: Beads, voxel: VoxelSize) -> dict[str, ND
         widths=widths_um(parameters_um, covariance_um),
         is_defect=is_hidden,
     )
-    return shape_columns(stack, again, voxel_um)
+    return shape_columns(stack, again, voxel_um) | {"centroid_z_um": parameters_um[:, 2]}
 
 
-def _over_planes(values: NDArray[np.float64], tiles: list[_Tile], n_planes: int) -> float:
-    """Return the root of the sum of squares over planes of what moving each changes of the sum over beads."""
+def _by_plane(
+    values: NDArray[np.float64], tiles: list[_Tile], n_planes: int, stride: int
+) -> NDArray[np.float64]:
+    """Return what moving each plane changes of the sum over beads; those that were left out do as the one before."""
     change, unmoved = np.zeros(n_planes), 0.0
     for value, tile in zip(values, tiles, strict=True):
         if tile.plane < 0:
             unmoved = value
         elif np.isfinite(value - unmoved):
-            change[tile.plane] += value - unmoved
-    return float(np.sqrt(np.sum(change**2)))
+            change[tile.plane : tile.plane + stride] += value - unmoved
+    return change
 
 
 # ---- how far the planes are off

@@ -18,7 +18,7 @@ from qc_routines.errors import InputError
 from qc_routines.few import median_uncertainty
 from qc_routines.psf.average import AveragePsf, average_psf
 from qc_routines.psf.beads import Beads, find_and_fit
-from qc_routines.psf.drive import drive_uncertainty
+from qc_routines.psf.drive import DriveEffect, drive_effect
 from qc_routines.psf.field import robust_sd, surface, tile_medians
 from qc_routines.psf.selection import Rules
 from qc_routines.psf.table import bead_table
@@ -96,7 +96,7 @@ def measure_psf(
     beads = find_and_fit(pixels, voxel, _expected_um(optics), camera, rules)
     table = bead_table(pixels, beads, voxel, has_camera=camera is not None)
     average = average_psf(pixels, beads, voxel.zyx_um)
-    drive = drive_uncertainty(pixels, beads, voxel, z_repeatability_um)
+    drive = drive_effect(pixels, beads, voxel, z_repeatability_um)
     figures = (
         *_bead_figures(table, beads, drive),
         *_corrected_figures(table, beads, voxel, bead_diameter_um, drive),
@@ -164,8 +164,8 @@ MEDIANS = (
 """Columns of the table whose median over the beads is a figure of the same name, less the unit."""
 
 
-def _bead_figures(table: dict[str, NDArray[Any]], beads: Beads, drive: dict[str, float]) -> list[Figure]:
-    figures = [_median(column, table[column][beads.is_bead], drive.get(column, 0.0)) for column in MEDIANS]
+def _bead_figures(table: dict[str, NDArray[Any]], beads: Beads, drive: DriveEffect) -> list[Figure]:
+    figures = [_median(column, table[column][beads.is_bead], drive.uncertainty(column)) for column in MEDIANS]
     for axis in "zyx":
         widths = table[f"fwhm_{axis}_um"][beads.is_bead]
         spread = robust_sd(widths) if widths.size > 2 else None
@@ -188,7 +188,7 @@ def _median(column: str, values: NDArray[np.float64], of_drive: float) -> Figure
     return Figure(name, float(np.median(values)), unit, error, values.size)
 
 
-def _angle(along: NDArray[np.float64], across: NDArray[np.float64], drive: dict[str, float]) -> Figure:
+def _angle(along: NDArray[np.float64], across: NDArray[np.float64], drive: DriveEffect) -> Figure:
     """Return the direction in which the typical bead is longest; of round beads it is any, and uncertain as such.
 
     From the medians of the `ellipticity`, whose error across the direction over twice its length is that of the angle.
@@ -198,7 +198,7 @@ def _angle(along: NDArray[np.float64], across: NDArray[np.float64], drive: dict[
     middle = np.array([np.median(along), np.median(across)])
     length = float(np.hypot(*middle))
     errors = [
-        np.hypot(median_uncertainty(values) if values.size > 2 else np.inf, drive.get(name, 0.0))
+        np.hypot(median_uncertainty(values) if values.size > 2 else np.inf, drive.uncertainty(name))
         for values, name in zip((along, across), ELLIPTICITY, strict=True)
     ]
     error = float(np.hypot(errors[0] * middle[1], errors[1] * middle[0])) / max(length, 1e-300)
@@ -217,7 +217,7 @@ def _corrected_figures(
     beads: Beads,
     voxel: VoxelSize,
     diameter_um: float | None,
-    drive: dict[str, float],
+    drive: DriveEffect,
 ) -> list[Figure]:
     """Return FWHM less the beads' size, and that less the pixels' too."""
     figures = []
@@ -230,7 +230,7 @@ def _corrected_figures(
             if kind == "corrected" or axis != "z":
                 known = np.isfinite(less)
                 steeper = float(np.median(widths[known] / less[known])) if known.any() else 1.0
-                figures.append(_median(f"fwhm_{axis}_{kind}_um", less, steeper * drive.get(column, 0.0)))
+                figures.append(_median(f"fwhm_{axis}_{kind}_um", less, steeper * drive.uncertainty(column)))
     return figures
 
 

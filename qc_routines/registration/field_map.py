@@ -10,6 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from qc_routines.few import widened
+
 LEAST_BEADS = 4
 
 
@@ -45,7 +47,8 @@ def field_map(place_yx_um: NDArray[np.float64], shift_zyx_um: NDArray[np.float64
     """Return the map of n beads from their places (n, 2) and shifts (n, 3), um; None of fewer than four.
 
     In the plane the similarity y' = y + ty + a y + b x, x' = x + tx + a x - b y with a = s cos t - 1, b = s sin t, which is
-    linear in its four terms; along z a plane. Both by least squares; standard errors from the residuals.
+    linear in its four terms; along z a plane. Both by least squares; standard errors from the residuals, of few
+    beads widened by Student's t.
     """
     n = len(place_yx_um)
     if n < LEAST_BEADS:
@@ -74,6 +77,6 @@ def _least_squares(
     """Return terms, their standard errors and the residuals."""
     terms, *_ = np.linalg.lstsq(design, values, rcond=None)
     residual = values - design @ terms
-    variance = (residual**2).sum() / max(len(values) - len(terms), 1)
-    covariance = variance * np.linalg.pinv(design.T @ design)
-    return terms, np.sqrt(np.diag(covariance)), residual
+    degrees = max(len(values) - len(terms), 1)
+    covariance = (residual**2).sum() / degrees * np.linalg.pinv(design.T @ design)
+    return terms, widened(1.0, degrees) * np.sqrt(np.diag(covariance)), residual

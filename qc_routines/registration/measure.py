@@ -7,7 +7,7 @@ shift is the place in the second channel minus that in the first. Rotation is co
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import combinations
 
 import numpy as np
@@ -17,6 +17,7 @@ from qc_routines.conditions import Camera, Optics, VoxelSize
 from qc_routines.errors import InputError
 from qc_routines.few import median_uncertainty
 from qc_routines.psf.beads import Beads, find_and_fit
+from qc_routines.psf.drive import DriveEffect, drive_effect
 from qc_routines.psf.field import tile_medians
 from qc_routines.psf.measure import checked_stack
 from qc_routines.psf.selection import Rules
@@ -25,7 +26,7 @@ from qc_routines.registration.matching import matched
 from qc_routines.results import Figure, Measurement, Scalar, input_of
 from qc_routines.theory import FWHM_PER_SIGMA, axial_fwhm_um, lateral_fwhm_um, reference_distance_um
 
-VERSION = "1"
+VERSION = "2"
 NO_PARTNER = "no partner"
 TOLERANCE_FWHM = 1.0
 """How far, in FWHM of the image of a bead, two beads may be off the common map of the field and still be one."""
@@ -39,6 +40,8 @@ def measure_registration(
     bead_diameter_um: float | None = None,
     largest_shift_um: float = 5.0,
     rules: Rules | None = None,
+    z_repeatability_um: float | None = None,
+    heights_are_shared: bool = True,
 ) -> Measurement:
     """Return the shifts between every two channels of a field of multicolour beads.
 
@@ -60,6 +63,11 @@ def measure_registration(
         Beads farther apart than this are never the same.
     rules : Rules, optional
         What counts as a bead.
+    z_repeatability_um : float, optional
+        As of `measure_psf`, for the drive's part in the uncertainty of shifts along z.
+    heights_are_shared : bool
+        All channels were taken at each height before the drive moved on, as the protocol has it: then it missed the
+        same for all, and only that they are in focus at different heights leaves a part of it. False: a stack each.
 
     Returns
     -------
@@ -79,8 +87,14 @@ def measure_registration(
         for name, stack in pixels.items()
     }
     shape = next(iter(pixels.values())).shape
+    drives = {
+        name: drive_effect(stack, beads[name], voxel, z_repeatability_um) for name, stack in pixels.items()
+    }
     pairs = [
-        _Pair.of(first, second, beads, voxel, shape, optics, largest_shift_um)
+        replace(
+            _Pair.of(first, second, beads, voxel, shape, optics, largest_shift_um),
+            drive_um=_drive_um(drives[first], drives[second], heights_are_shared),
+        )
         for first, second in combinations(pixels, 2)
     ]
     return Measurement(
@@ -89,7 +103,8 @@ def measure_registration(
         figures=tuple(figure for pair in pairs for figure in pair.figures()),
         n_used=sum(len(pair.shift_zyx_um) for pair in pairs),
         n_rejected=_rejected(beads, pairs),
-        parameters=_parameters(voxel, optics, camera, bead_diameter_um, largest_shift_um, rules),
+        parameters=_parameters(voxel, optics, camera, bead_diameter_um, largest_shift_um, rules)
+        | {"z_repeatability_um": z_repeatability_um, "heights_are_shared": heights_are_shared},
         inputs=tuple(input_of(name, stack) for name, stack in pixels.items()),
         remarks=tuple(_remarks(beads, pairs, optics)),
         table=_table(pairs),
@@ -138,6 +153,8 @@ class _Pair:
     size_yx_um: tuple[float, float]
     pixel_yx_um: tuple[float, float]
     n_without_partner: int
+    drive_um: float = 0.0
+    """Standard uncertainty of the shift along z from what the drive does to all beads."""
 
     @classmethod
     def of(
@@ -180,16 +197,20 @@ class _Pair:
         nm, errors_nm = 1000 * self.shift_zyx_um, 1000 * self.error_zyx_um
         ratio = self.distance_um / self.reference_um
         found = field_map(self.place_zyx_um[:, 1:] - self._centre_yx_um, self.shift_zyx_um)
+        drive_nm = 1000 * self.drive_um
         medians = [
-            self._median(f"shift_{axis}_median", nm[:, i], "nm", errors_nm[:, i])
+            self._median(f"shift_{axis}_median", nm[:, i], "nm", errors_nm[:, i], drive_nm * (axis == "z"))
             for i, axis in enumerate("zyx")
         ]
+        axial, away = np.abs(nm[:, 0]), np.linalg.norm(nm, axis=1)
         return [
             *(self._at_centre(medians, found)),
             *medians,
-            self._median("distance", 1000 * self.distance_um, "nm"),
+            self._median(
+                "distance", away, "nm", of_drive=drive_nm * _typical(axial / np.maximum(away, 1e-9))
+            ),
             self._median("lateral_distance", np.hypot(nm[:, 1], nm[:, 2]), "nm"),
-            self._median("axial_distance", np.abs(nm[:, 0]), "nm"),
+            self._median("axial_distance", axial, "nm", of_drive=drive_nm),
             self._median("distance_ratio", ratio, "1"),
             self._figure("distance_ratio_worst", np.max(ratio) if ratio.size else None, "1"),
             *self._map_figures(found),
@@ -203,8 +224,10 @@ class _Pair:
                 self._figure(n, m.value, "nm", m.uncertainty) for n, m in zip(names, medians, strict=True)
             ]
         return [
-            self._figure(f"shift_{axis}", 1000 * value, "nm", 1000 * error)
-            for axis, value, error in zip("zyx", found.shift_zyx_um, found.shift_error_zyx_um, strict=True)
+            self._figure(f"shift_{axis}", 1000 * value, "nm", 1000 * float(np.hypot(error, drive_um)))
+            for axis, value, error, drive_um in zip(
+                "zyx", found.shift_zyx_um, found.shift_error_zyx_um, (self.drive_um, 0.0, 0.0), strict=True
+            )
         ]
 
     def _map_figures(self, found: FieldMap | None) -> list[Figure]:
@@ -228,7 +251,12 @@ class _Pair:
         return Figure(f"{name}[{self.name}]", value, unit, error, len(self.shift_zyx_um))
 
     def _median(
-        self, name: str, values: NDArray[np.float64], unit: str, errors: NDArray[np.float64] | None = None
+        self,
+        name: str,
+        values: NDArray[np.float64],
+        unit: str,
+        errors: NDArray[np.float64] | None = None,
+        of_drive: float = 0.0,
     ) -> Figure:
         """Return the median; its error is from the spread, or from the fits where there are too few to spread."""
         if values.size == 0 or not np.isfinite(values).all():
@@ -236,7 +264,8 @@ class _Pair:
         error = median_uncertainty(values) if values.size > 2 else None
         if error is None and errors is not None:
             error = float(np.sqrt((errors**2).sum())) / errors.size
-        return self._figure(name, float(np.median(values)), unit, error)
+        joined = None if error is None else float(np.hypot(error, of_drive))
+        return self._figure(name, float(np.median(values)), unit, joined)
 
     def tiles(self) -> dict[str, NDArray[np.float64]]:
         """Return the median shifts by tile of the field."""
@@ -247,6 +276,19 @@ class _Pair:
             )
             for i, axis in enumerate("zyx")
         }
+
+
+def _drive_um(first: DriveEffect, second: DriveEffect, heights_are_shared: bool) -> float:
+    """Return the drive's part in the uncertainty of the shift along z."""
+    one, two = (drive.change_per_um.get("centroid_z_um", np.zeros(1)) for drive in (first, second))
+    off_um = float(np.hypot(first.repeatability_um, second.repeatability_um)) / 2**0.5
+    return off_um * float(
+        np.linalg.norm(two - one) if heights_are_shared else np.hypot(*map(np.linalg.norm, (one, two)))
+    )
+
+
+def _typical(values: NDArray[np.float64]) -> float:
+    return float(np.median(values)) if values.size else 0.0
 
 
 def _place_variance(beads: Beads) -> NDArray[np.float64]:

@@ -83,7 +83,7 @@ def psf_run(
 
 
 def stage_run(seed: int, n_repeats: int = 5) -> Measurement:
-    scope, images, came_from, away_um = microscope("beads 2 um", "20x/0.75", seed, (512, 640)), [], [], []
+    scope, images, came_from, away_um = microscope("multicolour beads 0.5 um", "20x/0.75", seed, (160, 200)), [], [], []
     away = {"left": (0, -1), "right": (0, 1), "back": (-1, 0), "front": (1, 0)}
     go(scope, -300, -300)
     go(scope, 0, 0)
@@ -135,7 +135,7 @@ def dark_current_run(seed: int, scope_of=same_sensor) -> Measurement:
 
 
 def drift_run(seed: int, n_minutes: int = 12) -> Measurement:
-    scope = microscope("multicolour beads 0.5 um", OIL, seed, (200, 260))
+    scope = microscope("multicolour beads 0.5 um", OIL, seed)
     scope.clock.sleep(4 * 3600)
     scope.lock_focus(False)
     start_s, middle_um, steps_um = scope.clock.now_s(), -scope.drift_zyx_um()[0], 0.25 * np.arange(-6, 7)
@@ -149,7 +149,7 @@ def drift_run(seed: int, n_minutes: int = 12) -> Measurement:
     return measure_drift(60.0 * np.arange(n_minutes), np.column_stack([z_um, yx_um]), axes="zyx")
 
 
-def registration_run(seed: int) -> Measurement:
+def registration_run(seed: int, stated: bool = True) -> Measurement:
     scope = microscope("multicolour beads 0.5 um", OIL, seed)
     scope.lock_focus(False)
     heights = np.arange(-2.4, 2.41, 0.15)
@@ -168,6 +168,7 @@ def registration_run(seed: int) -> Measurement:
     return measure_registration(
         {name: np.stack(planes) for name, planes in stacks.items()},
         VoxelSize(0.15, pixel_um, pixel_um), optics, CAMERA, 0.5,
+        z_repeatability_um=scope.truth.stage.z.repeatability_um if stated else None,
     )  # fmt: skip
 
 

@@ -44,7 +44,7 @@ def assert_honest(found: list[Measurement], name: str, truth: float | None = Non
 
 @pytest.fixture(scope="module")
 def psf_runs(runs) -> list[Measurement]:
-    return repeated(runs.psf_run, 12)
+    return repeated(runs.psf_run, 10)
 
 
 @pytest.mark.parametrize(
@@ -56,3 +56,28 @@ def test_psf_of_one_run_is_as_uncertain_as_it_says(psf_runs, name: str) -> None:
 
 def test_direction_of_round_beads_is_any(psf_runs) -> None:
     assert all(found.figure("lateral_angle").uncertainty > 50 for found in psf_runs)
+
+
+def test_stage_knows_that_its_first_image_was_off_too(runs) -> None:
+    found = repeated(lambda seed: runs.stage_run(seed, n_repeats=3), 8)
+    for name in ("mean_x_large_left", "mean_x_small_all", "mean_y_large_front", "mean_y_small_all"):
+        assert_honest(found, name)
+    for name, true_um in (("backlash_x", 0.30), ("backlash_y", 0.24)):
+        assert_honest(found, name, true_um)
+
+
+def test_line_pairs_know_that_lines_fall_on_pixels_as_they_will(runs) -> None:
+    assert_honest(repeated(runs.line_pairs_run, 10), "smallest_resolved")
+
+
+def test_registration_knows_what_the_drive_does(runs) -> None:
+    green, red = (runs.Truth().channel(name) for name in ("FITC", "TRITC"))
+    found = repeated(runs.registration_run, 6)
+    true_nm = 1000 * (red.axial_shift_um - green.axial_shift_um)
+    assert_honest(found, "shift_z_median[FITC-TRITC]", true_nm)
+
+
+def test_dark_current_knows_how_little_the_longest_exposure_shows(runs) -> None:
+    found = repeated(runs.dark_current_run, 10)
+    for name in ("dark_current", "dark_current_by_variance"):
+        assert_honest(found, name)
