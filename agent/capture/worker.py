@@ -33,7 +33,7 @@ from agent.chronicle import Chronicle
 from agent.mint import Mint
 from agent.pulse import Pulse
 from agent.records import Gap, Severity, SnapshotReason
-from agent.supervise import shielded
+from agent.supervise import Failures, shielded, words_of
 from drivers import (
     ConfigurationLoaded,
     Driver,
@@ -44,6 +44,7 @@ from drivers import (
     Key,
     LiveToggled,
     Moment,
+    OwningDriver,
     PresetSet,
     PropertyMoved,
     SequenceFinished,
@@ -140,6 +141,8 @@ class Capture:
         self.last_capture_at: datetime | None = None
         self.is_live = False
         self.pulse = Pulse()
+        self._failures = Failures()
+        self._halted: frozenset[str] = frozenset()
         self.temperatures: dict[str, float] = {}
         self.on_moved: Callable[[PropertyMoved], None] = lambda event: None
 
@@ -260,6 +263,8 @@ class Capture:
                 else:
                     shielded(partial(self._take, message), "capturing an event")
             shielded(partial(self._tick, is_last=not is_running), "publishing what is due")
+            shielded(self._tell_failures, "telling what failed")
+            shielded(self._tell_halts, "telling what came to a halt")
             is_quiet = self._is_quiet()
             with self._settled:
                 self._is_settled = is_quiet
@@ -369,6 +374,27 @@ class Capture:
             f"An acquisition has delivered {run.n_frames} frames, and none for {late_s + self.options.stall_s:.0f} s more "
             "than its plan explains. Unless somebody has paused it, look at the camera and what triggers it.",
         )
+
+    def _tell_failures(self) -> None:
+        for what, n_times in self._failures.news().items():
+            self._watch.tell(Severity.ERROR, "failed_inside", words_of(what, n_times))
+
+    def _tell_halts(self) -> None:
+        """Tell once of what hangs in somebody's program, where nobody may end it; of our own process the daemon tells."""
+        if isinstance(self._driver, OwningDriver):
+            return
+        halted = {f"the thread '{name}'" for name, is_alive, late_s in self.parts() if not is_alive or late_s}
+        call = self.poller.call
+        if call is not None and time.monotonic_ns() - call.since_monotonic_ns > self.options.stall_s * 1e9:
+            halted.add(f"reading {call.key.device}-{call.key.property}")
+        for what in sorted(halted - self._halted):
+            self._watch.tell(
+                Severity.ERROR,
+                "capture_part_stopped",
+                f"In this program {what} came to a halt, and is not captured any more. Acquisitions go on. Check the device's "
+                "cable and power; restart the program if it does not come back.",
+            )
+        self._halted = frozenset(halted)
 
     def _tell_overflow(self) -> None:
         if self._n_lost_untold:

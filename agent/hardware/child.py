@@ -26,12 +26,13 @@ from agent.hardware.numbers import frame_numbers, watched_numbers
 from agent.hardware.order import ChildOrder
 from agent.hardware.owner import own_hardware
 from agent.hardware.touch import TouchWatch, moved_by
+from agent.leave import end, end_at_once
 from agent.local import Local
 from agent.logs import start_logging
 from agent.outbox import Identity, Outbox
 from agent.records import SnapshotReason
 from agent.supervise import shielded
-from drivers import Driver, DriverError, How, Key, OwningDriver, PropertyReading, Status
+from drivers import CameraSilentError, Driver, DriverError, How, Key, OwningDriver, PropertyReading, Status
 from drivers.registry import open_driver
 
 EXIT_NOT_LOADED = 3
@@ -40,6 +41,7 @@ _CLOSE_S = 10.0
 LET_GO_S = 25.0
 """From the order to end until the process is gone. A driver that hangs while it is unloaded would keep the hardware for ever."""
 _MOVE_S = 60.0
+_WITHOUT_HARDWARE = frozenset({"settle", "spools", "look"})
 
 
 class Channel:
@@ -72,6 +74,7 @@ class HardwareChild:
         self._driver, self._capture, self._outbox, self._channel = driver, capture, outbox, channel
         self._call: tuple[str, float] | None = None
         self._bit_depth: int | None = None
+        self._camera_silent = ""
         self._calls: dict[str, Callable[..., Any]] = {
             "snapshot": self._snapshot,
             "read_all": self._read_all,
@@ -121,6 +124,7 @@ class HardwareChild:
             "stalled_s": self._capture.stalled_s if isinstance(self._driver, OwningDriver) else 0.0,
             "temperatures": self._capture.temperatures,
             "touched": self._touch.touched,
+            "is_camera_silent": bool(self._camera_silent),
         }
 
     def _longest_call(self) -> dict[str, Any] | None:
@@ -144,6 +148,10 @@ class HardwareChild:
 
         def work() -> None:
             try:
+                if self._camera_silent and order["call"] not in _WITHOUT_HARDWARE:
+                    raise DriverError(
+                        f"{self._camera_silent} Nothing is moved until the hardware is loaded anew."
+                    )
                 reply["result"] = self._calls[order["call"]](**order.get("args", {}))
                 del reply["error"]
             except (DriverError, ScopestampError) as error:
@@ -229,7 +237,11 @@ class HardwareChild:
             self._bit_depth = self._owned.bit_depth()
         moved = moved_by(sequence, self._capture.hardware) if output else None
         with self._touch.ordered(moved):
-            self._owned.acquire(sequence, Path(output) if output else None)
+            try:
+                self._owned.acquire(sequence, Path(output) if output else None)
+            except CameraSilentError as error:
+                self._camera_silent = str(error)
+                raise
 
 
 def _told(reading: PropertyReading) -> dict[str, Any]:
@@ -321,4 +333,5 @@ def _send_output_to(log_file: Path) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    end_at_once()
+    end(main())

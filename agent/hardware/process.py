@@ -138,7 +138,7 @@ class HardwareProcess:
     @property
     def is_alive(self) -> bool:
         """Whether it runs."""
-        return self._process.poll() is None
+        return hasattr(self, "_process") and self._process.poll() is None
 
     @property
     def exit_code(self) -> int | None:

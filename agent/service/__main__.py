@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import sys
 
+from agent.leave import end, end_at_once
+
+NOT_NEEDED = ("httpx._main", "trio")
+"""What httpx loads where it is installed and does without: its command line, 5 MB, and another event loop, 4 MB."""
+
 
 def main() -> int:
     """Run until a signal ends it; the exit code is 0, or 1 when it could not start or stop."""
-    sys.modules["httpx._main"] = None  # type: ignore[assignment]  # its command line costs 5 MB; httpx does without
+    for name in NOT_NEEDED:
+        sys.modules[name] = None  # type: ignore[assignment]
     from agent.errors import ScopestampError
     from agent.packages import refuse_foreign_packages
     from agent.service.run import ended_by_signal, options, run_agent
@@ -22,4 +28,5 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    end_at_once()
+    end(main())

@@ -74,10 +74,8 @@ class Daemon:
         self._stop = threading.Event()
         self._beat_now = threading.Event()
         self.watchdog = Watchdog(self.report)
-        self._watching = threading.Thread(
-            target=lambda: self.watchdog.run(self._stop_watchdog), name="scopestamp-watchdog", daemon=True
-        )
         self._stop_watchdog = threading.Event()
+        self._watching: threading.Thread | None = None
         self._leave_folders = threading.Event()
         self._pulse = Pulse()
         self._captured: dict[str, datetime] = {}
@@ -168,7 +166,25 @@ class Daemon:
         if self.scheduler is not None:
             scheduler = self.scheduler
             self._keep("schedule", scheduler.pulse, lambda: scheduler.run(self._stop_qc), self._stop_qc)
+        self._watch()
+
+    def _watch(self) -> None:
+        run = self.watchdog.run
+        self._watching = threading.Thread(
+            target=lambda: run(self._stop_watchdog), name="scopestamp-watchdog", daemon=True
+        )
         self._watching.start()
+
+    def look_after_watchdog(self) -> None:
+        """Start the watchdog again when it has died: it looks after all other parts, and the main thread after it."""
+        if self._watching is not None and not self._watching.is_alive():
+            self._watch()
+            self.report(
+                Severity.ERROR,
+                "part_stopped",
+                "The agent's part 'watchdog' has ended and was started again; the log says what it did last.",
+                part="watchdog",
+            )
 
     def _watch_folders(self) -> threading.Thread:
         """Start to watch folders; a watcher that hangs or has died before is left to itself and replaced."""
@@ -186,7 +202,7 @@ class Daemon:
     def stop(self) -> bool:
         """Stop everything, give the last records a chance to be sent, and return whether all ended in time."""
         self._stop_watchdog.set()
-        if self._watching.ident is not None:
+        if self._watching is not None:
             self._watching.join(_STOP_S)
         self._stop_qc.set()
         if qc := self._thread_of("schedule"):
@@ -217,7 +233,8 @@ class Daemon:
     def is_well(self) -> bool:
         """Return whether heartbeats are being written and no part hangs for good; else only a new process helps."""
         late_s = time.monotonic() - self._last_beat_s - self.settings.collector.heartbeat_interval_s
-        return late_s < _BEAT_LATE_S and all(part.late_s < _NO_GOOD_AFTER_S for part in self.watchdog.parts)
+        longest_s = max([self.watchdog.pulse.late_s, *(part.late_s for part in self.watchdog.parts)])
+        return late_s < _BEAT_LATE_S and longest_s < _NO_GOOD_AFTER_S
 
     def report(self, severity: Severity, event: str, message: str, **details: Any) -> None:
         """Say something of ourselves, in the log and as a record."""

@@ -18,6 +18,7 @@ from agent.service.daemon import Daemon
 from agent.service.notify import Notify
 from agent.settings import AgentSettings, load_settings
 
+_LOOK_S = 10.0
 _log = logging.getLogger("scopestamp.daemon")
 
 
@@ -49,7 +50,8 @@ def run_agent(
     words = f"Agent {daemon.local.identity.agent_id} on {daemon.data_dir}"
     tell(f"{words}; Ctrl-C ends it.")
     notify.ready(words)
-    while not ended.wait(notify.interval_s):
+    while not ended.wait(min(notify.interval_s, _LOOK_S)):
+        daemon.look_after_watchdog()
         if daemon.is_well():
             notify.alive()
     notify.stopping()

@@ -75,7 +75,7 @@ class Supervisor:
 
     def start(self) -> threading.Thread:
         """Start the thread and return it; one that died is followed by another, with a hardware process of its own."""
-        if self._process is not None and self._up.is_set():
+        if self._process is not None and self._process.is_alive:
             self._process.kill()
         self._thread = threading.Thread(target=self._run, name="scopestamp-supervisor", daemon=True)
         self._thread.start()
@@ -202,6 +202,12 @@ class Supervisor:
                 "acquisition_hung",
                 f"An acquisition of the agent's own has delivered no frame for {stalled_s:.0f} s longer than it may. The "
                 "hardware process was ended; the acquisition is closed as interrupted. Check the camera.",
+            )
+        if status.get("is_camera_silent"):
+            return (
+                "camera_silent",
+                "The camera delivered no frame in an acquisition of the agent's own, which ended in an error. The hardware is "
+                "loaded anew, and what a quality-control run had moved is put back then. Check the camera if it happens again.",
             )
         stopped = [name for name, is_alive, late_s in status.get("parts", ()) if not is_alive or late_s]
         if stopped:

@@ -15,9 +15,10 @@ from dataclasses import dataclass, field
 from agent.pulse import Pulse
 from agent.records import PartHealth, Severity
 from agent.service.supervisor import Report
-from agent.supervise import shielded
+from agent.supervise import Failures, shielded, words_of
 
 LOOK_S = 5.0
+LATE_S = 60.0
 SLEPT_S = 15.0  # between two looks lay so much more than there should: the computer slept
 RESTARTED_WITHIN_S = 60.0
 
@@ -68,12 +69,18 @@ class Watchdog:
         Takes what is found.
     monotonic_s : callable
         A clock that does not jump.
+    pulse : Pulse
+        Its own sign of life, for whoever watches the watchdog.
     """
 
     report: Report
     monotonic_s: Callable[[], float] = time.monotonic
+    pulse: Pulse = field(default_factory=Pulse)
     _parts: list[Part] = field(default_factory=list)
     _looked_s: float | None = None
+
+    def __post_init__(self) -> None:
+        self._failures = Failures(self.monotonic_s)
 
     def keep(self, part: Part) -> Part:
         """Start a part and look after it from here on."""
@@ -89,10 +96,13 @@ class Watchdog:
     def run(self, stop: threading.Event) -> None:
         """Look again and again until `stop` is set."""
         while not stop.wait(LOOK_S):
+            self.pulse.beat(LATE_S)
             shielded(self.look, "looking after the parts of the agent")
 
     def look(self) -> None:
-        """Tell of every part that has changed, and start again what has stopped."""
+        """Tell of every part that has changed and of what has failed inside, and start again what has stopped."""
+        for what, n_times in self._failures.news().items():
+            self.report(Severity.ERROR, "failed_inside", words_of(what, n_times), what=what, n_times=n_times)
         now_s = self.monotonic_s()
         slept_s = now_s - self._looked_s - LOOK_S if self._looked_s is not None else 0.0
         self._looked_s = now_s

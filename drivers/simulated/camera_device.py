@@ -72,20 +72,24 @@ class Camera(CameraDevice):
     def start_sequence(
         self, n: int | None, get_buffer: Callable[[Sequence[int], Any], Any]
     ) -> Iterator[Mapping[str, str]]:
-        self._broken_off.clear()  # here, not when the first frame is asked for: it may be broken off before
-        return self._frames(n, get_buffer)
+        # one of its own each: the core gives up waiting for a slow thread, which must not take another's start for its own
+        self._broken_off = threading.Event()
+        return self._frames(n, get_buffer, self._broken_off)
 
     def break_off(self) -> None:
         """End the exposure that is under way; its frame is not delivered."""
         self._broken_off.set()
 
     def _frames(
-        self, n: int | None, get_buffer: Callable[[Sequence[int], Any], Any]
+        self,
+        n: int | None,
+        get_buffer: Callable[[Sequence[int], Any], Any],
+        broken_off: threading.Event,
     ) -> Iterator[Mapping[str, str]]:
         shape, dtype, taken = self.shape(), self.dtype(), 0
         while n is None or taken < n:
-            self.microscope.expose(get_buffer(shape, dtype), self._broken_off)
-            if self._broken_off.is_set():
+            self.microscope.expose(get_buffer(shape, dtype), broken_off)
+            if broken_off.is_set():
                 return
             taken += 1
             yield {"FrameNumber": str(self.microscope.n_frames - 1)}

@@ -5,15 +5,16 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 pytest.importorskip("mm_test_adapters", reason="needs the demo adapters: pip install mm-test-adapters")
 
-from drivers import DriverError, FrameSeen, SequenceFinished
+from drivers import CameraSilentError, DriverError, FrameSeen, SequenceFinished
 from drivers.mmcore import OwningMMCoreDriver, exposures
-from drivers.simulated import SystemClock, open_simulated_driver
+from drivers.simulated import CONFIGURATION, SystemClock, open_simulated_driver
 
 WAIT_S = 60.0
 LONG_MS = 10_000.0
@@ -23,11 +24,16 @@ ONE_BY_ONE = {**BURST, "time_plan": {"interval": 0.001, "loops": 3}}
 
 
 @pytest.fixture(params=["demo", "simulated"])
-def owner(request: pytest.FixtureRequest, make_core: Callable[..., Any]) -> Iterator[OwningMMCoreDriver]:
+def owner(
+    request: pytest.FixtureRequest, make_core: Callable[..., Any], tmp_path: Path
+) -> Iterator[OwningMMCoreDriver]:
     if request.param == "demo":
         yield OwningMMCoreDriver(make_core())
         return
-    opened = open_simulated_driver(clock=SystemClock())
+    small = "#py Property,Stand,Sensor,64x64\nProperty,Core,Initialize,1"
+    path = tmp_path / "small.cfg"
+    path.write_text(CONFIGURATION.read_text("utf-8").replace("Property,Core,Initialize,1", small, 1), "utf-8")
+    opened = open_simulated_driver(path, clock=SystemClock())
     yield opened
     opened.close()
 
@@ -121,7 +127,7 @@ def test_camera_that_never_delivers_ends_the_acquisition(
     monkeypatch.setattr(exposures, "LATE_S", -LONG_MS / 1e3)
     owner.describe()
     owner.listen(listening)
-    with pytest.raises(DriverError, match="delivered no frame of 10 s"):
+    with pytest.raises(CameraSilentError, match="delivered no frame of 10 s"):
         owner.acquire(ONE_BY_ONE, None)
     assert [event.reason for event in listening.of(SequenceFinished)] == ["errored"]
     owner.stop_listening()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -34,8 +35,16 @@ def is_due(fault: str) -> bool:
     return True
 
 
+def end_thread(name: str) -> threading.Thread:
+    """Have a thread of this process end with something that nobody catches, as soon as it does anything."""
+    thread = next(one for one in threading.enumerate() if one.name == f"scopestamp-{name}")
+    assert thread.ident is not None
+    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident), ctypes.py_object(SystemExit))
+    return thread
+
+
 class Sick(GenericDevice):
-    """Device whose property hangs, that takes its process along, or hangs when it is let go"""
+    """Device whose property hangs, that takes its process or a thread along, or hangs when it is let go"""
 
     @pymm_property(name="Health")
     def health(self) -> int:
@@ -43,6 +52,9 @@ class Sick(GenericDevice):
             threading.Event().wait()
         if is_due("crash"):
             os.abort()
+        for name in ("capture", "poll", "close"):
+            if is_due(f"end-{name}"):
+                end_thread(name)
         return 1
 
     def shutdown(self) -> None:

@@ -279,3 +279,36 @@ def test_slow_getter_of_a_real_device_is_polled_less_often(make_core: Any, make_
     capture = make_capture(make_core(Serial=Serial()))
     assert capture.poller._period[Key("Serial", "Slow")] == 2
     assert capture.poller._period[Key("Camera", "Gain")] == 1
+
+
+def test_rounds_that_fail_inside_are_told(make_capture, shelf, monkeypatch):
+    monkeypatch.setattr("agent.capture.worker._IDLE_WAIT_S", 0.05)
+
+    class Broken(Scripted):
+        def look_around(self) -> None:
+            raise ZeroDivisionError
+
+    make_capture(Broken(), poll_interval_s=0.02)
+    told = shelf.wait_for(lambda record: getattr(record, "event", "") == "failed_inside", timeout_s=60.0)
+    assert told.severity == "error" and "a round of hardware polling failed" in told.message
+
+
+def test_read_that_hangs_in_somebodys_program_is_told_once(make_capture, shelf, monkeypatch):
+    monkeypatch.setattr("agent.capture.worker._IDLE_WAIT_S", 0.05)
+    hangs, free = threading.Event(), threading.Event()
+    driver = Scripted()
+    capture = make_capture(driver, stall_s=2.0)
+
+    def hang(key: Key, how: How) -> None:
+        hangs.set()
+        free.wait(60)
+
+    driver.on_read = hang
+    capture.snapshot()
+    assert hangs.wait(60)
+    told = shelf.wait_for(lambda record: getattr(record, "event", "") == "capture_part_stopped", timeout_s=60)
+    assert "reading Device-a came to a halt" in told.message
+    driver.on_read = lambda key, how: None
+    free.set()
+    assert capture.settle(60)
+    assert sum("reading Device-a" in getattr(record, "message", "") for record in shelf.records) == 1

@@ -7,7 +7,13 @@ import sys
 
 import pytest
 
-DAEMON = "import sys; sys.modules['httpx._main'] = None; import agent.service.run, agent.service.daemon, agent.quality.schedule"
+DAEMON = """
+import sys
+from agent.service.__main__ import NOT_NEEDED
+sys.modules.update(dict.fromkeys(NOT_NEEDED))
+import agent.service.run, agent.service.daemon, agent.quality.schedule, httpx
+httpx.Client().close()
+"""
 HARDWARE = "import agent.hardware.child"
 
 
@@ -16,7 +22,17 @@ HARDWARE = "import agent.hardware.child"
     [
         (
             DAEMON,
-            {"numpy", "tomlkit", "dateutil", "rich", "typer", "pymmcore_plus", "watchdog", "agent.exports"},
+            {
+                "numpy",
+                "tomlkit",
+                "dateutil",
+                "rich",
+                "typer",
+                "pymmcore_plus",
+                "watchdog",
+                "agent.exports",
+                "outcome",  # of trio
+            },
         ),
         (HARDWARE, {"cryptography", "httpx", "tomlkit", "rich", "typer", "zarr", "tifffile", "ome_types"}),
     ],

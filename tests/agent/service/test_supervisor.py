@@ -115,6 +115,13 @@ class HungProcess:
         return 0
 
 
+class SilentProcess(HungProcess):
+    """A process whose camera has delivered no frame."""
+
+    def call(self, name: str, deadline_s: float) -> dict[str, Any]:
+        return {"hung": None, "is_camera_silent": True}
+
+
 class StuckProcess(HungProcess):
     """A process whose driver hangs while it is unloaded, so that it was killed."""
 
@@ -137,6 +144,15 @@ def test_supervisor_tells_of_a_driver_that_hung_while_it_was_unloaded(supervise,
     severity, event, message = told.next()
     assert (severity, event) == (Severity.ERROR, "hardware_not_let_go")
     assert "hardware-output.log" in message
+
+
+def test_supervisor_loads_the_hardware_anew_when_its_camera_is_silent(supervise, told):
+    supervisor = supervise("demo", make_process=SilentProcess)
+    assert told.next()[1] == "hardware_loaded"
+    severity, event, message = told.next()
+    assert (severity, event) == (Severity.ERROR, "camera_silent") and "loaded anew" in message
+    assert told.next()[1] == "hardware_loaded"
+    assert supervisor.n_restarts >= 1
 
 
 def test_supervisor_leaves_a_property_alone_that_hung(supervise, told):

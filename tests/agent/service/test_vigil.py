@@ -13,6 +13,7 @@ from agent.records import Severity
 from agent.service import Daemon
 from agent.service.vigil import LOOK_S, Part, Watchdog
 from agent.settings import AgentSettings
+from agent.supervise import AGAIN_S, shielded
 
 WAIT_S = 60.0
 
@@ -55,7 +56,7 @@ def told() -> list[tuple[Severity, str, Any]]:
 @pytest.fixture
 def watchdog(told, time_s) -> Watchdog:
     def report(severity: Severity, event: str, message: str, **details: Any) -> None:
-        told.append((severity, event, details["part"]))
+        told.append((severity, event, details.get("part") or details["what"]))
 
     return Watchdog(report, time_s)
 
@@ -122,6 +123,27 @@ def test_a_computer_that_slept_is_no_part_that_hangs(watchdog, told, time_s, fre
     assert told == [] and watchdog.parts[0].late_s == 0
 
 
+def fail() -> None:
+    raise ZeroDivisionError
+
+
+def test_what_fails_inside_is_told_at_once_and_then_once_an_hour(watchdog, told, time_s):
+    for _ in range(3):
+        assert shielded(fail, "dividing") is None
+    watchdog.look()
+    assert told == [(Severity.ERROR, "failed_inside", "dividing")]
+    for _ in range(10):
+        shielded(fail, "dividing")
+        watchdog.look()
+    assert len(told) == 1
+    shielded(fail, "adding")
+    time_s.now_s += AGAIN_S
+    watchdog.look()
+    assert [what for *_, what in told[1:]] == ["dividing", "adding"]
+    watchdog.look()
+    assert len(told) == 3
+
+
 @pytest.fixture
 def daemon(tmp_path, monkeypatch) -> Iterator[Daemon]:
     monkeypatch.setattr("agent.quality.schedule.scheduler.LOOK_S", 0.2)  # a thread dies when it next wakes
@@ -156,6 +178,37 @@ def test_each_thread_of_the_agent_that_dies_is_told_and_started_again(name, part
     assert (after.state, after.n_restarts) == ("running", 1)
     events = [r for r in spooled() if r.kind == "agent_event" and r.event == "part_stopped"]
     assert [event.details.part for event in events] == [name]
+
+
+def test_a_part_that_fails_again_and_again_is_told(daemon, spooled, monkeypatch):
+    monkeypatch.setattr("agent.service.daemon._AGAIN_S", 0.05)
+    fails = iter([threading.Event(), again := threading.Event()])
+
+    def look() -> None:
+        next(fails, again).set()
+        raise ZeroDivisionError
+
+    daemon.scheduler.look = look
+    assert again.wait(WAIT_S)
+    daemon.watchdog.look()
+    events = [r for r in spooled() if r.kind == "agent_event" and r.event == "failed_inside"]
+    assert [event.details.what for event in events] == ["schedule"]
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_watchdog_that_dies_is_told_and_started_again(tmp_path, spooled, monkeypatch):
+    monkeypatch.setattr("agent.service.vigil.LOOK_S", 0.05)
+    daemon = Daemon(
+        AgentSettings.model_validate({"collector": {"url": "http://127.0.0.1:9"}}), tmp_path / "data"
+    )
+    daemon.start()
+    kill_thread("watchdog", daemon.watchdog, "look")
+    daemon.look_after_watchdog()
+    assert any(thread.name == "scopestamp-watchdog" for thread in threading.enumerate())
+    daemon.look_after_watchdog()
+    assert daemon.stop()
+    events = [r for r in spooled() if r.kind == "agent_event" and r.event == "part_stopped"]
+    assert [event.details.part for event in events] == ["watchdog"]
 
 
 def test_a_heartbeat_names_every_part(daemon):
