@@ -6,6 +6,7 @@ import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, time
+from functools import cached_property
 from itertools import pairwise
 from typing import TypeVar
 
@@ -20,11 +21,13 @@ from server.store.rows import ChangeInShort, ChangeMark, Place
 
 MOST_CHANGES = 2000
 """Entries of the change log looked at before a step: as far back as they reach, it is known how often a thing recurs."""
+MOST_COMPARED = 60
+"""Values of a chart, evenly over all of it, that readings of the environment are compared with: each is read from elsewhere."""
 
 T = TypeVar("T")
 
-_MOST_DESCRIPTIONS = 40
-_MOST_AGENT_EVENTS = 40
+_MOST_DESCRIPTIONS = 25
+_MOST_AGENT_EVENTS = 25
 _MOST_OF_ENVIRONMENT = 1000
 _MOST_OF_DEVICES = 3
 _ENVIRONMENT = re.compile(r"temp|humid|pressure|co2", re.IGNORECASE)
@@ -107,10 +110,13 @@ class Timeline:
         self._instrument_id = instrument_id
         self.written = maintenance(reads, instrument_id)
         self.versions = software(reads, instrument_id)
-        self._agent = agent_events(reads, instrument_id)
         self._changes: list[_Stretch] = []
         self._whole: dict[int, ChangeInShort] = {}
         self._environment: dict[str, list[ChangeMark]] | None = None
+
+    @cached_property
+    def _agent(self) -> list[Event]:
+        return agent_events(self._reads, self._instrument_id)
 
     def suspects_of(self, chart: Chart, step: int, light_path: dict[str, str]) -> list[Suspect]:
         """Return what may have made a chart step, the likeliest first."""
@@ -134,11 +140,12 @@ class Timeline:
 
     def companions_of(self, chart: Chart) -> list[Companion]:
         """Return the readings of the environment that go along with a chart, the closest first."""
-        at = [sample.at for sample in chart.samples]
-        held = {name: _held(marks, at) for name, marks in self._environments(at[-1]).items()}
+        some = chart.samples[:: -(len(chart.samples) // -MOST_COMPARED)]
+        at = [sample.at for sample in some]
+        held = {name: _held(marks, at) for name, marks in self._environments(chart.samples[-1].at).items()}
         told = self._in_short({mark.position for marks in held.values() for mark in marks})
         series = {name: _numbers(marks, told) for name, marks in held.items()}
-        return companions(at, [sample.value for sample in chart.samples], series)
+        return companions(at, [sample.value for sample in some], series)
 
     def look_back(self, charts: Iterable[Chart]) -> None:
         """Read the change log for all steps of charts, the newest first, so that what several of them need is read once."""

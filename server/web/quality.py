@@ -19,8 +19,8 @@ from server.timeline import Timeline, marks
 from server.web.render import render
 from server.web.trends import HEIGHT, N_LANES, WIDTH, Trend, draw, span_of
 
-PAGE = 30
-N_OPEN = 6
+PAGE = 15
+N_OPEN = 4
 """Trends on a page."""
 N_TOLD = 25
 """Values in the table of a trend that stands beside others; alone on a page it has them all."""

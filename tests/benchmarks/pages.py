@@ -114,7 +114,7 @@ def _pages(n_instruments: int) -> dict[str, Callable[[], str]]:
         "instrument": lambda: f"/instruments/{scope()}",
         "trends, first look": lambda: f"/instruments/{scope()}/qc?series={key}",
         "trends, looked at before": lambda: f"/instruments/scope-00000/qc?series={key}",
-        "trends, more figures": lambda: f"/instruments/{scope()}/qc?series={key}&from=6",
+        "trends, more figures": lambda: f"/instruments/{scope()}/qc?series={key}&from=4",
         "trends, one figure with every value": lambda: (
             f"/instruments/{scope()}/qc?series={key}&figure={METRICS[0]}"
         ),
