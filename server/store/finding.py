@@ -117,10 +117,12 @@ class FindingReads(DeskReads):
                 "SELECT acquisition_id FROM datasets WHERE stamped_sha256 >= ? AND stamped_sha256 < ?)"
             )
             values += begins * 2
-        for keys in self._keys_of(wanted):
-            if not keys:
-                return []
-            clauses.append(self._having(keys))
+        found = self._keys_of(wanted)
+        if not all(found):
+            return []
+        if found:
+            clause, keys = self._having(found)
+            clauses.append(clause)
             values += keys
         sql = f"{ACQUISITION} WHERE {' AND '.join(clauses)} ORDER BY began_at DESC, position DESC LIMIT ?"
         return self._all(rows.AcquisitionRow, sql, *values, limit)
@@ -135,16 +137,22 @@ class FindingReads(DeskReads):
         ]
         return [[key for (key,) in keys] for keys in found]
 
-    def _having(self, keys: Sequence[int]) -> str:
-        """Return the condition that an acquisition has one of the terms, in the form that is quick for so many."""
-        marks = ", ".join("?" * len(keys))
-        sql = f"SELECT count(*) FROM (SELECT 1 FROM acquisition_terms WHERE term_key IN ({marks}) LIMIT {FEW + 1}) AS found"
-        ((n,),) = self._connection.fetch(sql, *keys)
-        if n <= FEW:
-            return f"a.acquisition_id IN (SELECT acquisition_id FROM acquisition_terms WHERE term_key IN ({marks}))"
-        # Not EXISTS: PostgreSQL would make a join of it and read every acquisition that has the term before the first is told.
-        return f"""(SELECT 1 FROM acquisition_terms t WHERE t.acquisition_id = a.acquisition_id
-            AND t.term_key IN ({marks}) LIMIT 1) IS NOT NULL"""
+    def _having(self, wanted: Sequence[Sequence[int]]) -> tuple[str, list[int]]:
+        """Return the condition that an acquisition has one of each of some terms, and its values."""
+        counted = sorted((self._n_having(keys), keys) for keys in wanted)
+        ordered = [keys for _, keys in counted]
+        values = [key for keys in ordered for key in keys]
+        if counted[0][0] > FEW:
+            return " AND ".join(_has("a", keys) for keys in ordered), values
+        # The index of terms alone says which have the rarest and all others; only these are looked up, all over the store.
+        rest = "".join(f" AND {_has('t', keys)}" for keys in ordered[1:])
+        rarest = f"SELECT t.acquisition_id FROM acquisition_terms t WHERE t.term_key IN ({marks(ordered[0])})"
+        return f"a.acquisition_id IN ({rarest}{rest})", values
+
+    def _n_having(self, keys: Sequence[int]) -> int:
+        """Return how many have one of the terms, as far as `FEW` and one more."""
+        sql = f"SELECT count(*) FROM (SELECT 1 FROM acquisition_terms WHERE term_key IN ({marks(keys)}) LIMIT {FEW + 1}) AS found"
+        return int(self._connection.fetch(sql, *keys)[0][0])
 
     def datasets(self, among: Sequence[str]) -> dict[str, list[rows.Dataset]]:
         ids = [one for one in map(to_uuid, among) if one is not None]
@@ -166,6 +174,12 @@ def page(column: str, before: rows.Place | None) -> tuple[str, list[Any]]:
     if before is None:
         return "TRUE", []
     return f"({column}, position) < (?, ?)", [before.at, before.position]
+
+
+def _has(which: str, keys: Sequence[int]) -> str:
+    # Not EXISTS: PostgreSQL would make a join of it and read every acquisition that has the term before the first is told.
+    return f"""(SELECT 1 FROM acquisition_terms o WHERE o.acquisition_id = {which}.acquisition_id
+        AND o.term_key IN ({marks(keys)}) LIMIT 1) IS NOT NULL"""
 
 
 def marks(values: Collection[Any]) -> str:
