@@ -48,11 +48,11 @@ def median_uncertainty(values: NDArray[np.float64]) -> float:
 
 
 def sd_uncertainty(sd: float, degrees: float) -> float | None:
-    """Return the standard uncertainty of a standard deviation of normal values; None without a degree of freedom.
+    """Return the standard uncertainty of a standard deviation of normal values; None below two degrees of freedom.
 
     sd / sqrt(2 degrees) is right of many. Of few the distribution is skewed, and a small SD claims little where much is
     to be feared: widened twice, SD -+ 1.96 of it holds the truth in 94 to 98 % of cases from 3 degrees on.
     """
-    if not degrees > 0:
+    if not degrees >= 2:
         return None
     return widened(widened(sd / (2 * degrees) ** 0.5, degrees), degrees)

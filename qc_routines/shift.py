@@ -31,6 +31,9 @@ MARGIN_PX = 3
 ROUNDS = 12
 SETTLED_PX = 1e-4
 LEAST_CORRELATION = 0.2
+POLE = 3**0.5 - 2
+POLE_REACH = 20
+"""Of the cubic spline's filter; powers of the pole beyond are below 1e-11."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,12 +162,13 @@ def _refined(
     was smoothed, and the sandwich of the normal equations with the blocks of the overlap as independent pieces, which
     sees content that moved differently in different places.
     """
-    ours = ours - ours.mean()
-    state = np.array([0.0, 0.0, 1.0, theirs.mean()])
+    ours, theirs = ours - ours.mean(), theirs - theirs.mean()
+    coefficients = _spline_coefficients(theirs)
+    state = np.array([0.0, 0.0, 1.0, 0.0])
     pieces = np.empty((BLOCKS * BLOCKS, 4))
     for turn in range(ROUNDS):
         normal, residual, total = np.zeros((4, 4)), 0.0, 0.0
-        normal, pieces, residual, total = _normal_equations(ours, theirs, state)
+        normal, pieces, residual, total = _normal_equations(ours, coefficients, state)
         step = np.linalg.lstsq(normal, pieces.sum(axis=0), rcond=None)[0]
         step[:2] = np.clip(step[:2], -1.0, 1.0)
         state += step
@@ -186,13 +190,13 @@ def _refined(
 def _normal_equations(ours, theirs, state):  # type: ignore[no-untyped-def]
     """Return the normal matrix, the gradient by block, the sum of squared residuals and that of theirs about its mean.
 
-    theirs is read between pixels by Catmull-Rom splines, with their derivatives.
+    theirs are coefficients of a cubic B-spline, read between pixels with its derivatives.
     """
     dy, dx, gain, offset = state
     n_y, n_x = ours.shape
     whole_y, whole_x = int(np.floor(dy)), int(np.floor(dx))
-    wy, gy = _catmull_rom(dy - whole_y)
-    wx, gx = _catmull_rom(dx - whole_x)
+    wy, gy = _spline_weights(dy - whole_y)
+    wx, gx = _spline_weights(dx - whole_x)
     normal = np.zeros((4, 4))
     pieces = np.zeros((BLOCKS * BLOCKS, 4))
     row = np.empty(4)
@@ -224,15 +228,44 @@ def _normal_equations(ours, theirs, state):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _catmull_rom(t):  # type: ignore[no-untyped-def]
-    """Return weights and derivatives' weights of four neighbours for a place t of 0..1 between the middle two."""
-    weights, slopes = np.empty(4), np.empty(4)
-    weights[0] = ((-t + 2) * t - 1) * t / 2
-    weights[1] = ((3 * t - 5) * t * t + 2) / 2
-    weights[2] = ((-3 * t + 4) * t + 1) * t / 2
-    weights[3] = (t - 1) * t * t / 2
-    slopes[0] = ((-3 * t + 4) * t - 1) / 2
-    slopes[1] = (9 * t - 10) * t / 2
-    slopes[2] = ((-9 * t + 8) * t + 1) / 2
-    slopes[3] = (3 * t - 2) * t / 2
+def _spline_weights(t):  # type: ignore[no-untyped-def]
+    """Return weights and derivatives' weights of four coefficients for a place t of 0..1 between the middle two."""
+    weights, slopes, u = np.empty(4), np.empty(4), 1 - t
+    weights[0], weights[3] = u * u * u / 6, t * t * t / 6
+    weights[1], weights[2] = (3 * t - 6) * t * t / 6 + 2 / 3, (3 * u - 6) * u * u / 6 + 2 / 3
+    slopes[0], slopes[3] = -u * u / 2, t * t / 2
+    slopes[1], slopes[2] = (3 * t - 4) * t / 2, -(3 * u - 4) * u / 2
     return weights, slopes
+
+
+@kernel
+def _spline_coefficients(image):  # type: ignore[no-untyped-def]
+    """Return the coefficients (y, x) of the cubic B-spline through an image, as if it were mirrored at its edges.
+
+    Recursive filter of M. Unser, A. Aldroubi and M. Eden, IEEE Trans. Signal Process. 41, 834 (1993).
+    """
+    found = image.copy()
+    n_y, n_x = found.shape
+    for y in range(n_y):
+        _filter_line(found[y])
+    for x in range(n_x):
+        line = found[:, x].copy()
+        _filter_line(line)
+        found[:, x] = line
+    return found
+
+
+@kernel
+def _filter_line(line):  # type: ignore[no-untyped-def]
+    n, power = line.size, 1.0
+    first = 0.0
+    for k in range(min(n, POLE_REACH)):
+        first += power * line[k]
+        power *= POLE
+    line[0] = first
+    for k in range(1, n):
+        line[k] += POLE * line[k - 1]
+    line[n - 1] = POLE / (POLE * POLE - 1) * (line[n - 1] + POLE * line[n - 2])
+    for k in range(n - 2, -1, -1):
+        line[k] = POLE * (line[k + 1] - line[k])
+    line *= 6.0

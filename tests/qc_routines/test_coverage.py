@@ -81,3 +81,10 @@ def test_dark_current_knows_how_little_the_longest_exposure_shows(runs) -> None:
     found = repeated(runs.dark_current_run, 10)
     for name in ("dark_current", "dark_current_by_variance"):
         assert_honest(found, name)
+
+
+def test_drift_is_as_fast_as_it_is_and_as_uncertain_as_it_says(runs) -> None:
+    found = repeated(lambda seed: runs.drift_run(seed, n_minutes=9), 5)
+    steady = runs.Truth().drift.steady_zyx_nm_per_min
+    for axis, true_nm_per_min in zip("zyx", steady, strict=True):
+        assert_honest(found, f"velocity_{axis}", -true_nm_per_min)

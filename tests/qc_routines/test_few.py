@@ -25,7 +25,7 @@ def test_sd_of_few_values_covers_the_truth(degrees: int) -> None:
     highest = 1 / max(1 - share, 1e-9)
     low, high = (stats.chi2.cdf(degrees * sd**2, degrees) for sd in (1 / (1 + share), highest))
     assert 0.935 < high - low < 0.985
-    assert sd_uncertainty(1.0, 0) is None
+    assert sd_uncertainty(1.0, 1) is None
 
 
 @pytest.mark.parametrize("n", [3, 5, 9, 30])

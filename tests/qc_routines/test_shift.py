@@ -10,7 +10,13 @@ import pytest
 
 from qc_routines import InputError
 from qc_routines.image_positions import image_positions
-from qc_routines.shift import _catmull_rom, _normal_equations, measure_shift
+from qc_routines.shift import (
+    _filter_line,
+    _normal_equations,
+    _spline_coefficients,
+    _spline_weights,
+    measure_shift,
+)
 
 naive = runpy.run_path(str(Path(__file__).with_name("naive_shift.py")))
 DTYPES = ["uint8", "uint16", "float32", "float64"]
@@ -121,6 +127,25 @@ def test_kernels_compute_the_same_without_the_compiler() -> None:
     ):
         np.testing.assert_allclose(ours, theirs, rtol=1e-9)
     for t in (0.0, 0.25, 0.9):
-        weights, slopes = _catmull_rom.py_func(t)
+        weights, slopes = _spline_weights.py_func(t)
         assert (weights.sum(), slopes.sum()) == pytest.approx((1.0, 0.0))
         assert weights @ np.arange(-1, 3) == pytest.approx(t), "a straight line is kept"
+    line, same = first[3].copy(), first[3].copy()
+    _filter_line(line)
+    _filter_line.py_func(same)
+    np.testing.assert_allclose(line, same)
+
+
+def test_spline_goes_through_its_pixels_and_is_scipys_between_them() -> None:
+    ndimage = pytest.importorskip("scipy.ndimage")
+    image = scene((0, 0), (24, 31))
+    np.testing.assert_allclose(
+        _spline_coefficients(image), ndimage.spline_filter(image, order=3, mode="mirror"), rtol=1e-6
+    )
+
+
+@pytest.mark.parametrize("small_px", [0.02, 0.1, 0.25])
+def test_a_small_shift_is_not_stretched(small_px: float) -> None:
+    shift = (small_px, -2 * small_px)
+    found = measure_shift(scene((0, 0), noise=0.0), scene(shift, noise=0.0))
+    assert found.yx_px == pytest.approx(shift, rel=0.01, abs=1e-4)
