@@ -15,6 +15,7 @@ from server.scope import Scope
 from server.seeing import StoreInScope
 from server.settings import Settings
 from server.store import Store
+from server.store.base import Readable
 from server.store.rows import AuditEntry
 
 OPENING_THREADS = 2
@@ -25,7 +26,9 @@ class Collector:
     """A running collector without its web server."""
 
     settings: Settings
-    store: Store
+    store: Readable
+    """As much of it as whoever asks may see."""
+    whole_store: Store
     writer: GroupWriter
     opening: ThreadPoolExecutor
     """Where batches are checked and taken apart: few threads, because they all want Python's one lock."""
@@ -42,6 +45,7 @@ class Collector:
         return cls(
             settings=settings,
             store=store,
+            whole_store=store,
             writer=GroupWriter(store, settings.limits.max_waiting),
             opening=ThreadPoolExecutor(max_workers=OPENING_THREADS, thread_name_prefix="collector-opening"),
             attempts=Attempts(settings.limits.attempts_per_minute, now),
@@ -78,4 +82,4 @@ class Collector:
         """Commit what waits, then close the store."""
         self.opening.shutdown(wait=True)
         self.writer.close()
-        self.store.close()
+        self.whole_store.close()

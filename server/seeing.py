@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 from server.errors import RefusedError
 from server.scope import Scope
 from server.store import rows
-from server.store.base import Job, Outcome, Reads, Store
+from server.store.base import Readable, Reads
 from server.store.tables import Table
 
 T = TypeVar("T")
@@ -29,10 +29,10 @@ _FOR_ALL = frozenset({"alert_rule"})
 """Kinds of documents that say nothing of an instrument."""
 
 
-class StoreInScope(Store):
-    """Reads what is in scope; cannot be written to."""
+class StoreInScope(Readable):
+    """Reads what is in scope; there is nothing to write or close with."""
 
-    def __init__(self, store: Store, scope: Scope) -> None:
+    def __init__(self, store: Readable, scope: Scope) -> None:
         self._store = store
         self._scope = scope
 
@@ -50,12 +50,6 @@ class StoreInScope(Store):
     def snapshot(self) -> Iterator[Reads]:
         with self._store.snapshot() as reads:
             yield ReadsInScope(reads, self._scope)
-
-    def write(self, jobs: Sequence[Job]) -> list[Outcome]:
-        raise NotImplementedError("a person's view of the store is for reading")
-
-    def close(self) -> None:
-        raise NotImplementedError("whoever opened the store closes it")
 
 
 class ReadsInScope(Reads):

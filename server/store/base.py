@@ -435,8 +435,8 @@ class Failed:
 Outcome = Done | Failed
 
 
-class Store(ABC):
-    """Opens on a place, hands out `Reads`, commits jobs."""
+class Readable(ABC):
+    """Hands out `Reads`: a store, or what somebody may see of it."""
 
     @abstractmethod
     def reading(self) -> AbstractContextManager[Reads]:
@@ -452,6 +452,10 @@ class Store(ABC):
     @abstractmethod
     def snapshot(self) -> AbstractContextManager[Reads]:
         """Return something to read with, whose every answer is of one moment; hold it no longer than need be."""
+
+
+class Store(Readable):
+    """Opens on a place, is read, and commits jobs."""
 
     @abstractmethod
     def write(self, jobs: Sequence[Job]) -> list[Outcome]:
