@@ -88,7 +88,8 @@ class TouchGuard:
             return ""  # the hardware guard says so
         touched: Mapping[str, int] = status.get("touched", {})
         before = touched if self._touched is None else self._touched
-        if news := sorted(device for device, n in touched.items() if n > before.get(device, 0)):
+        # another number, not a larger one: a hardware process that was started again counts from the beginning
+        if news := sorted(device for device, n in touched.items() if n != before.get(device, 0)):
             self._at_s, self._last = self.monotonic_s(), ", ".join(news)
         self._touched = touched
         for_s = self.monotonic_s() - self._at_s
