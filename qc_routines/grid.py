@@ -51,11 +51,7 @@ def measure_grid(
     if not (np.isfinite(pitch_um) and pitch_um > 0):
         raise InputError(f"expected a positive pitch_um; got {pitch_um!r}")
     pixels = checked_counts(image, "YX", "image")
-    if min(pixels.shape) < LEAST_SIDE_PX or np.ptp(pixels) == 0 or not np.isfinite(pixels).any():
-        raise InputError(
-            f"expected an image of dots with at least {LEAST_SIDE_PX} pixels a side; got shape {pixels.shape} with "
-            f"counts from {pixels.min():g} to {pixels.max():g}"
-        )
+    _check_visible(pixels)
     spots = find_spots(pixels if dots == "bright" else np.nanmax(pixels) - pixels)
     kind = lattice_of(spots.centroid_yx_px, lattice)
     indices = lattice_indices(spots.centroid_yx_px, kind)
@@ -73,6 +69,21 @@ def measure_grid(
         inputs=(input_of("image", pixels),),
         table=_table(indices[on_grid], spots, on_grid, affine, used),
     )
+
+
+def _check_visible(pixels: NDArray[np.generic]) -> None:
+    if min(pixels.shape) < LEAST_SIDE_PX:
+        rows, columns = pixels.shape
+        raise InputError(
+            f"expected an image of dots with at least {LEAST_SIDE_PX} pixels a side; got {rows} x {columns}"
+        )
+    is_finite = np.isfinite(pixels)
+    if not is_finite.any():
+        raise InputError("expected an image of dots; got NaN or infinity in every pixel")
+    if np.ptp(pixels[is_finite]) == 0:
+        raise InputError(
+            f"expected an image of dots; got {pixels[is_finite][0]:g} ADU in every pixel. Check light, shutter and exposure"
+        )
 
 
 def _fitted(

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from qc_routines.errors import InputError
+from qc_routines.errors import InputError, reason_of
 from qc_routines.shift import measure_shift
 
 
@@ -67,14 +67,9 @@ def image_positions(
             places.append(shift.yx_px)
             sigmas.append(shift.uncertainty_yx_px)
         except InputError as error:
-            rejected[_short(error)] += 1
+            rejected[reason_of(error)] += 1
             places.append((np.nan, np.nan))
             sigmas.append((np.nan, np.nan))
     if not places:
         raise InputError("expected at least one image; got none")
     return Positions(pixel_size_um * np.array(places), pixel_size_um * np.array(sigmas), dict(rejected))
-
-
-def _short(error: InputError) -> str:
-    """Return the part of a message that is the same for equal reasons."""
-    return str(error).split(";")[0].removeprefix("expected ")

@@ -24,6 +24,8 @@ class Level:
         Argument of the protocol that the exposure is for.
     reaches : float or None
         The argument is the exposure that would reach this part of full scale; None: the exposure that was found.
+    least_levels : int or None
+        So many levels in equal steps up to there are wanted at least.
     may_be_dark : bool
         Frames that stay all but dark at the longest exposure are measured nonetheless.
     """
@@ -33,6 +35,7 @@ class Level:
     of: Literal["field", "beads"] = "field"
     argument: str = "exposure_ms"
     reaches: float | None = None
+    least_levels: int | None = None
     may_be_dark: bool = False
 
     @property
@@ -47,8 +50,9 @@ BEADS = Level(0.35, 0.65, "beads", may_be_dark=True)
 measurement says."""
 PERHAPS = replace(HALF, may_be_dark=True)
 """For what dark frames tell of as well."""
-SATURATING = Level(0.40, 0.60, argument="longest_exposure_ms", reaches=1.25)
-"""The last levels of a curve are to clip, also where the field is darker."""
+SATURATING = Level(0.40, 0.60, argument="longest_exposure_ms", reaches=1.25, least_levels=7)
+"""The last levels of a curve are to clip, also where the field is darker. Of seven in equal steps over an even field the fifth is
+the last that does not, and three are below 70 % of that: as many as a slope wants. Of six it is two."""
 
 LEVELS: dict[str, Level] = {
     "psf": BEADS,

@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 from qc_routines._inputs import checked_counts
 from qc_routines.advice import OURS, Cause
 from qc_routines.conditions import Optics
-from qc_routines.errors import InputError
+from qc_routines.errors import InputError, reason_of
 from qc_routines.protocols import Protocol
 from qc_routines.results import Figure, Measurement, Scalar
 from qc_routines.routine import FigureNames, Routine
@@ -89,11 +89,15 @@ def measure_line_pairs(
         n_used=int(known.sum()),
         n_rejected=reasons,
         parameters=_parameters(pixel_size_um, lines_along),
-        remarks=()
-        if smallest is not None
-        else ("Contrast does not cross Rayleigh's within these spacings.",),
+        remarks=_remarks(smallest, known),
         table={"spacing_um": spacing, "contrast": contrasts, "contrast_uncertainty": sigmas},
     )
+
+
+def _remarks(smallest: object, known: NDArray[np.bool_]) -> tuple[str, ...]:
+    if not known.any():
+        return ("No pair of lines was measured. Check focus, slide, exposure and where the pairs are.",)
+    return () if smallest is not None else ("Contrast does not cross Rayleigh's within these spacings.",)
 
 
 def _parameters(pixel_size_um: float, lines_along: str) -> dict[str, Scalar]:
@@ -113,7 +117,7 @@ def _contrasts(
         try:
             values[i], sigmas[i] = pair_contrast(region, float(spacing_px[i]), lines_along)
         except InputError as error:
-            reason = str(error).split(";")[0].removeprefix("expected ")
+            reason = reason_of(error)
             reasons[reason] = reasons.get(reason, 0) + 1
     return values, sigmas, reasons
 

@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from qc_routines.advice import OURS, Cause
 from qc_routines.affine import Affine, fit_affine, parts
-from qc_routines.errors import InputError
+from qc_routines.errors import InputError, reason_of
 from qc_routines.protocols import Protocol
 from qc_routines.results import Figure, Measurement
 from qc_routines.routine import FigureNames, Routine
@@ -75,7 +75,7 @@ def shifts_of(images: Sequence[NDArray[np.generic]]) -> tuple[NDArray[np.float64
         try:
             shifts[i] = measure_shift(images[0], image).yx_px
         except InputError as error:
-            reasons[str(error).split(";")[0].removeprefix("expected ")] += 1
+            reasons[reason_of(error)] += 1
     return shifts, dict(reasons)
 
 

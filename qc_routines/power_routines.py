@@ -7,7 +7,14 @@ from collections.abc import Sequence
 import numpy as np
 
 from qc_routines.advice import OURS, Cause
-from qc_routines.power import measure_power_linearity, measure_power_stability, measure_sample_power
+from qc_routines.errors import InputError
+from qc_routines.power import (
+    LEAST_READINGS,
+    LEAST_SETTINGS,
+    measure_power_linearity,
+    measure_power_stability,
+    measure_sample_power,
+)
 from qc_routines.protocols import Protocol
 from qc_routines.routine import FigureNames, Routine
 
@@ -24,7 +31,15 @@ _ALONE = "With several lines: nothing but the line that is measured may reach th
 def linearity_protocol(
     n_settings: int = 11, wait_s: float = 5.0, n_readings: int = 3, channels: Sequence[str] = ()
 ) -> Protocol:
-    """Return how to read power against setting, up and down; of several channels one after the other."""
+    """Return how to read power against setting, up and down; of several channels one after the other.
+
+    Raises
+    ------
+    InputError
+        Fewer settings than a line can be told from.
+    """
+    if n_settings < LEAST_SETTINGS:
+        raise InputError(f"expected n_settings of at least {LEAST_SETTINGS}; got {n_settings}")
     return Protocol(
         routine="power_linearity",
         sample="none; power meter",
@@ -48,12 +63,22 @@ def stability_protocol(
     """Return how to read power over time: every second for 5 minutes, or every 30 seconds for 2 hours.
 
     Several settings, and several channels, are read one after the other.
+
+    Raises
+    ------
+    InputError
+        Too few readings, or a setting that is none.
     """
     stated = 80.0 if is_long else 20.0
-    settings = [stated] if setting_percent is None else np.atleast_1d(np.asarray(setting_percent, float))
+    settings = (
+        [stated] if setting_percent is None else np.atleast_1d(np.asarray(setting_percent, float)).tolist()
+    )
     percent = ", ".join(f"{setting:g}" for setting in settings)
     interval_s = interval_s if interval_s is not None else 30.0 if is_long else 1.0
     n_readings = n_readings or (240 if is_long else 300)
+    if n_readings < LEAST_READINGS:
+        raise InputError(f"expected n_readings of at least {LEAST_READINGS}; got {n_readings}")
+    _check_percent(settings)
     return Protocol(
         routine="power_stability",
         sample="none; power meter",
@@ -78,6 +103,7 @@ def sample_protocol(
     setting_percent: float = 20.0, wait_s: float = 5.0, n_readings: int = 10, channels: Sequence[str] = ()
 ) -> Protocol:
     """Return how to read power at the sample; of several channels one after the other."""
+    _check_percent([setting_percent])
     return Protocol(
         routine="sample_power",
         sample="none; slide power meter in the focus, immersion as in use",
@@ -88,6 +114,11 @@ def sample_protocol(
         parameters={"setting_percent": setting_percent, "wait_s": wait_s, "n_readings": n_readings},
         source="QUAREP-LiMi-Tool-Kit",
     )
+
+
+def _check_percent(settings: Sequence[float]) -> None:
+    if wrong := [setting for setting in settings if not 0 < setting <= 100]:
+        raise InputError(f"expected setting_percent above 0 and up to 100; got {wrong[0]:g}")
 
 
 def _n_lines(channels: Sequence[str]) -> int:

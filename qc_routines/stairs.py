@@ -60,7 +60,7 @@ def stairs_in(
     InputError
         Wrong axes, fewer than three stairs in the field, or none that is seen.
     """
-    each = [checked_counts(stack, "ZYX", "stack") for stack in stacks]
+    each = [_without_nan(checked_counts(stack, "ZYX", "stack")) for stack in stacks]
     pitch_px = pitch_um / pixel_size_um
     margin_px = INSIDE * pitch_px
     middles = np.arange(_first_px(each[0], pitch_px), each[0].shape[2] - margin_px, pitch_px)
@@ -95,6 +95,14 @@ def _rising(z_um: NDArray[np.float64], step_um: float) -> slice:
         if not follows:
             first = last
     return longest
+
+
+def _without_nan(pixels: NDArray[np.generic]) -> NDArray[np.generic]:
+    """Return a stack whose NaN are as dark as its darkest pixel: they are no light."""
+    is_finite = np.isfinite(pixels)
+    if not is_finite.any():
+        raise InputError("expected finite counts; got NaN or infinity everywhere")
+    return pixels if is_finite.all() else np.where(is_finite, pixels, pixels[is_finite].min())
 
 
 def _first_px(pixels: NDArray[np.generic], pitch_px: float) -> float:

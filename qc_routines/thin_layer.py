@@ -16,7 +16,7 @@ from qc_routines._inputs import checked_counts
 from qc_routines.advice import OURS, Cause
 from qc_routines.bell_curve import BellCurve, fit_bell
 from qc_routines.conditions import Optics
-from qc_routines.errors import InputError
+from qc_routines.errors import InputError, counted
 from qc_routines.protocols import Protocol, sequence_s, z_stack
 from qc_routines.results import Figure, Measurement, input_of
 from qc_routines.routine import FigureNames, Routine
@@ -98,7 +98,7 @@ def _fits(
                 reasons[reason] = reasons.get(reason, 0) + 1
     if not any(fit for row in fits for fit in row):
         raise InputError(
-            f"expected a layer inside the stack; got none in any tile: {reasons}. Widen the stack, check light."
+            f"expected a layer inside the stack; got none in any tile ({counted(reasons)}). Widen the stack, check light"
         )
     return fits, reasons
 

@@ -5,7 +5,7 @@ One function for each routine; a routine that measures numbers takes them from t
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,11 +16,13 @@ from agent.quality.given import BRIGHT, DARK, MAIN, Given
 from agent.quality.stacks import Stack, StackError, read_stack
 from qc_routines import autofocus, axial, line_pairs, pixel_size, psf, registration, thin_layer
 from qc_routines.camera import pixel_moments
-from qc_routines.errors import InputError
+from qc_routines.errors import InputError, counted
 from qc_routines.focus import best_focus
 from qc_routines.image_positions import image_positions
 from qc_routines.stairs import stairs_in
 from qc_routines.theory import Expected
+
+LEAST_PLACED = 4
 
 
 @dataclass(frozen=True)
@@ -175,6 +177,7 @@ def _pixel_size(given: Given) -> Prepared:
     nth = int(given.facts.find("every_nth_counts") or 1)  # those between are only on the way
     images, places = images[nth - 1 :: nth], places[nth - 1 :: nth]
     shifts, unplaced = pixel_size.shifts_of(images)
+    _need_places(shifts, unplaced)
     pitch, magnification = given.facts.find("sensor_pitch_um"), given.facts.find("magnification")
     expected = pixel_size.theory(float(pitch), float(magnification)) if pitch and magnification else ()
     arguments = {"stage_yx_um": places - places[0], "shift_yx_px": shifts, "n_unplaced": unplaced}
@@ -189,6 +192,7 @@ def _stage(given: Given) -> Prepared:
     is_home = np.hypot(*away.T) < 1e-6
     home = [k for k in range(1, len(images)) if is_home[k] and not is_home[k - 1]]
     positions = image_positions([images[k] for k in home], float(given.pixel_um() or 0.0))
+    _need_places(positions.yx_um, positions.n_rejected)
     trips = [away[k - 1] for k in home]
     return Prepared(
         {
@@ -197,6 +201,16 @@ def _stage(given: Given) -> Prepared:
             "distance_um": [float(np.hypot(*trip)) for trip in trips],
         }
     )
+
+
+def _need_places(shifts: Any, reasons: Mapping[str, int]) -> None:
+    """Raise StackError where next to no image shows where it is, which a count of positions would not explain."""
+    n, n_placed = len(shifts), int(np.isfinite(shifts).all(axis=1).sum())
+    if n_placed < LEAST_PLACED:
+        raise StackError(
+            f"Of {n} images {n_placed} could be placed against the first; the others have {counted(reasons)}. Wanted are "
+            "beads or texture, in focus, of one field in all of them."
+        )
 
 
 def _direction(y_um: float, x_um: float) -> str:
@@ -209,6 +223,7 @@ def _drift(given: Given) -> Prepared:
     images = _images(given)
     positions = image_positions(images, float(given.pixel_um() or 0.0))
     interval_s = float(given.facts.need("interval_s"))
+    _need_places(positions.yx_um, positions.n_rejected)
     return Prepared({"time_s": interval_s * np.arange(len(images)), "position_um": positions.yx_um})
 
 

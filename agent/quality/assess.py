@@ -99,7 +99,7 @@ def assess(
         prepared = ADAPTERS[routine.name](given)
         measurement = routine.measure(**(prepared.arguments | _known_extra(routine, extra or {})))
     except InputError as error:
-        raise MeasureError(f"{routine.title} cannot be measured: {error}.") from error
+        raise MeasureError(f"{routine.title} cannot be measured: {str(error).rstrip('.')}.") from error
     return judge(_with_sources(measurement, given), tolerances, prepared.expected, baseline)
 
 

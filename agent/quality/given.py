@@ -83,16 +83,17 @@ class Given:
 
     def channel_index(self, stack: Stack) -> int:
         """Return the number of the channel that is meant; 0 where a file has but one."""
-        if self.channel is None or "c" not in stack.axes:
+        if self.channel is None:
             return 0
         names = [channel.name for channel in stack.channels]
+        if "c" not in stack.axes and not any(names) and not str(self.channel).isdigit():
+            return 0  # one channel that the file does not name: it is what whoever measures it says
         if self.channel in names:
             return names.index(str(self.channel))
         if str(self.channel).isdigit():
             return _checked(stack, "c", int(self.channel), "channel")
-        raise StackError(
-            f"{stack.path} has no channel {self.channel!r}; it has {', '.join(names) or 'no names'}."
-        )
+        has = ", ".join(name for name in names if name) or "channels without names, numbered from 0"
+        raise StackError(f"{stack.path} has no channel {self.channel!r}; it has {has}.")
 
     # ---- conditions
 
@@ -129,5 +130,7 @@ class Given:
 def _checked(stack: Stack, axis: str, index: int, word: str) -> int:
     n = stack.data.shape[stack.axes.index(axis)] if axis in stack.axes else 1
     if not 0 <= index < n:
-        raise StackError(f"{stack.path} has {n} {word}s, numbered from 0; there is no {word} {index}.")
+        raise StackError(
+            f"{stack.path} has {n} {word}{'s' if n > 1 else ''}, numbered from 0; there is no {word} {index}."
+        )
     return index

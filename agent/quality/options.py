@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import csv
 import inspect
+import io
+import re
 from collections.abc import Mapping, Sequence
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +21,11 @@ FURTHER_FACTS = (
     "interval_s", "meter", "meter_unit", "light", "thermometer", "reference_mw",
 )  # fmt: skip
 """Facts that a measurement can do without; stated with --set."""
+_OBJECTS = re.compile(r"Camera|Optics|Rules|NDArray|ArrayLike|Moments|dict\[")
+_SEVERAL = ("tuple[", "Sequence[")
+_IN_UNITS = re.compile(
+    r"_(um|nm|ms|s|h|e|adu|mw|c|percent|fraction)$|^magnification$|^numerical_aperture$|^immersion_index$"
+)
 
 
 def facts_of(
@@ -91,16 +99,38 @@ def _voxel(text: str) -> dict[str, float]:
 
 def _further(routine: Routine, pairs: Sequence[str]) -> dict[str, Any]:
     """Return --set name=value: numbers, lists of numbers, or texts."""
+    measured = inspect.signature(routine.measure).parameters
+    asked = inspect.signature(routine.protocol).parameters
     known = {*WORDINGS, *FURTHER_FACTS}
-    known |= inspect.signature(routine.measure).parameters.keys() - routine.inputs.keys()
-    known |= inspect.signature(routine.protocol).parameters.keys() - {"optics", "channel", "channels"}
+    known |= {name for name, each in measured.items() if name not in routine.inputs and _is_plain(each)}
+    known |= {name for name, each in asked.items() if name not in ("channel", "channels") and _is_plain(each)}
     found = {}
     for pair in pairs:
         name, sign, text = pair.partition("=")
         if not sign or name not in known:
             raise SettingsError(f"--set {pair}: {routine.name} knows {', '.join(sorted(known))}.")
-        found[name] = _value(text)
+        value = _checked(pair, name, _value(text))
+        wants_several = str(asked[name].annotation).startswith(_SEVERAL) if name in asked else False
+        found[name] = [value] if wants_several and not isinstance(value, list) else value
     return found
+
+
+def _is_plain(parameter: inspect.Parameter) -> bool:
+    """Return whether an argument is numbers or a text, not an object or an array."""
+    return not _OBJECTS.search(str(parameter.annotation))
+
+
+def _checked(pair: str, name: str, value: Any) -> Any:
+    """Return the value of an option of this name; a name tells by its unit that a number is meant."""
+    numbers = value if isinstance(value, list) else [value]
+    are_numbers = all(isinstance(each, int | float) and not isinstance(each, bool) for each in numbers)
+    if name.startswith("is_") and not isinstance(value, bool):
+        raise SettingsError(f"--set {pair}: {name} is true or false.")
+    if name.startswith("n_") and not (are_numbers and isinstance(value, int) and value > 0):
+        raise SettingsError(f"--set {pair}: {name} is a whole number, from 1 on.")
+    if _IN_UNITS.search(name) and not (are_numbers and all(isfinite(each) for each in numbers)):
+        raise SettingsError(f"--set {pair}: {name} is a number, or several with commas between them.")
+    return value
 
 
 def _value(text: str) -> Any:
@@ -132,13 +162,29 @@ def read_columns(path: Path) -> dict[str, list[Any]]:
     """
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
-            rows = [row for row in csv.reader(file) if row]
+            text = file.read()
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(f"The table {path} cannot be read: {error}.") from error
-    if len(rows) < 2 or any(len(row) != len(rows[0]) for row in rows):
-        raise SettingsError(f"{path} is no table: wanted is a heading and rows as long as it.")
+    rows = _rows(text)
+    if len(rows) < 2:
+        raise SettingsError(f"{path} is no table: wanted is a heading, and below it a row for each reading.")
+    if uneven := [n for n, row in enumerate(rows) if len(row) != len(rows[0])]:
+        row = rows[uneven[0]]
+        raise SettingsError(
+            f"{path} is no table: row {uneven[0]} has {len(row)} cells, and the heading has {len(rows[0])}."
+        )
     names = [name.strip() for name in rows[0]]
     return {name: _typed([row[k] for row in rows[1:]]) for k, name in enumerate(names)}
+
+
+def _rows(text: str) -> list[list[str]]:
+    """Return the cells of all rows; with semicolons or tabs between them, as spreadsheets write, also decimal commas."""
+    heading = text.partition("\n")[0]
+    delimiter = next((sign for sign in ";\t" if sign in heading and "," not in heading), ",")
+    rows = [
+        row for row in csv.reader(io.StringIO(text), delimiter=delimiter) if any(cell.strip() for cell in row)
+    ]
+    return rows if delimiter == "," else [[cell.replace(",", ".") for cell in row] for row in rows]
 
 
 def _typed(texts: Sequence[str]) -> list[Any]:

@@ -13,6 +13,7 @@ from agent.quality.given import BRIGHT, DARK, MAIN
 from agent.quality.scene import Scene
 from agent.quality.steps import Shot, Step, Trial
 from qc_routines.conditions import Optics
+from qc_routines.errors import InputError
 from qc_routines.line_pairs import SPACINGS_UM
 from qc_routines.protocols import Protocol
 from qc_routines.routine import Routine
@@ -77,7 +78,13 @@ class Plan:
 def protocol_of(
     routine: Routine, options: Mapping[str, Any], channels: Sequence[str] = (), optics: Optics | None = None
 ) -> Protocol:
-    """Return a routine's protocol with the options that are arguments of it."""
+    """Return a routine's protocol with the options that are arguments of it.
+
+    Raises
+    ------
+    SettingsError
+        What they say cannot be acquired.
+    """
     parameters = inspect.signature(routine.protocol).parameters
     arguments = {name: value for name, value in options.items() if name in parameters}
     if channels and "channel" in parameters:
@@ -86,7 +93,10 @@ def protocol_of(
         arguments["channels"] = tuple(channels)
     if optics is not None and "optics" in parameters:
         arguments["optics"] = optics
-    return routine.protocol(**arguments)
+    try:
+        return routine.protocol(**arguments)
+    except InputError as error:
+        raise SettingsError(f"{routine.title} cannot be acquired so: {error}.") from error
 
 
 def plan_of(

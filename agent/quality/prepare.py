@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from agent.errors import SettingsError
 from agent.quality.acquire import set_light
 from agent.quality.exposure import Exposure, find_exposure, with_exposures
 from agent.quality.facts import Facts
@@ -82,6 +83,7 @@ def prepare(
     wanted = LEVELS.get(request.routine.name)
     if wanted is None or wanted.argument in request.options or not channels:
         return Prepared(plan, scene)
+    _need_levels(plan, wanted)
     found = [_found(hardware, scene, channel, wanted, plan) for channel in channels]
     for exposure in found:
         say(exposure.remark(wanted))
@@ -111,6 +113,17 @@ def _field_um(scene: Scene) -> float | None:
     """Return the shorter side of what the camera sees."""
     shape, pixel_um = scene.shape_yx, scene.pixel_um
     return round(min(shape) * pixel_um, 3) if shape and pixel_um else None
+
+
+def _need_levels(plan: Plan, wanted: Level) -> None:
+    """Raise SettingsError, before there is any light, for a curve whose levels are too few for one to be measured."""
+    n = plan.protocol.parameters.get("n_levels")
+    if wanted.least_levels is not None and isinstance(n, int) and n < wanted.least_levels:
+        raise SettingsError(
+            f"n_levels={n} are too few: the levels go in equal steps to beyond saturation, and enough of them are below it "
+            f"from n_levels={wanted.least_levels} on. Leave n_levels out, or state a longest exposure below saturation with "
+            "--set longest_exposure_ms=…, which measures no full well."
+        )
 
 
 # ---- exposures

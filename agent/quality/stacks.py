@@ -7,7 +7,10 @@ nothing is guessed.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import logging
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,6 +23,12 @@ from agent.errors import CaptureError
 UM_PER_UNIT = {"micrometer": 1.0, "µm": 1.0, "μm": 1.0, "um": 1.0, "micron": 1.0, "nanometer": 1e-3, "nm": 1e-3,
                "millimeter": 1e3, "mm": 1e3}  # fmt: skip
 AXES = "ptczyx"
+_TORN = re.compile(
+    r"invalid page offset|TiffTag (?:270|273|279|324|325) .*invalid value offset|missing data are zeroed"
+)
+"""What tifffile says of a file whose end is missing: pages, or a description or pieces of an image that lie beyond it."""
+FOREIGN = (".czi", ".nd2", ".lif", ".oib", ".oif", ".vsi", ".ims", ".lsm", ".png", ".jpg", ".jpeg")
+"""Kinds of files that people have instead."""
 
 
 class StackError(CaptureError):
@@ -80,7 +89,7 @@ class Stack:
             length = data.shape[axes.index(axis)]
             if axis not in index and length > 1:
                 raise StackError(
-                    f"{self.path} has {length} entries along {AXIS_NAMES[axis]}, but one is wanted: say which."
+                    f"{self.path} has {length} {AXIS_NAMES[axis]}s, but one is wanted: {WHICH.get(axis, WHICH_ELSE)}."
                 )
             data = data.take(index.get(axis, 0), axis=axes.index(axis))
             axes = axes.replace(axis, "")
@@ -91,6 +100,8 @@ class Stack:
         return np.ascontiguousarray(data.transpose([axes.index(axis) for axis in wanted]))
 
 
+WHICH = {"c": "say which with --channel", "p": "say which with --position"}
+WHICH_ELSE = "give a file that holds just that one"
 AXIS_NAMES = {"p": "position", "t": "time", "c": "channel", "z": "z plane", "y": "row", "x": "column"}
 
 
@@ -111,6 +122,10 @@ def read_stack(path: Path) -> Stack:
     except (OSError, ValueError, KeyError, IndexError, TypeError) as error:
         if isinstance(error, StackError):
             raise
+        if path.suffix.lower() in FOREIGN:
+            raise StackError(
+                f"{path} is of a kind that is not read; read are OME-Zarr, OME-TIFF and TIFF. Export it as one of these."
+            ) from error
         raise StackError(f"{path} cannot be read as an image: {error}. Is it complete?") from error
 
 
@@ -198,13 +213,17 @@ def _read_tiff_folder(path: Path) -> Stack:
 def _read_tiff(path: Path) -> Stack:
     import tifffile
 
-    with tifffile.TiffFile(path) as tiff:
+    with _complaints() as complaints, tifffile.TiffFile(path) as tiff:
         series = tiff.series[0]
         axes = series.axes.lower()
         data = series.asarray()
         ome_xml, imagej = tiff.ome_metadata, tiff.imagej_metadata
         page = tiff.pages.first
         resolution = page.get_resolution("micrometer") if "XResolution" in page.tags else None
+    if any(_TORN.search(said) for said in complaints):
+        raise StackError(
+            f"{path} is not complete: images that it tells of are not in it. Was its acquisition or its copy cut off?"
+        )
     if "s" in axes:
         raise StackError(f"{path} is a colour image (RGB); a measurement wants the camera's own counts.")
     axes = axes.replace("q", "z").replace("i", "z")  # plain pages: the only stack there is
@@ -213,6 +232,26 @@ def _read_tiff(path: Path) -> Stack:
     if ome_xml:
         return _with_ome(Stack(data, axes, path), ome_xml)
     return Stack(data, axes, path, _imagej_voxel(imagej, resolution))
+
+
+@contextmanager
+def _complaints() -> Iterator[list[str]]:
+    """Give what tifffile says of a file that it reads as far as it can; nothing of that reaches the console."""
+    said: list[str] = []
+
+    class Listener(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            said.append(record.getMessage())
+
+    logger, listener = logging.getLogger("tifffile"), Listener(logging.WARNING)
+    propagates = logger.propagate
+    logger.addHandler(listener)
+    logger.propagate = False
+    try:
+        yield said
+    finally:
+        logger.removeHandler(listener)
+        logger.propagate = propagates
 
 
 def _imagej_voxel(

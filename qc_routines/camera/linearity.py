@@ -51,7 +51,8 @@ def measure_linearity(
     if is_used.sum() < LEAST_LEVELS:
         raise InputError(
             f"expected at least {LEAST_LEVELS} levels between {FROM:.0%} and {UP_TO:.0%} of {top_adu:g} ADU; got "
-            f"{int(is_used.sum())}. Spread the exposures over the range."
+            f"{int(is_used.sum())} of {', '.join(f'{s:.4g}' for s in signal)} ADU above dark. Spread the exposures over the range, "
+            "and see that the light is on"
         )
     line = fit_line(light[is_used], signal[is_used], weights=signal[is_used] ** -2)
     deviation = 100 * line.residuals / (line.intercept + line.slope * light[is_used])
@@ -93,6 +94,8 @@ def protocol(
     channel: str = "uniform light", longest_exposure_ms: float = 100.0, n_levels: int = 20
 ) -> Protocol:
     """Return how to acquire levels for linearity: those of the photon transfer curve will do."""
+    if n_levels < LEAST_LEVELS:
+        raise InputError(f"expected n_levels of at least {LEAST_LEVELS}; got {n_levels}")
     sequence = exposure_ladder(channel, longest_exposure_ms, n_levels)
     return Protocol(
         routine=ROUTINE.name,

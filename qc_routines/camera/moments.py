@@ -19,7 +19,7 @@ from qc_routines._inputs import checked_counts
 from qc_routines._jit import kernel
 from qc_routines._threads import available_cores, side_by_side, spans
 from qc_routines.camera.frames import Typical, flaw, typical_of
-from qc_routines.errors import InputError
+from qc_routines.errors import InputError, counted
 
 TILE = 16_384
 """Pixels whose sums stay in the cache for all the frames of a group, and after which a frame's own float32 sum moves to
@@ -149,8 +149,8 @@ class _Series:
         n_frames = len(self.frame_means_adu)
         if self.typical is None:
             raise InputError(
-                f"expected at least one usable frame; got none, left out: {dict(self.rejected) or 'nothing'}. "
-                "Check the shutter, the camera and the array's axes (t, y, x)."
+                f"expected at least one usable frame; got none, left out: {counted(self.rejected)}. "
+                "Check the shutter, the camera and the array's axes (t, y, x)"
             )
 
         def part(span: tuple[int, int]) -> float:

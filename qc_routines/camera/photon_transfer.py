@@ -21,7 +21,7 @@ from qc_routines.camera.transfer_points import (
     photon_transfer_point,
     saturation_index,
 )
-from qc_routines.errors import InputError
+from qc_routines.errors import InputError, counted, reason_of
 from qc_routines.protocols import Protocol, exposure_ladder, sequence_s
 from qc_routines.results import Figure, Measurement, input_of
 from qc_routines.routine import FigureNames, Routine
@@ -46,7 +46,8 @@ def measure_photon_transfer(
     dark : PixelMoments or iterable of ndarray, (y, x)
         At least two dark frames of the same exposure.
     levels : iterable of PixelMoments or of iterables of ndarray, (y, x)
-        At least three levels, best ten from 5 % of full scale to beyond saturation, with two frames or more each.
+        At least three levels below 70 % of saturation, which seven in equal steps to just beyond it have; EMVA 1288 asks for
+        fifty (recalled, not read). Two frames or more of each.
         A generator is read level by level: memory does not grow with their number.
     full_scale_adu : float, optional
         Largest count possible, for a 12-bit camera in 16-bit arrays; otherwise that of the type.
@@ -63,7 +64,7 @@ def measure_photon_transfer(
         try:
             points.append(photon_transfer_point(as_moments(frames), moments, trusted, full_scale_adu))
         except InputError as error:
-            reason = str(error).split(";")[0]
+            reason = reason_of(error)
             refused[reason] = refused.get(reason, 0) + 1
     points.sort(key=lambda point: point.signal_adu)
     return _measurement(points, moments, trusted, refused, full_scale_adu)
@@ -77,7 +78,7 @@ def _measurement(
     full_scale_adu: float | None,
 ) -> Measurement:
     peak = saturation_index(points)
-    is_linear = _linear_levels(points, peak)
+    is_linear = _linear_levels(points, peak, refused)
     gain, uncertainty, is_used, r2 = _slope(points, is_linear)
     dark_adu2 = float(np.mean(dark.variance_adu2[trusted], dtype=np.float64)) - common_variance_adu2(dark)
     n_off = sum(is_linear) - sum(is_used)
@@ -139,10 +140,13 @@ def _full_well_e(
     return (last + following) / 2 / gain, (following - last) / gain / sqrt(12)
 
 
-def _linear_levels(points: Sequence[PhotonTransferPoint], peak: int | None) -> list[bool]:
+def _linear_levels(
+    points: Sequence[PhotonTransferPoint], peak: int | None, refused: dict[str, int]
+) -> list[bool]:
     if len(points) < LEAST_LEVELS:
         raise InputError(
-            f"expected at least {LEAST_LEVELS} levels of light; got {len(points)} usable. Add some."
+            f"expected at least {LEAST_LEVELS} levels of light; got {len(points)} usable, left out: {counted(refused)}. Take "
+            "two frames or more of each level, of the same sensor area as the dark frames"
         )
     last = len(points) - 1 if peak is None else peak
     limit_adu = points[last].signal_adu * (1.0 if peak is None else LINEAR_UP_TO)
@@ -151,12 +155,27 @@ def _linear_levels(points: Sequence[PhotonTransferPoint], peak: int | None) -> l
         for i, p in enumerate(points)
     ]
     signals_adu = [p.signal_adu for p, is_chosen in zip(points, chosen, strict=True) if is_chosen]
-    if len(signals_adu) < LEAST_LEVELS or signals_adu[-1] < 1.5 * signals_adu[0]:
+    if len(signals_adu) < LEAST_LEVELS:
+        end = (
+            "the brightest"
+            if peak is None
+            else f"{LINEAR_UP_TO:.0%} of saturation, which is {limit_adu:.0f} ADU"
+        )
         raise InputError(
-            f"expected at least {LEAST_LEVELS} levels below {LINEAR_UP_TO:.0%} of saturation that differ by half; got "
-            f"signals of {[round(s, 1) for s in signals_adu]} ADU. Take more levels (n_levels, ten or more), vary the exposure, mind the shutter."
+            f"expected at least {LEAST_LEVELS} levels with light up to {end}; got {len(signals_adu)} of "
+            f"{_listed(points)} ADU above dark. Seven levels in equal steps to just beyond saturation have them; the "
+            "standard asks for fifty"
+        )
+    if signals_adu[-1] < 1.5 * signals_adu[0]:
+        raise InputError(
+            f"expected levels that differ by half or more; got signals of {_listed(points)} ADU above dark. Vary the "
+            "exposure or the light, and see that the shutter opens"
         )
     return chosen
+
+
+def _listed(points: Sequence[PhotonTransferPoint]) -> str:
+    return ", ".join(f"{point.signal_adu:.4g}" for point in points)
 
 
 def _slope(
@@ -203,7 +222,15 @@ def theory(conversion_e_per_adu: float, full_well_e: float | None = None) -> tup
 def protocol(
     channel: str = "uniform light", longest_exposure_ms: float = 100.0, n_levels: int = 15
 ) -> Protocol:
-    """Return how to acquire a photon transfer curve: pairs at exposures in equal steps, after dark pairs."""
+    """Return how to acquire a photon transfer curve: pairs at exposures in equal steps, after dark pairs.
+
+    Raises
+    ------
+    InputError
+        Fewer levels than a slope wants.
+    """
+    if n_levels < LEAST_LEVELS:
+        raise InputError(f"expected n_levels of at least {LEAST_LEVELS}; got {n_levels}")
     sequence = exposure_ladder(channel, longest_exposure_ms, n_levels)
     return Protocol(
         routine=ROUTINE.name,
@@ -218,7 +245,7 @@ def protocol(
         ),
         every_days=180,
         parameters={"n_levels": n_levels, "longest_exposure_ms": longest_exposure_ms},
-        source="EMVA 1288 release 4.0, section 6.2; number of levels: ours",
+        source="EMVA 1288 release 4.0, section 6.2; number of levels: ours, the standard asks for 50 (recalled, not read)",
     )
 
 

@@ -10,12 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qc_routines.camera.moments import PixelMoments
-from qc_routines.errors import InputError
+from qc_routines.errors import InputError, counted
 from qc_routines.few import student_deviate
 
 MAD_TO_SIGMA = 1.4826
 OUTLIER_SIGMAS = 6.0
 """One in a billion of a normal distribution: on 4 million pixels none is called a defect by chance."""
+
+LEAST_SIDE_PX = 3
 
 
 def robust_sigma(values: NDArray[np.generic]) -> float:
@@ -76,11 +78,16 @@ def common_variance_adu2(moments: PixelMoments) -> float:
 
 
 def need_frames(moments: PixelMoments, n_frames: int, name: str) -> None:
-    """Raise InputError unless there are so many usable frames."""
+    """Raise InputError unless there are so many usable frames, of pixels that have neighbours on all sides."""
+    if min(moments.mean_adu.shape) < LEAST_SIDE_PX:
+        rows, columns = moments.mean_adu.shape
+        raise InputError(
+            f"expected {name} frames of at least {LEAST_SIDE_PX} x {LEAST_SIDE_PX} pixels; got {rows} x {columns}"
+        )
     if moments.n_frames < n_frames:
         raise InputError(
             f"expected at least {n_frames} usable {name} frames; got {moments.n_frames}, left out: "
-            f"{moments.n_rejected or 'none'}. Acquire more."
+            f"{counted(moments.n_rejected)}. Acquire more"
         )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from math import hypot, sqrt
+from math import hypot, nan, sqrt
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,6 +50,8 @@ def nine_tiles(
             noise = hypot(sigma / side_px / top.height, relative * top.height_uncertainty / top.height)
             figures.append(Figure(f"{row}_{column}_ratio", relative, "1", noise, side_px**2))
     corners = [f for f in figures if not {"middle", "center"} & set(f.name.split("_"))]
+    if any(f.value is None for f in corners):  # a corner that nobody knows
+        return [*figures, Figure("corner_ratio", None, "1"), Figure("corner_ratio_least", None, "1")]
     mean, least = sum(f.value for f in corners) / 4, min(corners, key=lambda f: f.value)
     shared = top.height_uncertainty / top.height
     own = sqrt(sum(max(f.uncertainty**2 - (f.value * shared) ** 2, 0.0) for f in corners)) / 4
@@ -62,6 +64,8 @@ def _box_signal(
     pixels: NDArray[np.generic], dark: NDArray[np.generic] | float | None, box: tuple[slice, ...]
 ) -> tuple[float, float]:
     """Return mean signal and typical standard deviation of a pixel in a box."""
+    if not np.isfinite(pixels[box]).any():
+        return nan, nan
     tiles = tile_map(np.ascontiguousarray(pixels[box]), BOX_TILE_PX)
     signal = float(np.nanmean(tiles.mean_adu))
     if isinstance(dark, np.ndarray):

@@ -19,7 +19,7 @@ pytest.importorskip(
     "mm_test_adapters", reason="needs Micro-Manager's demo adapters: pip install mm-test-adapters"
 )
 
-from agent.errors import HardwareError
+from agent.errors import HardwareError, SettingsError
 from agent.hardware import HardwareProcess
 from agent.local import Local
 from agent.quality.assess import routine_named
@@ -194,6 +194,13 @@ def test_lights_without_channels_are_lines_too_and_one_alone_is_lit(run):
     judged = {j.figure.name: j.status for j in outcome.verdict.judgements}
     assert judged[f"r2[{lights[0]}]"] is Status.PASS
     assert judged[f"r2[{lights[1]}]"] is Status.WARN
+
+
+def test_too_few_levels_are_refused_before_there_is_any_light(run, microscope):
+    n_frames = microscope[0].call("ping", CALL_S)["n_frames"]
+    with pytest.raises(SettingsError, match=r"n_levels=5 are too few.*from n_levels=7 on.*longest_exposure_ms"):
+        run("photon_transfer", "uniform", options={"n_levels": 5})
+    assert microscope[0].call("ping", CALL_S)["n_frames"] == n_frames
 
 
 # ---- focus

@@ -19,6 +19,7 @@ from qc_routines.camera import (
     pixel_moments,
 )
 from qc_routines.camera.spatial import spatial_variances
+from qc_routines.levels import SATURATING
 
 SHAPE = (200, 312)
 GAIN = 0.47
@@ -176,6 +177,26 @@ def test_a_level_with_a_closed_shutter_is_left_out(dark) -> None:
 def test_too_few_levels_are_refused(dark, lights: list[float], message: str) -> None:
     with pytest.raises(InputError, match=message):
         measure_photon_transfer(dark[1], [dark[0].frames(light, 2) for light in lights])
+
+
+def test_seven_levels_in_equal_steps_beyond_saturation_do_and_five_do_not(dark) -> None:
+    sensor, moments = dark
+
+    def levels(n: int):
+        return [sensor.frames(1.25 * sensor.full_e * (k + 1) / n, 2) for k in range(n)]
+
+    assert SATURATING.least_levels == 7
+    seven = measure_photon_transfer(moments, levels(7))
+    assert seven.n_used >= 3
+    assert seven.value("gain") == pytest.approx(GAIN, rel=0.01)
+    with pytest.raises(InputError, match=r"at least 3 levels with light up to 70% of saturation.*got 2 of .*ADU"):
+        measure_photon_transfer(moments, levels(5))
+
+
+def test_why_levels_are_not_usable_is_said(dark) -> None:
+    single = [[dark[0].frames(light, 1)[0]] for light in (1e3, 2e3, 3e3)]
+    with pytest.raises(InputError, match="got 0 usable, left out: 3 fewer than 2 usable bright frames"):
+        measure_photon_transfer(dark[1], single)
 
 
 def test_averaged_or_invented_frames_are_refused(dark) -> None:

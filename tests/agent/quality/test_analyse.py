@@ -112,7 +112,7 @@ def test_unknown_voxel_size_is_asked_for(save):
     ("routine", "data", "axes", "error", "says"),
     [
         ("psf", field(), "YX", StackError, "has the axes YX; there is no z plane"),
-        ("illumination", np.stack([field()] * 3), "ZYX", StackError, "3 entries along z plane"),
+        ("illumination", np.stack([field()] * 3), "ZYX", StackError, "3 z planes, but one is wanted: give a file"),
         ("illumination", np.zeros((40, 50), np.uint16), "YX", None, ""),
         ("illumination", np.full((40, 50), np.nan, np.float32), "YX", None, ""),
         ("registration", np.stack([beads()]), "CZYX", StackError, "has one channel; registration wants at least two"),

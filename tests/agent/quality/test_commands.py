@@ -113,8 +113,50 @@ def test_properties_are_split_at_the_first_hyphen():
 
 def test_table_with_uneven_rows_is_refused(tmp_path: Path):
     (tmp_path / "a.csv").write_text("a,b\n1,2\n3\n")
-    with pytest.raises(SettingsError, match="rows as long as it"):
+    with pytest.raises(SettingsError, match="row 2 has 1 cells, and the heading has 2"):
         read_columns(tmp_path / "a.csv")
+
+
+@pytest.mark.parametrize(
+    ("routine", "option", "says"),
+    [
+        ("photon_transfer", "n_levels=abc", "n_levels is a whole number, from 1 on"),
+        ("photon_transfer", "n_levels=5.5", "n_levels is a whole number"),
+        ("photon_transfer", "n_levels=0", "n_levels is a whole number"),
+        ("power_stability", "is_long=maybe", "is_long is true or false"),
+        ("power_stability", "interval_s=nan", "interval_s is a number"),
+        ("grid", "pitch_um=fifteen", "pitch_um is a number"),
+        ("psf", "camera=Orca", "psf knows bead_diameter_um, "),  # an object cannot be stated
+        ("psf", "bead_diameter_um", "psf knows bead_diameter_um, "),
+    ],
+)
+def test_option_of_another_kind_is_refused(routine: str, option: str, says: str):
+    with pytest.raises(SettingsError, match=says):
+        facts_of(routine_named(routine), further=[option])
+
+
+def test_one_number_is_a_list_of_one_where_several_are_wanted():
+    assert facts_of(routine_named("dark_current"), further=["exposures_ms=10"]) == {"exposures_ms": [10]}
+    stated = facts_of(routine_named("power_stability"), further=["setting_percent=5,20,80"])
+    protocol = protocol_of(routine_named("power_stability"), stated, ("DAPI", "FITC"))
+    assert protocol.parameters["setting_percent"] == "5, 20, 80"
+    assert protocol.duration_s == 2 * 3 * 300
+
+
+@pytest.mark.parametrize(
+    ("routine", "options", "says"),
+    [
+        ("photon_transfer", {"n_levels": 2}, "n_levels of at least 3; got 2"),
+        ("linearity", {"n_levels": 3}, "n_levels of at least 4; got 3"),
+        ("power_linearity", {"n_settings": 1}, "n_settings of at least 4; got 1"),
+        ("power_stability", {"n_readings": 3}, "n_readings of at least 10; got 3"),
+        ("power_stability", {"setting_percent": (5, 120)}, "setting_percent above 0 and up to 100; got 120"),
+        ("sample_power", {"setting_percent": 0}, "setting_percent above 0 and up to 100; got 0"),
+    ],
+)
+def test_protocol_that_cannot_be_measured_is_refused_before_it_is_acquired(routine, options, says):
+    with pytest.raises(SettingsError, match=f"cannot be acquired so: expected {says}"):
+        protocol_of(routine_named(routine), options)
 
 
 def test_unknown_routine_is_named():
