@@ -190,7 +190,9 @@ def test_lights_without_channels_are_lines_too_and_one_alone_is_lit(run):
     outcome = run("power_linearity", **METER, options=options)
     measured = outcome.verdict.measurement
     assert measured.value(f"slope[{lights[0]}]") == pytest.approx(0.01 * true_power_mw(100), rel=0.12)
-    assert measured.value(f"slope[{lights[1]}]") == pytest.approx(0, abs=1e-3)  # the filter cube is that of FITC
+    assert measured.value(f"slope[{lights[1]}]") == pytest.approx(
+        0, abs=1e-3
+    )  # the filter cube is that of FITC
     judged = {j.figure.name: j.status for j in outcome.verdict.judgements}
     assert judged[f"r2[{lights[0]}]"] is Status.PASS
     assert judged[f"r2[{lights[1]}]"] is Status.WARN
@@ -198,7 +200,9 @@ def test_lights_without_channels_are_lines_too_and_one_alone_is_lit(run):
 
 def test_too_few_levels_are_refused_before_there_is_any_light(run, microscope):
     n_frames = microscope[0].call("ping", CALL_S)["n_frames"]
-    with pytest.raises(SettingsError, match=r"n_levels=5 are too few.*from n_levels=7 on.*longest_exposure_ms"):
+    with pytest.raises(
+        SettingsError, match=r"n_levels=5 are too few.*from n_levels=7 on.*longest_exposure_ms"
+    ):
         run("photon_transfer", "uniform", options={"n_levels": 5})
     assert microscope[0].call("ping", CALL_S)["n_frames"] == n_frames
 

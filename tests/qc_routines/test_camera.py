@@ -189,7 +189,9 @@ def test_seven_levels_in_equal_steps_beyond_saturation_do_and_five_do_not(dark) 
     seven = measure_photon_transfer(moments, levels(7))
     assert seven.n_used >= 3
     assert seven.value("gain") == pytest.approx(GAIN, rel=0.01)
-    with pytest.raises(InputError, match=r"at least 3 levels with light up to 70% of saturation.*got 2 of .*ADU"):
+    with pytest.raises(
+        InputError, match=r"at least 3 levels with light up to 70% of saturation.*got 2 of .*ADU"
+    ):
         measure_photon_transfer(moments, levels(5))
 
 
