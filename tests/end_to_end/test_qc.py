@@ -132,7 +132,7 @@ def test_psf_finds_the_beads_as_sharp_as_they_are(run, rendered):
     assert outcome.result.n_used >= 3
     figure = outcome.verdict.measurement.figure
     true_um = rendered.gaussian_fwhm_um(SimulatedMicroscope(TRUTH), "beads 0.2 um")
-    assert figure("fwhm_z").uncertainty < 0.03 * true_um[0]
+    assert figure("fwhm_z").uncertainty < 0.06 * true_um[0]  # 0.029 where the drive repeats to 0.02 um
     for axis, truth_um in zip("zyx", true_um, strict=True):
         found = figure(f"fwhm_{axis}")
         assert found.value == pytest.approx(truth_um, abs=0.02 * truth_um + N_SIGMA * found.uncertainty), axis
