@@ -17,7 +17,7 @@ from server.web.render import render
 from server.web.search import MOST_CHOICES
 from server.web.trends import HEIGHT, WIDTH, Trend, draw, span_of
 
-PAGE = 12
+PAGE = 9
 """Panels on a page."""
 MOST_INSTRUMENTS = 60
 """Instruments whose series are looked through."""

@@ -89,8 +89,11 @@ def _asked(said: argparse.Namespace, folder: Path) -> dict[str, object]:
 
 def _serve(said: argparse.Namespace, folder: Path, secret: str, parent: Connection) -> None:
     # Just after the last record; nobody has sent a batch since, so agents count as reporting.
-    now = END_AT - timedelta(weeks=1) + timedelta(minutes=1)
-    collector = Collector.on(_opened(said, folder), Settings(), lambda: now)
+    now, began = END_AT - timedelta(weeks=1) + timedelta(minutes=1), time.monotonic()
+    # The clock goes on: requests are counted by the minute.
+    collector = Collector.on(
+        _opened(said, folder), Settings(), lambda: now + timedelta(seconds=time.monotonic() - began)
+    )
     config = uvicorn.Config(create_app(collector), port=0, log_config=None, access_log=False, lifespan="off")
     server = uvicorn.Server(config)
     listening = config.bind_socket()
