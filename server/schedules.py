@@ -217,13 +217,15 @@ class Told:
     instrument_name: str
 
 
-def runs_told(reads: Reads, instrument_ids: Iterable[str] | None = None) -> list[Told]:
-    """Return the last word on every occurrence that agents have told of lately, the latest planned first."""
+def runs_told(
+    reads: Reads, instrument_ids: Iterable[str] | None = None, most: int = MOST_RECORDS
+) -> list[Told]:
+    """Return the last word on every occurrence in the newest records of each instrument, the latest planned first."""
     found: dict[UUID, Told] = {}
     for instrument in reads.instruments():
         if instrument_ids is not None and instrument.instrument_id not in instrument_ids:
             continue
-        rows = reads.recent(instrument.instrument_id, "schedule_run", MOST_RECORDS)
+        rows = reads.recent(instrument.instrument_id, "schedule_run", most)
         for record in records_of(reads, rows):
             if isinstance(record, ScheduleRun):  # the newest comes first
                 found.setdefault(record.run_id, Told(record, instrument.instrument_id, instrument.name))

@@ -164,7 +164,7 @@ def _page(
             choice=choice,
             link=asked.link_on("/schedules"),
             plans=_plans(reads, choice.instruments),
-            runs=runs_told(reads, {one.instrument_id for one in choice.instruments})[:MOST_SHOWN],
+            runs=runs_told(reads, {one.instrument_id for one in choice.instruments}, MOST_SHOWN)[:MOST_SHOWN],
             chosen=chosen,
             form=chosen.schedule if chosen else Schedule(schedule_id="x", routine="x", cron="0 3 * * *"),
             further=_as_toml(chosen.schedule) if chosen else "",
