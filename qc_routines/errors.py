@@ -30,6 +30,8 @@ def reason_of(error: InputError) -> str:
     wanted = str(error).split(";")[0].removeprefix("expected ")
     if wanted.startswith("at least "):
         return f"fewer than {wanted.removeprefix('at least ')}"
+    if wanted.startswith("something "):
+        return f"nothing {wanted.removeprefix('something ')}"
     return f"no {wanted.removeprefix('a ').removeprefix('an ')}"
 
 

@@ -357,7 +357,10 @@ def test_regions_that_show_nothing_are_left_out() -> None:
     regions[-1], regions[-2] = np.full((40, 70), 100, np.uint16), regions[-2].astype(float)
     regions[-2][3, 3] = np.nan
     measured = measure_line_pairs(regions, SPACINGS_UM, PIXEL_UM)
-    assert measured.n_rejected == {"a region with finite counts": 1, "a pair of lines above the noise": 1}
+    assert measured.n_rejected == {
+        "no region with finite counts": 1,
+        "no pair of lines above the noise": 1,
+    }
     assert measured.value("smallest_resolved") is not None
     wide = measure_line_pairs([pair(0.6), pair(0.66)], [0.6, 0.66], PIXEL_UM)
     assert wide.value("smallest_resolved") is None and wide.value("n_resolved") == 2

@@ -109,7 +109,7 @@ def test_one_bad_image_does_not_end_a_series() -> None:
     found = image_positions(images, pixel_size_um=0.5)
     np.testing.assert_allclose(found.yx_um[[0, 1, 3]], [[0, 0], [0.5, 1], [-1.25, 1.5]], atol=0.03)
     assert np.isnan(found.yx_um[2]).all()
-    assert found.n_rejected == {"something to see in moved": 1}
+    assert found.n_rejected == {"nothing to see in moved": 1}
     with pytest.raises(InputError, match="pixel_size_um"):
         image_positions(images, 0.0)
     with pytest.raises(InputError, match="at least one image"):
