@@ -11,6 +11,7 @@ from fastapi.responses import JSONResponse
 from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
 
+from server.access.limits import RequestLimits
 from server.api import (
     agents,
     alerts,
@@ -30,7 +31,6 @@ from server.dependencies import address_of, collector_of
 from server.errors import NotSignedInError, RefusedError, StoreError
 from server.etags import ETags
 from server.headers import HEADERS, SecurityHeaders
-from server.limits import RequestLimits
 from server.web import pages, refusals
 from server.web.languages import Speaking
 

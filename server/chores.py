@@ -6,14 +6,14 @@ import logging
 import threading
 from datetime import datetime, timedelta
 
-from server import retention
 from server.alerts.round import AlertRound
 from server.alerts.telling import Teller
-from server.checkpoints import Signer, next_checkpoint
 from server.collector import Collector
 from server.errors import CollectorError
+from server.keeping import retention
+from server.keeping.checkpoints import Signer, next_checkpoint
 from server.store.rows import AuditEntry
-from server.utilisation_days import rolling_job, to_roll_up
+from server.use.days import rolling_job, to_roll_up
 
 CHECKPOINT_EVERY = timedelta(hours=1)
 RETENTION_EVERY = timedelta(days=1)

@@ -14,11 +14,12 @@ import typer
 from rich.console import Console
 from rich.logging import RichHandler
 
-from server import care, manage
+from server.access import manage
 from server.demo_fleet.command import demo_fleet
 from server.errors import CollectorError
 from server.forwarding import commands as forwarding
 from server.grafana import dashboard_json
+from server.keeping import care
 from server.options import DEFAULT_DATA, AsJson, Config, Data, settings_of
 from server.running import run as run_collector
 from server.settings import Settings, to_toml

@@ -32,7 +32,7 @@ from server.alerts.routes import Silence
 from server.alerts.rules import Severity
 from server.api import models
 from server.errors import CollectorError
-from server.schedules import PlacedSchedule
+from server.quality.schedules import PlacedSchedule
 
 M = TypeVar("M", bound=BaseModel)
 Form = Literal["csv", "jsonl", "parquet"]

@@ -6,13 +6,13 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
-from server.attempts import Attempts
+from server.access.attempts import Attempts
+from server.access.limits import AgentLimits
+from server.access.oidc import Provider
+from server.access.scope import Scope
+from server.access.seeing import StoreInScope
 from server.clock import Now, utc_now
 from server.ingest import Admitted, GroupWriter
-from server.limits import AgentLimits
-from server.oidc import Provider
-from server.scope import Scope
-from server.seeing import StoreInScope
 from server.settings import Settings
 from server.store import Store
 from server.store.base import Readable

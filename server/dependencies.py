@@ -7,10 +7,10 @@ from typing import Annotated, TypeVar
 
 from fastapi import Depends, Request
 
+from server.access.people import Person, person_of
+from server.access.roles import Permission
 from server.collector import Collector
 from server.errors import NotSignedInError, RefusedError
-from server.people import Person, person_of
-from server.roles import Permission
 
 SESSION_COOKIE = "scopestamp_session"
 

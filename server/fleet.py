@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from server.alerts.book import DOCUMENT as ALERT
 from server.health import Health, Presence, health_in, presence_of
-from server.schedules import groups
+from server.quality.schedules import groups
 from server.sites import is_within, places_of
 from server.store.base import Reads
 from server.store.rows import QC_RANKS, FleetMark, QcSeriesRow

@@ -15,7 +15,7 @@ from uuid import uuid4
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, TypeAdapter
 
 from agent.records.schedules import BaselineRun, InvalidRun
-from server.quality import find_run, key_of
+from server.quality.runs import find_run, key_of
 from server.store.base import Reads, Writes
 from server.store.rows import Entry
 

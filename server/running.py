@@ -16,12 +16,12 @@ from typing import Protocol
 import uvicorn
 
 from server.app import create_app
-from server.checkpoints import signer_in
 from server.chores import Chores
 from server.collector import Collector
 from server.errors import SettingsError
 from server.forwarding.forwarder import Forwarder
 from server.forwarding.identity import keys_in
+from server.keeping.checkpoints import signer_in
 from server.opening import open_store
 from server.settings import ListenSettings, Settings
 

@@ -12,8 +12,8 @@ import tomlkit
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from agent.records.wire import MAX_BODY_BYTES, MAX_EXPANDED_BYTES
+from server.access.roles import Role
 from server.errors import SettingsError
-from server.roles import Role
 
 
 class _Section(BaseModel):

@@ -9,6 +9,8 @@ from uuid import uuid4
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
+from server.access.people import Person
+from server.access.seeing import ReadsInScope, check_whole
 from server.alerts import book
 from server.alerts.book import Alert
 from server.alerts.routes import SILENCE, Silence
@@ -16,8 +18,6 @@ from server.alerts.rules import rules_of
 from server.collector import Collector
 from server.dependencies import found
 from server.errors import RefusedError
-from server.people import Person
-from server.seeing import ReadsInScope, check_whole
 from server.store.base import Reads, Writes
 from server.store.rows import AuditEntry
 

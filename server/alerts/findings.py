@@ -10,9 +10,9 @@ from packaging.version import InvalidVersion, Version
 
 from agent.records import AgentEvent, Heartbeat, RecordError, decode_tolerant
 from server.alerts import rules as r
-from server.control_chart import Chart, Sample, chart_of
 from server.ingest.evidence import record_of
 from server.logbook import baselines, invalid_runs, notes
+from server.quality.control_chart import Chart, Sample, chart_of
 from server.store.base import Reads
 from server.store.rows import FleetRow, QcPoint, QcSeriesRow
 

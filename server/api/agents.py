@@ -22,15 +22,15 @@ from agent.records.wire import (
     RotateRequest,
     agent_id_of,
 )
+from server.access.enrolment import check_approved, check_instrument_id, decoded_key, enrol_job, public_key_of
+from server.access.rotation import Replacement, keys_accepted, rotate_job
 from server.collector import Collector
 from server.dependencies import TheAddress, WholeCollector
-from server.enrolment import check_approved, check_instrument_id, decoded_key, enrol_job, public_key_of
 from server.errors import RefusedError
 from server.forwarding.downstream import is_only_forwarded
 from server.ingest import check_signature
 from server.ingest.headers import SPOOL_ID
 from server.ingest.signature import is_signed_by
-from server.rotation import Replacement, keys_accepted, rotate_job
 from server.store.rows import Agent
 
 KEPT_HEADERS = ("scopestamp-", "content-encoding", "content-type")

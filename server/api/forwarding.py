@@ -16,10 +16,10 @@ from agent.records.wire import (
     Refusal,
     agent_id_of,
 )
+from server.access.enrolment import decoded_key
 from server.api.agents import read_body, signed_path
 from server.collector import Collector
 from server.dependencies import TheAddress, collector_of
-from server.enrolment import decoded_key
 from server.errors import RefusedError
 from server.forwarding.downstream import Downstream, Log, downstream_of, join_job, log_of
 from server.forwarding.forwarder import above_of

@@ -15,11 +15,11 @@ from anyio.to_thread import run_sync
 from fastapi import APIRouter, Depends, Header, Query, Request
 from fastapi.responses import StreamingResponse
 
+from server.access.roles import Permission
 from server.api import models
 from server.collector import Collector
 from server.dependencies import TheCollector, allowed
 from server.errors import RefusedError
-from server.roles import Permission
 
 LOOK_S = 1.0
 SAY_S = 15.0

@@ -17,11 +17,11 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector as Source
 
 from agent.records import Heartbeat, RecordError, decode_tolerant
+from server.access.roles import Permission
 from server.alerts.book import book_of
 from server.alerts.rules import Severity
 from server.collector import Collector
 from server.dependencies import TheCollector, allowed
-from server.roles import Permission
 from server.store.base import Reads
 from server.store.rows import FleetRow
 

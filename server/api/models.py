@@ -11,8 +11,8 @@ from agent.records import Change, QcMetric, ScheduleRun
 from server.alerts.book import Alert
 from server.alerts.rules import Severity
 from server.forwarding.revoked import RevokedBelow
-from server.quality import Run
-from server.schedules import PlacedSchedule
+from server.quality.runs import Run
+from server.quality.schedules import PlacedSchedule
 from server.store.rows import Agent
 
 

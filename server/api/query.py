@@ -9,6 +9,7 @@ from fastapi import APIRouter, Depends, Path, Query, Response
 
 from agent.exports import FORMATS
 from agent.records.wire import Refusal
+from server.access.roles import Permission
 from server.api import models
 from server.dependencies import TheCollector, allowed, found
 from server.exporting import file_of, view_for
@@ -16,9 +17,8 @@ from server.forwarding.revoked import revoked_below
 from server.health import Health, health_of
 from server.ingest.evidence import batch_of, is_signature_good, raw_line
 from server.places import from_cursor, next_cursor
-from server.quality import KIND as QC
-from server.quality import runs_in
-from server.roles import Permission
+from server.quality.runs import KIND as QC
+from server.quality.runs import runs_in
 
 router = APIRouter(
     prefix="/v1",

@@ -12,22 +12,22 @@ from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from agent.exports.methods import LANGUAGES
 from agent.records.wire import Refusal
 from server import logbook_search
+from server.access.roles import Permission
 from server.api.models import AcknowledgementAnswer
 from server.api.tables import Form, as_download, csv_of, whole_table
 from server.collector import Collector
-from server.credit import acknowledgement, profile_of
 from server.dependencies import TheCollector, TheStaff, allowed, found
 from server.errors import RefusedError
-from server.periods import Period, period_of, year_of
+from server.quality.schedules import groups
 from server.reports.pdf import recognition_pdf
 from server.reports.recognition import COLUMNS, hours_of, recognition
 from server.reports.year_crate import year_crate
-from server.roles import Permission
-from server.schedules import groups
 from server.sites import is_within
 from server.store.base import Reads
 from server.store.rows import Instrument
-from server.utilisation import MODES, Utilisation, utilisation
+from server.use.credit import acknowledgement, profile_of
+from server.use.periods import Period, period_of, year_of
+from server.use.utilisation import MODES, Utilisation, utilisation
 from server.web.languages import language_of, speak
 
 router = APIRouter(

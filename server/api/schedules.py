@@ -12,7 +12,7 @@ from server.api.agents import authenticated
 from server.api.models import KeptAnswer, RunsAnswer
 from server.dependencies import TheAddress, TheCollector, ThePerson, TheStaff, WholeCollector, found
 from server.errors import RefusedError
-from server.schedules import (
+from server.quality.schedules import (
     PlacedSchedule,
     kept_schedules,
     put_schedule,

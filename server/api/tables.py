@@ -17,10 +17,10 @@ from fastapi import APIRouter, Depends, Path, Query, Response
 from fastapi.responses import StreamingResponse
 
 from agent.records.wire import Refusal
+from server.access.roles import Permission
 from server.dependencies import TheCollector, allowed, found
 from server.errors import RefusedError
 from server.places import place_of
-from server.roles import Permission
 from server.store.base import Reads, Store
 
 PAGE = 500

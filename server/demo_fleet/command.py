@@ -15,6 +15,8 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
+from server.access.people import link_job
+from server.access.secrets import new_secret
 from server.clock import utc_now
 from server.collector import Collector
 from server.demo_fleet.filling import Filled, fill, filled_in
@@ -23,9 +25,7 @@ from server.demo_fleet.living import Living
 from server.demo_fleet.script import Span, fleet
 from server.opening import open_store
 from server.options import AsJson, Config, settings_of
-from server.people import link_job
 from server.running import run
-from server.secrets import new_secret
 from server.settings import Settings
 
 _MOST_FAULTS_SHOWN = 12

@@ -12,6 +12,7 @@ from typing import Annotated, Any
 
 import typer
 
+from server.access.secrets import new_join_code
 from server.clock import utc_now
 from server.collector import Collector
 from server.errors import SettingsError
@@ -22,7 +23,6 @@ from server.forwarding.identity import collector_id_of, keys_in
 from server.forwarding.protocol import JoinRequest
 from server.ingest.evidence import raw_line
 from server.options import DEFAULT_DATA, AsJson, Config, Data, collector_on, say
-from server.secrets import new_join_code
 
 downstream = typer.Typer(help="Collectors that forward to this one.", no_args_is_help=True)
 upstream = typer.Typer(help="The collector that this one forwards to.", no_args_is_help=True)

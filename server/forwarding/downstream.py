@@ -8,9 +8,9 @@ from datetime import datetime, timedelta
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 
 from agent.records.wire import CHAIN_START
+from server.access.roles import PERMISSIONS, Permission, Role
+from server.access.secrets import hash_of_join_code
 from server.errors import RefusedError
-from server.roles import PERMISSIONS, Permission, Role
-from server.secrets import hash_of_join_code
 from server.store.base import Job, Reads, Writes
 
 CODE, COLLECTOR, LOG, AGENT, INSTRUMENT = (

@@ -24,13 +24,13 @@ from agent.records.wire import (
     chain_next,
     signing_bytes,
 )
-from server.checkpoints import leaf_of
+from server.access.rotation import EarlierKey, succession
 from server.errors import StoreError
 from server.forwarding.downstream import maker_of
 from server.forwarding.identity import Keys
 from server.forwarding.policy import Policy
 from server.forwarding.protocol import PROXY_SPOOL, VIA, Introduction, Parcel
-from server.rotation import EarlierKey, succession
+from server.keeping.checkpoints import leaf_of
 from server.store.base import Reads
 from server.store.chains import lines_of
 from server.store.rows import Agent, StoredBatch

@@ -25,7 +25,7 @@ from __future__ import annotations
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from agent.records.wire import CHAIN_START, MAX_BODY_BYTES
-from server.rotation import EarlierKey
+from server.access.rotation import EarlierKey
 
 FORWARD_PATH = "/v1/forward"
 JOIN_PATH = "/v1/forward/join"

@@ -10,7 +10,8 @@ from datetime import datetime
 from pydantic import ValidationError
 
 from agent.records.wire import AGENT_HEADER
-from server.enrolment import decoded_key
+from server.access.enrolment import decoded_key
+from server.access.rotation import checked_keys, learn_keys
 from server.errors import RefusedError
 from server.expand import expand
 from server.forwarding.downstream import (
@@ -25,7 +26,6 @@ from server.forwarding.downstream import (
 from server.forwarding.protocol import VIA, Introduction, NotTaken, Parcel
 from server.ingest import check_signature, file_lines, parse_headers
 from server.ingest.signature import is_signed_by
-from server.rotation import checked_keys, learn_keys
 from server.sites import path_of
 from server.store.base import Job, Writes
 from server.store.chains import split_lines

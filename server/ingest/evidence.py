@@ -6,10 +6,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 
 from agent.records import Record, RecordError, decode_tolerant
+from server.access.rotation import keys_for_evidence
 from server.errors import StoreError
 from server.expand import expand
 from server.ingest.signature import is_signed_by
-from server.rotation import keys_for_evidence
 from server.store.base import Reads
 from server.store.chains import split_lines
 from server.store.rows import QuarantineRow, RecordRow, StoredBatch

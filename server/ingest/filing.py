@@ -34,7 +34,7 @@ from server.errors import RefusedError
 from server.ingest.glance import glance_all
 from server.ingest.searching import model_of, search_of
 from server.ingest.using import use_of
-from server.quality_series import series_key
+from server.quality.series import series_key
 from server.store.chains import split_lines
 from server.store.rows import (
     AcquisitionFacts,

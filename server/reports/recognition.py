@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from server.credit import profile_of
-from server.periods import Period
 from server.store.base import Reads
 from server.store.rows import Instrument
-from server.utilisation import Hours, Made, Utilisation, utilisation
+from server.use.credit import profile_of
+from server.use.periods import Period
+from server.use.utilisation import Hours, Made, Utilisation, utilisation
 
 COLUMNS = (
     "instrument_id", "instrument", "site", "pid", "facility_rrid", "organisation_ror", "since", "until",

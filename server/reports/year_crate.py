@@ -29,13 +29,13 @@ from agent.exports.ro_crate_graph import (
 )
 from agent.records import Profile
 from server.api.tables import csv_of
-from server.credit import profile_of
 from server.logbook import Maintenance, Signed, invalid_runs
-from server.periods import Period
 from server.reports.recognition import hours_of
 from server.store.base import Reads
 from server.store.rows import Instrument, Place, QcRunRow
-from server.utilisation import MODES, Utilisation, maintenance_in, utilisation
+from server.use.credit import profile_of
+from server.use.periods import Period
+from server.use.utilisation import MODES, Utilisation, maintenance_in, utilisation
 
 METADATA = "ro-crate-metadata.json"
 _AT_ONCE = 500

@@ -1,6 +1,6 @@
 """The chain of the audit log: every entry carries a hash over itself and the entry before (ASVS 5.0 16.4.2).
 
-Whoever changes, removes or inserts an entry must compute every later one anew: `server.verify` recomputes the chain, and
+Whoever changes, removes or inserts an entry must compute every later one anew: `server.keeping.verify` recomputes the chain, and
 compares it with the signed checkpoints, which tell where the log stood.
 """
 

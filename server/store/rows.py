@@ -12,7 +12,7 @@ from uuid import UUID
 
 from agent.records import Change
 from agent.records.wire import Flagged
-from server.roles import Role
+from server.access.roles import Role
 
 FlagReason = Literal["unknown_kind", "newer_version", "malformed", "foreign_agent"]
 GrantPurpose = Literal["session", "token", "link"]
@@ -69,7 +69,7 @@ class User:
     password: str | None
     added_at: datetime
     scope: str = ""
-    """As `server.scope.Scope.text` writes it; empty for everything."""
+    """As `server.access.scope.Scope.text` writes it; empty for everything."""
     ends_at: datetime | None = None
     """From then on nobody signs in with it."""
     subject: str = ""

@@ -1,4 +1,4 @@
-"""Days of use as they were rolled up, in the SQL that the engines share; `server.utilisation_days` says how they are."""
+"""Days of use as they were rolled up, in the SQL that the engines share; `server.use.days` says how they are."""
 
 from __future__ import annotations
 

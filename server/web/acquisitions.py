@@ -17,7 +17,7 @@ from server.dependencies import TheCollector, ThePerson, found
 from server.errors import RefusedError
 from server.exporting import MAX_FRAMES_IN_SHORT, notes_on, report_on, view_for
 from server.ingest.evidence import record_of
-from server.quality import runs_on
+from server.quality.runs import runs_on
 from server.store.base import Reads
 from server.store.rows import AcquisitionRow
 from server.web.frames import HEIGHT, PAGE, WIDTH, frames_from, intervals_of

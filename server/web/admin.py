@@ -7,13 +7,13 @@ from typing import Annotated
 from fastapi import APIRouter, Form, Request, Response
 from fastapi.responses import RedirectResponse
 
+from server.access.enrolment import WAITING, join_code_row
+from server.access.people import Person
+from server.access.secrets import new_join_code
 from server.collector import Collector
 from server.dependencies import TheAddress, TheCollector, TheSiteAdmin, found
-from server.enrolment import WAITING, join_code_row
 from server.errors import RefusedError
 from server.forwarding.revoked import revoked_below
-from server.people import Person
-from server.secrets import new_join_code
 from server.web.render import render
 
 MAX_NAME = 120

@@ -9,6 +9,8 @@ from fastapi import APIRouter, Depends, Form, Request, Response
 from fastapi.responses import RedirectResponse
 from pydantic import ValidationError
 
+from server.access.people import Person
+from server.access.secrets import new_secret
 from server.alerts.book import Alert
 from server.alerts.routes import ROUTE, WAITING, Route, routes_of, waiting_on
 from server.alerts.rules import DOCUMENT, Rule, Severity, rules_of
@@ -17,8 +19,6 @@ from server.collector import Collector
 from server.dependencies import TheAddress, TheAdmin, TheCollector, found
 from server.errors import RefusedError
 from server.outgoing import OutgoingError
-from server.people import Person
-from server.secrets import new_secret
 from server.store.base import Writes
 from server.store.rows import AuditEntry
 from server.web.render import render

@@ -9,6 +9,8 @@ from xml.etree import ElementTree
 from fastapi import APIRouter, Form, Query, Request, Response
 from fastapi.responses import RedirectResponse
 
+from server.access.people import person_of
+from server.access.roles import Permission
 from server.alerts import book, desk
 from server.alerts.book import Alert
 from server.alerts.routes import silences_of
@@ -22,8 +24,6 @@ from server.dependencies import (
     WholeCollector,
 )
 from server.errors import RefusedError
-from server.people import person_of
-from server.roles import Permission
 from server.web.languages import gettext
 from server.web.render import render
 from server.web.vocabulary import HEARTBEAT_FIGURES

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Query, Request, Response
 
 from server.dependencies import TheCollector, ThePerson
 from server.errors import RefusedError
-from server.schedule_calendar import calendar_of
+from server.quality.calendar import calendar_of
 from server.web.choice import TheChoice, choice_of
 from server.web.render import render
 

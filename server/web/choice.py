@@ -9,8 +9,8 @@ from urllib.parse import urlencode
 
 from fastapi import Depends, Query
 
-from server.schedule_calendar import has_schedule
-from server.schedules import groups, kept_schedules
+from server.quality.calendar import has_schedule
+from server.quality.schedules import groups, kept_schedules
 from server.sites import is_within, places_of
 from server.store.base import Reads
 from server.store.rows import Instrument

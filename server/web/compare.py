@@ -9,8 +9,8 @@ from urllib.parse import urlencode
 from fastapi import APIRouter, Query, Request, Response
 
 from server.dependencies import TheCollector, ThePerson
-from server.figures import Figure, Said, figures_of, said_of
 from server.fleet import Identity, identities
+from server.quality.figures import Figure, Said, figures_of, said_of
 from server.store.base import Reads
 from server.store.rows import QcSeriesRow
 from server.web.render import render

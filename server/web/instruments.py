@@ -18,8 +18,8 @@ from server.health import health_of
 from server.ingest.evidence import records_of
 from server.logbook import notes
 from server.places import from_cursor, next_cursor, to_cursor
-from server.quality import standing_series
-from server.schedules import groups, plan_told
+from server.quality.runs import standing_series
+from server.quality.schedules import groups, plan_told
 from server.store.base import Reads, Writes
 from server.store.rows import AuditEntry, ChangeRow, Instrument, Place
 from server.web.alerts import in_words

@@ -12,6 +12,7 @@ from fastapi import APIRouter, Depends, File, Form, Query, Request, Response, Up
 from fastapi.responses import RedirectResponse
 from pydantic import ValidationError
 
+from server.access.people import Person
 from server.collector import Collector
 from server.dependencies import TheAddress, TheCollector, TheOperator, ThePerson, TheStaff, found
 from server.errors import RefusedError
@@ -26,8 +27,7 @@ from server.logbook import (
     notes,
     write,
 )
-from server.people import Person
-from server.quality import find_run
+from server.quality.runs import find_run
 from server.store.base import Writes
 from server.store.rows import Attachment, AuditEntry
 from server.web.render import render

@@ -7,9 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Form, Request, Response
 from fastapi.responses import RedirectResponse
 
-from server.collector import Collector
-from server.dependencies import TheAddress, TheCollector, TheSiteAdmin, found
-from server.letting_in import (
+from server.access.letting_in import (
     Admission,
     end_of,
     new_token,
@@ -19,9 +17,11 @@ from server.letting_in import (
     scope_told,
     sign_in_link_for,
 )
-from server.people import Person
-from server.roles import ROLES, Role
-from server.scope import Scope
+from server.access.people import Person
+from server.access.roles import ROLES, Role
+from server.access.scope import Scope
+from server.collector import Collector
+from server.dependencies import TheAddress, TheCollector, TheSiteAdmin, found
 from server.web.render import render
 
 router = APIRouter(include_in_schema=False)

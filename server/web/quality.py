@@ -7,15 +7,15 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
 
-from server.causes import Companion, Event, Suspect
 from server.dependencies import TheCollector, ThePerson, found
-from server.figures import Figure, figures_of, said_of
 from server.logbook import standing_of
 from server.places import from_cursor, to_cursor
-from server.quality import find_run, key_of, last_runs, standing_series
+from server.quality.causes import Companion, Event, Suspect
+from server.quality.figures import Figure, figures_of, said_of
+from server.quality.runs import find_run, key_of, last_runs, standing_series
+from server.quality.timeline import Timeline, marks
 from server.store.base import Reads
 from server.store.rows import Place, QcSeriesRow
-from server.timeline import Timeline, marks
 from server.web.render import render
 from server.web.trends import HEIGHT, N_LANES, WIDTH, Trend, draw, span_of
 

@@ -8,7 +8,7 @@ from fastapi import Request
 from fastapi.responses import HTMLResponse
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from server.people import Person
+from server.access.people import Person
 from server.web import drawn, words
 from server.web.languages import LANGUAGES, gettext, language_of, ngettext, speak
 

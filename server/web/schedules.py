@@ -12,11 +12,11 @@ from fastapi import APIRouter, Form, Request, Response
 from fastapi.responses import RedirectResponse
 
 from agent.records.schedules import Schedule
+from server.access.people import Person
 from server.collector import Collector
 from server.dependencies import TheAddress, TheCollector, TheOperator, ThePerson, TheStaff, found
 from server.errors import RefusedError
-from server.people import Person
-from server.schedules import (
+from server.quality.schedules import (
     Kept,
     confirm_task,
     groups,

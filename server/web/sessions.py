@@ -7,6 +7,8 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Form, Request, Response
 from fastapi.responses import RedirectResponse
 
+from server.access.people import Person, person_of, sign_in, sign_in_by_link, sign_out
+from server.access.roles import Permission
 from server.collector import Collector
 from server.dependencies import (
     SESSION_COOKIE,
@@ -17,8 +19,6 @@ from server.dependencies import (
     from_our_pages,
 )
 from server.errors import RefusedError
-from server.people import Person, person_of, sign_in, sign_in_by_link, sign_out
-from server.roles import Permission
 from server.web.languages import LANGUAGE_COOKIE, LANGUAGES
 from server.web.render import render
 

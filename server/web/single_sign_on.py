@@ -5,12 +5,12 @@ from __future__ import annotations
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import RedirectResponse
 
+from server.access.knowing import let_in
+from server.access.oidc import Provider
+from server.access.secrets import new_secret
 from server.collector import Collector
 from server.dependencies import TheAddress, WholeCollector
 from server.errors import RefusedError
-from server.knowing import let_in
-from server.oidc import Provider
-from server.secrets import new_secret
 from server.web.render import render
 from server.web.sessions import label_of, with_session
 

@@ -14,9 +14,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from server.causes import Companion, Event, Suspect
-from server.control_chart import Chart
-from server.figures import Figure, Value
+from server.quality.causes import Companion, Event, Suspect
+from server.quality.control_chart import Chart
+from server.quality.figures import Figure, Value
 from server.web.words import measured
 
 WIDTH, HEIGHT = 820.0, 210.0

@@ -10,11 +10,11 @@ from urllib.parse import urlencode
 from fastapi import APIRouter, Request, Response
 
 from server.api.reports import TheAsked
-from server.credit import acknowledgement, profile_of
 from server.dependencies import TheCollector, ThePerson, found
-from server.periods import Period, usual
-from server.schedules import groups
-from server.utilisation import MODES, Hours, utilisation
+from server.quality.schedules import groups
+from server.use.credit import acknowledgement, profile_of
+from server.use.periods import Period, usual
+from server.use.utilisation import MODES, Hours, utilisation
 from server.web.languages import current_language, gettext, language_of, speak
 from server.web.render import render
 

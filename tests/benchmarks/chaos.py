@@ -21,8 +21,8 @@ from urllib.parse import urlsplit
 from collector import BenchCollector
 from fleet import BenchAgent, agents
 
+from server.keeping.verify import verify
 from server.store.chains import lines_of
-from server.verify import verify
 
 LOST, AGAIN = 0.05, 0.10
 

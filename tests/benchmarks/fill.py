@@ -21,7 +21,7 @@ import zstandard
 from agent import records as r
 from agent.records.wire import CHAIN_START, agent_id_of
 from server.ingest.filing import filed_of
-from server.quality_series import series_key
+from server.quality.series import series_key
 from server.store import SqliteStore, Store
 from server.store.connection import Connection, from_us, to_us
 from server.store.filed import RECORD_COLUMNS

@@ -25,12 +25,12 @@ import httpx
 import uvicorn
 from fill import END_AT, METRICS, PATHS, fill
 
+from server.access.people import link_job
+from server.access.secrets import new_secret
 from server.app import create_app
 from server.collector import Collector
-from server.people import link_job
-from server.quality_series import series_key
+from server.quality.series import series_key
 from server.running import _spare_the_collector_of_garbage
-from server.secrets import new_secret
 from server.settings import Settings
 from server.store import SqliteStore, Store
 

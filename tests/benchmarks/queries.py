@@ -19,7 +19,7 @@ from pathlib import Path
 from fill import METRICS, PATHS, fill
 
 from server.ingest.evidence import raw_line
-from server.quality_series import series_key
+from server.quality.series import series_key
 from server.store import Reads, SqliteStore, Store
 from server.store.rows import Place
 

@@ -83,7 +83,12 @@ def psf_run(
 
 
 def stage_run(seed: int, n_repeats: int = 5) -> Measurement:
-    scope, images, came_from, away_um = microscope("multicolour beads 0.5 um", "20x/0.75", seed, (160, 200)), [], [], []
+    scope, images, came_from, away_um = (
+        microscope("multicolour beads 0.5 um", "20x/0.75", seed, (160, 200)),
+        [],
+        [],
+        [],
+    )
     away = {"left": (0, -1), "right": (0, 1), "back": (-1, 0), "front": (1, 0)}
     go(scope, -300, -300)
     go(scope, 0, 0)

@@ -18,12 +18,12 @@ import httpx
 import pytest
 import uvicorn
 
+from server.access.enrolment import join_code_row
+from server.access.people import link_job
+from server.access.secrets import hash_of, new_join_code, new_secret
 from server.app import create_app
 from server.collector import Collector
-from server.enrolment import join_code_row
-from server.people import link_job
 from server.running import _listen
-from server.secrets import hash_of, new_join_code, new_secret
 from server.settings import ListenSettings, Settings
 from server.store import SqliteStore, Store
 from server.store.rows import Grant

@@ -22,17 +22,17 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from agent import records as r
 from agent.records.wire import SKIPPED_FROM_HEADER, agent_id_of, chain_skip
+from server.access.enrolment import join_code_row
+from server.access.people import link_job
+from server.access.secrets import new_join_code
 from server.app import create_app
-from server.checkpoints import Signer, next_checkpoint
 from server.collector import Collector
-from server.enrolment import join_code_row
-from server.people import link_job
-from server.secrets import new_join_code
+from server.keeping.checkpoints import Signer, next_checkpoint
 from server.settings import Settings
 from server.store import SqliteStore, Store
 from server.store.rows import Attachment, AuditEntry, Entry, Grant
 from server.store.versions import SCHEMA_VERSION
-from server.utilisation_days import rolling_job
+from server.use.days import rolling_job
 
 FOLDER = Path(__file__).parents[1] / "data" / "stores"
 NOW = datetime(2026, 5, 4, 12, tzinfo=UTC)

@@ -8,9 +8,9 @@ import httpx
 import pytest
 from fastapi.routing import APIRoute
 
+from server.access.people import link_job, sign_in
+from server.access.secrets import hash_of, hash_password, is_password, new_secret
 from server.headers import CONTENT_SECURITY_POLICY
-from server.people import link_job, sign_in
-from server.secrets import hash_of, hash_password, is_password, new_secret
 from server.settings import Settings
 from server.store.rows import User
 

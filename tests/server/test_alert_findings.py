@@ -27,7 +27,7 @@ from server.alerts.rules import (
 )
 from server.health import health_in
 from server.logbook import BaselineChoice, Invalidation, write
-from server.quality import key_of
+from server.quality.runs import key_of
 
 
 def deliver(sender, records) -> None:

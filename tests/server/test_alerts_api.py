@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+from server.access.scope import Scope
+from server.access.secrets import hash_of, new_secret
 from server.alerts.desk import SilenceAsked
 from server.alerts.round import AlertRound
 from server.alerts.telling import Teller
 from server.client import CollectorClient, RefusedAnswerError
-from server.scope import Scope
-from server.secrets import hash_of, new_secret
 from server.settings import OutgoingSettings, SmtpSettings
 from server.store.rows import Grant
 

@@ -65,8 +65,8 @@ def test_damaged_backup_is_told(data, tmp_path):
 
 
 def test_verify_takes_the_key_of_the_checkpoints(data, tmp_path, running):
-    from server.checkpoints import signer_in
     from server.chores import Chores
+    from server.keeping.checkpoints import signer_in
 
     signer = signer_in(data, running.collector.settings.collector.name)
     Chores(running.collector, signer).do_what_is_due()
@@ -117,8 +117,8 @@ def test_migrate_has_nothing_to_do_and_refuses_what_it_does_not_know(data, tmp_p
 
 
 def test_migrations_run_in_order_in_one_transaction(data, tmp_path, monkeypatch):
-    from server import migrating
     from server.errors import StoreError
+    from server.keeping import migrating
     from server.store import versions
 
     steps = {
@@ -145,7 +145,7 @@ def test_migrations_run_in_order_in_one_transaction(data, tmp_path, monkeypatch)
 
 
 def test_postgresql_is_migrated_in_the_same_way(new_database, postgres_store, tmp_path, monkeypatch):
-    from server import migrating
+    from server.keeping import migrating
     from server.store import postgresql, versions
 
     address = new_database()

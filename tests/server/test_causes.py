@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy.stats import spearmanr
 
-from server.causes import Event, companions, suspects
+from server.quality.causes import Event, companions, suspects
 
 ZERO = datetime(2026, 1, 5, 3, 0, tzinfo=UTC)
 RUNS = [ZERO + timedelta(days=n) for n in range(40)]

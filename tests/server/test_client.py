@@ -18,7 +18,7 @@ from agent.records.schedules import Schedule
 from server.alerts.desk import SilenceAsked
 from server.client import CollectorClient, RefusedAnswerError
 from server.errors import CollectorError
-from server.schedules import PlacedSchedule
+from server.quality.schedules import PlacedSchedule
 
 
 @pytest.fixture

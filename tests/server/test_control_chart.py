@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import pytest
 
-from server.control_chart import N_REFERENCE, Sample, _left_overs, chart_of
+from server.quality.control_chart import N_REFERENCE, Sample, _left_overs, chart_of
 
 ZERO = datetime(2026, 1, 5, 3, 0, tzinfo=UTC)
 

@@ -19,7 +19,6 @@ from agent.records import decode
 from server.alerts.findings import Looker
 from server.alerts.rules import DEFAULT_RULES
 from server.collector import Collector
-from server.control_chart import Sample, chart_of
 from server.demo_fleet.figures import FIGURES, LIGHT_PATH, Figures
 from server.demo_fleet.filling import Filled, fill, filled_in
 from server.demo_fleet.history import History
@@ -27,12 +26,13 @@ from server.demo_fleet.living import Living
 from server.demo_fleet.script import FAULTS, STEPS, Fault, Span, fleet
 from server.errors import SettingsError
 from server.ingest.evidence import raw_line
-from server.quality_series import series_key
+from server.keeping.verify import verify
+from server.quality.control_chart import Sample, chart_of
+from server.quality.series import series_key
+from server.quality.timeline import Timeline
 from server.settings import Settings
 from server.store import SqliteStore, Store
 from server.store.base import Reads
-from server.timeline import Timeline
-from server.verify import verify
 
 NOW = datetime(2026, 5, 4, 12, tzinfo=UTC)
 ALERTS = {

@@ -10,7 +10,7 @@ from jsonschema import Draft202012Validator
 from pydantic import BaseModel
 
 from agent.records import KINDS
-from server.schedules import schedule_from
+from server.quality.schedules import schedule_from
 
 
 @pytest.fixture

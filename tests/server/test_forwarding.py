@@ -13,6 +13,10 @@ from importlib.metadata import version
 import pytest
 
 from agent import records as r
+from server.access.rotation import DOCUMENT as KEYS
+from server.access.rotation import checked_keys, succession
+from server.access.scope import Scope
+from server.access.secrets import hash_of, new_join_code, new_secret
 from server.alerts.findings import Looker
 from server.alerts.rules import Rule, Silent
 from server.errors import RefusedError
@@ -23,13 +27,9 @@ from server.forwarding.forwarder import Forwarder, state_of
 from server.forwarding.identity import collector_id_of, keys_in
 from server.forwarding.policy import Policy
 from server.forwarding.protocol import PROXY_SPOOL, JoinRequest, Revoked
-from server.rotation import DOCUMENT as KEYS
-from server.rotation import checked_keys, succession
-from server.scope import Scope
-from server.secrets import hash_of, new_join_code, new_secret
+from server.keeping.verify import verify
 from server.settings import CollectorSettings, Settings, UpstreamSettings
 from server.store.rows import Grant
-from server.verify import verify
 
 OPEN = {"withhold_people": False, "withhold_samples": False}
 CHOSEN_SPOOL = "spool-a"

@@ -15,12 +15,12 @@ from pathlib import Path
 import pytest
 
 from server.errors import SettingsError
-from server.migrating import migrate_store
+from server.keeping.migrating import migrate_store
+from server.keeping.verify import verify
 from server.opening import config_in, open_store
 from server.settings import load_settings
 from server.store.sqlite import FILE_NAME
 from server.store.versions import MIGRATIONS, OLDEST, SCHEMA_VERSION
-from server.verify import verify
 
 STORES = Path(__file__).parents[1] / "data" / "stores"
 EMPTY = {"skips"}

@@ -18,7 +18,7 @@ from agent.records import (
     Quantity,
     Source,
 )
-from server.quality import key_of
+from server.quality.runs import key_of
 
 NASTY = "\"'><script>alert(1)</script><img src=x onerror=alert(1)>"
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from agent.records import QcMetric, QcStatus, Quantity, Source, decode
-from server.quality import MOST_RUNS
+from server.quality.runs import MOST_RUNS
 from server.web.quality import N_TOLD
 from server.web.trends import WIDTH
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from server.access.people import Person
+from server.access.roles import PERMISSIONS, ROLES, Permission
 from server.errors import RefusedError
-from server.people import Person
-from server.roles import PERMISSIONS, ROLES, Permission
 
 
 def test_every_role_has_permissions_and_every_permission_somebody():

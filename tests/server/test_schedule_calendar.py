@@ -14,7 +14,7 @@ import pytest
 from agent.clock import Clock
 from agent.mint import Mint
 from agent.records import Booked, OperatorTask, PlannedSchedule, SchedulePlan, ScheduleRun
-from server.schedule_calendar import calendar_of
+from server.quality.calendar import calendar_of
 from server.store.rows import Instrument
 
 ZURICH = ZoneInfo("Europe/Zurich")

@@ -11,9 +11,9 @@ from contextlib import closing
 
 import pytest
 
+from server.keeping.verify import verify
 from server.store.audit_chain import one_line
 from server.store.rows import AuditEntry
-from server.verify import verify
 
 
 def entries_of(running, search: str = "") -> list[tuple[str, str, str]]:

@@ -14,9 +14,9 @@ from agent.outbox import Identity
 from agent.outbox.collector import Collector
 from agent.outbox.rotating import rotate_key
 from agent.records import wire
-from server.enrolment import enrol_job
+from server.access.enrolment import enrol_job
+from server.keeping.verify import verify
 from server.settings import EnrolmentSettings, Settings
-from server.verify import verify
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from agent.records import wire
-from server.limits import MAX_KEYS, Buckets
+from server.access.limits import MAX_KEYS, Buckets
 from server.settings import LimitSettings, Settings
 
 

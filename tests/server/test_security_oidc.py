@@ -18,8 +18,8 @@ from urllib.parse import parse_qs, parse_qsl, urlsplit
 import httpx
 import pytest
 
+from server.access.oidc import Provider
 from server.errors import SettingsError
-from server.oidc import Provider
 from server.settings import OidcSettings, Settings
 from server.store.rows import User
 

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from server.access.people import link_job
+from server.access.roles import ROLES
+from server.access.scope import EVERYTHING, Scope
+from server.access.secrets import hash_of, new_secret
 from server.alerts.round import AlertRound
 from server.alerts.telling import Teller
-from server.people import link_job
-from server.roles import ROLES
-from server.scope import EVERYTHING, Scope
-from server.secrets import hash_of, new_secret
 from server.store.rows import Grant, Instrument, User
 from server.store.tables import TABLES
 

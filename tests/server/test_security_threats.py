@@ -12,8 +12,8 @@ import httpx
 import pytest
 import zstandard
 
-from server.people import link_job
-from server.secrets import new_secret
+from server.access.people import link_job
+from server.access.secrets import new_secret
 from server.store.tables import TABLES
 
 ROOT = Path(__file__).parents[2]

@@ -11,8 +11,8 @@ from contextlib import closing, contextmanager
 import httpx
 import pytest
 
+from server.keeping.verify import verify
 from server.store.rows import Agent, Instrument
-from server.verify import verify
 
 N_BATCHES, N_RECORDS = 30, 4
 

@@ -13,17 +13,17 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 
 from agent.records import encode
 from agent.records.wire import SKIPPED_FROM_HEADER, chain_skip
-from server import retention
-from server.checkpoints import Signer, Tree, is_signed, leaf_of, next_checkpoint
 from server.collector import Collector
-from server.copying import copy_store, digest
 from server.errors import SettingsError
+from server.keeping import retention
+from server.keeping.checkpoints import Signer, Tree, is_signed, leaf_of, next_checkpoint
+from server.keeping.copying import copy_store, digest
+from server.keeping.verify import verify
 from server.settings import RetentionSettings, Settings
 from server.store import SqliteStore
 from server.store.connection import to_uuid
 from server.store.rows import AuditEntry
 from server.store.tables import TABLES
-from server.verify import verify
 
 SIGNER = Signer("collector.example.org/basel", Ed25519PrivateKey.from_private_bytes(bytes(range(32))))
 

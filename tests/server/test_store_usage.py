@@ -9,9 +9,9 @@ import pytest
 
 from agent import records as r
 from agent.records.wire import CHAIN_START
+from server.access.scope import Scope
+from server.access.seeing import ReadsInScope
 from server.ingest import file_lines
-from server.scope import Scope
-from server.seeing import ReadsInScope
 from server.store import Failed
 from server.store.rows import Agent, Batch, Instrument
 

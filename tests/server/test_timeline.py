@@ -8,10 +8,10 @@ from datetime import timedelta
 import pytest
 
 from agent.records import Cause, How
-from server.figures import figures_of, said_of
 from server.logbook import Maintenance, write
-from server.quality import standing_series
-from server.timeline import Timeline
+from server.quality.figures import figures_of, said_of
+from server.quality.runs import standing_series
+from server.quality.timeline import Timeline
 from server.web.quality import trends_of
 
 N_WEEKS, STEP_AT = 40, 24
@@ -85,7 +85,7 @@ def test_work_that_people_wrote_down_is_a_suspect_and_a_mark(history):
 
 
 def test_where_the_change_log_is_too_long_the_runs_it_covers_are_judged_by(history, monkeypatch):
-    monkeypatch.setattr("server.timeline.MOST_CHANGES", 12)
+    monkeypatch.setattr("server.quality.timeline.MOST_CHANGES", 12)
     with history.collector.store.reading() as reads:
         series, figure, timeline = chart_and_timeline(reads)
         found = timeline.suspects_of(figure.chart, STEP_AT, series.light_path)
@@ -96,7 +96,7 @@ def test_where_the_change_log_is_too_long_the_runs_it_covers_are_judged_by(histo
 @pytest.mark.parametrize("seed", range(4))
 @pytest.mark.parametrize("n_changes", [3, 12, 40, 1000])
 def test_change_log_read_once_for_many_steps_says_the_same(history, monkeypatch, n_changes, seed):
-    monkeypatch.setattr("server.timeline.MOST_CHANGES", n_changes)
+    monkeypatch.setattr("server.quality.timeline.MOST_CHANGES", n_changes)
     steps = random.Random(seed).sample(range(1, N_WEEKS), 12)
     with history.collector.store.reading() as reads:
         series, figure, shared = chart_and_timeline(reads)

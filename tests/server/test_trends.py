@@ -8,9 +8,9 @@ from itertools import pairwise
 
 import pytest
 
-from server.causes import Event
-from server.figures import figure_in
 from server.logbook import BaselineChoice, Signed
+from server.quality.causes import Event
+from server.quality.figures import figure_in
 from server.store.rows import QcPoint
 from server.web.trends import HEIGHT, WIDTH, Span, draw, span_of
 

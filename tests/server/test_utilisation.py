@@ -18,8 +18,8 @@ import pytest
 
 from agent.records import InstrumentProfile, Profile, QcStatus
 from agent.records import Person as Staff
+from server.access.roles import PERMISSIONS, ROLES, Permission
 from server.logbook import Invalidation, Maintenance, write
-from server.roles import PERMISSIONS, ROLES, Permission
 
 PID = "https://doi.org/10.5442/NI000001"
 FORMULA = "=HYPERLINK(1)"
@@ -150,7 +150,7 @@ def test_impossible_days_are_refused(running, query):
 
 
 def test_more_than_an_answer_can_go_through_is_refused(filled, monkeypatch):
-    monkeypatch.setattr("server.utilisation.MOST_PARTS", 2)
+    monkeypatch.setattr("server.use.utilisation.MOST_PARTS", 2)
     assert filled.get("/v1/utilisation?since=2026-04-01&until=2026-05-31").status_code == 200
     reply = filled.get("/v1/utilisation?since=2026-03-01&until=2026-05-31")
     assert (reply.status_code, reply.json()["error"]) == (400, "too_much")

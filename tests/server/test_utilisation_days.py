@@ -12,15 +12,15 @@ import pytest
 
 from agent import records as r
 from agent.records.wire import CHAIN_START
+from server.access.scope import Scope
+from server.access.seeing import ReadsInScope
 from server.ingest import file_lines
 from server.logbook import Maintenance, write
-from server.periods import Period
-from server.scope import Scope
-from server.seeing import ReadsInScope
 from server.store import Failed
 from server.store.rows import Agent, Batch, Instrument
-from server.utilisation import utilisation
-from server.utilisation_days import rolling_job, to_roll_up
+from server.use.days import rolling_job, to_roll_up
+from server.use.periods import Period
+from server.use.utilisation import utilisation
 
 ZURICH = ZoneInfo("Europe/Zurich")
 NOW = datetime(2026, 4, 20, 13, 37, tzinfo=UTC)

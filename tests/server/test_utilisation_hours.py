@@ -10,11 +10,11 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from server.errors import RefusedError
-from server.intervals import length, minus, union, within
 from server.logbook import Maintenance, write
-from server.periods import Period, period_of, usual
 from server.store.rows import Instrument
-from server.utilisation import MODES, utilisation
+from server.use.intervals import length, minus, union, within
+from server.use.periods import Period, period_of, usual
+from server.use.utilisation import MODES, utilisation
 
 ZURICH = ZoneInfo("Europe/Zurich")
 

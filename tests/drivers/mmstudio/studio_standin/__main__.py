@@ -13,8 +13,9 @@ import sys
 import time
 from typing import Any
 
-from drivers.mmcore import load_core, release_callback
 from studio_standin.studio import StandIn
+
+from drivers.mmcore import load_core, release_callback
 
 
 def main() -> None:

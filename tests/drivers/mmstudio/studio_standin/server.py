@@ -17,7 +17,6 @@ from typing import Any
 
 import numpy as np
 import zmq
-
 from studio_standin.java import JavaClass, JavaException, Json
 
 VERSION = "5.1.0"

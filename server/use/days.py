@@ -13,8 +13,6 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from server.intervals import Span, length, minus, union, within
-from server.periods import Period
 from server.store.base import Job, Reads, Writes
 from server.store.rows import (
     AcquisitionTime,
@@ -26,6 +24,8 @@ from server.store.rows import (
     Use,
 )
 from server.store.using import LONGEST
+from server.use.intervals import Span, length, minus, union, within
+from server.use.periods import Period
 
 AT_ONCE = 62
 """Days of an instrument that are rolled up in one transaction."""

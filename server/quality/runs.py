@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from agent.records import QcMetric, QcResult, QcStatus
 from server.ingest.evidence import records_of
-from server.quality_series import series_key
+from server.quality.series import series_key
 from server.store.base import Reads
 from server.store.rows import Place, QcSeriesRow, RecordRow
 

@@ -9,9 +9,9 @@ import re
 from datetime import datetime, timedelta
 
 from agent.records.wire import EnrolRequest, agent_id_of
+from server.access.secrets import hash_of_join_code
 from server.errors import RefusedError
 from server.forwarding.downstream import forget_forwarded
-from server.secrets import hash_of_join_code
 from server.store.base import Job, Reads, Writes
 from server.store.rows import Agent, Instrument, JoinCode
 

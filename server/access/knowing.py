@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from server.access.oidc import Told
+from server.access.people import has_ended, start_session
+from server.access.roles import Role
+from server.access.scope import EVERYTHING, Scope
 from server.collector import Collector
 from server.errors import RefusedError
-from server.oidc import Told
-from server.people import has_ended, start_session
-from server.roles import Role
-from server.scope import EVERYTHING, Scope
 from server.store.base import Writes
 from server.store.rows import AuditEntry, User
 

@@ -20,12 +20,12 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from agent.records import RecordError, SchedulePlan, ScheduleRun, ScheduleState, decode_tolerant
 from agent.records.schedules import Confirmation, Schedule, SchedulesReply, StoredSchedule
+from server.access.people import Person
+from server.access.seeing import check_whole
 from server.collector import Collector
 from server.errors import RefusedError
 from server.ingest.evidence import records_of
 from server.logbook import told_to_agent
-from server.people import Person
-from server.seeing import check_whole
 from server.store.base import Reads, Writes
 from server.store.rows import AuditEntry
 

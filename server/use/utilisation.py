@@ -5,7 +5,7 @@ session in which it neither acquires nor measures itself), otherwise idle. The l
 it took on which day, not when, so it is taken from that day's idle hours, and what does not fit into them counts as
 effort alone. Idle also holds hours in which nothing is known, such as with the agent switched off.
 
-Days that are over are read as they were rolled up, the others are worked out: `server.utilisation_days`.
+Days that are over are read as they were rolled up, the others are worked out: `server.use.days`.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from datetime import date, datetime, timedelta
 
 from server.errors import RefusedError
 from server.logbook import MOST_NOTES, Maintenance, Signed, notes
-from server.periods import Period
 from server.store.base import Reads
 from server.store.rows import Instrument, PersonsUse, RolledUp, UsageDay, Use
-from server.utilisation_days import days_of, in_a_row, looks_back_to
+from server.use.days import days_of, in_a_row, looks_back_to
+from server.use.periods import Period
 
 MOST_PARTS = 60_000
 """Instruments times months that one answer goes through."""

@@ -9,16 +9,16 @@ from typing import Annotated, Any, cast
 
 import typer
 
+from server.access.enrolment import join_code_row
+from server.access.letting_in import Admission, end_of, new_token, put_person, remove_person
+from server.access.people import Person, link_job
+from server.access.roles import ROLES, Role
+from server.access.scope import EVERYTHING, Scope, checked_scope
+from server.access.secrets import MIN_PASSWORD_LENGTH, hash_password, new_join_code, new_secret
 from server.clock import utc_now
-from server.enrolment import join_code_row
 from server.errors import SettingsError
-from server.letting_in import Admission, end_of, new_token, put_person, remove_person
 from server.options import DEFAULT_DATA, AsJson, Config, Data, collector_on, opened, say
-from server.people import Person, link_job
-from server.roles import ROLES, Role
 from server.running import running_url
-from server.scope import EVERYTHING, Scope, checked_scope
-from server.secrets import MIN_PASSWORD_LENGTH, hash_password, new_join_code, new_secret
 from server.store import Failed, Job, Writes
 from server.store.rows import AuditEntry, User
 

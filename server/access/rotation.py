@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from agent.records.wire import AGENT_HEADER, ROTATE_PATH, RotateRequest, agent_id_of, rotation_bytes
-from server.enrolment import decoded_key
+from server.access.enrolment import decoded_key
 from server.errors import RefusedError
 from server.ingest.signature import is_signed_by
 from server.store.base import Job, Reads, Writes

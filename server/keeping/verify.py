@@ -7,10 +7,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from agent.records.wire import CHAIN_START, PREV_HEADER, SKIPPED_FROM_HEADER, chain_skip
-from server.checkpoints import Head, Tree, head_in, is_signed, leaf_of
 from server.errors import RefusedError
 from server.forwarding.protocol import VIA
 from server.ingest.evidence import is_signature_good
+from server.keeping.checkpoints import Head, Tree, head_in, is_signed, leaf_of
 from server.store import Reads
 from server.store.audit_chain import audit_chain
 from server.store.chains import chain_over, lines_of
@@ -47,7 +47,7 @@ def verify(reads: Reads, verifier: str | None = None, kept: Sequence[str] = ()) 
     reads : Reads
         Of the store.
     verifier : str, optional
-        Key of the checkpoints (`server.checkpoints.Signer.verifier`); without one only what they say is compared.
+        Key of the checkpoints (`server.keeping.checkpoints.Signer.verifier`); without one only what they say is compared.
     kept : sequence of str
         Checkpoints that were kept elsewhere: they tell even when the store's own were removed with what they speak of.
     """

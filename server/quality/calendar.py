@@ -16,10 +16,10 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from agent.due_dates import RuleError, due_between
 from agent.records import SchedulePlan, ScheduleRun
 from agent.records.schedules import Schedule
-from server.periods import Period
-from server.schedules import Kept, groups, is_for, kept_schedules, plan_told, runs_between
+from server.quality.schedules import Kept, groups, is_for, kept_schedules, plan_told, runs_between
 from server.store.base import Reads
 from server.store.rows import Instrument
+from server.use.periods import Period
 
 PLANNED, UNHEARD, REFUSED, BOOKED = "planned", "nothing heard", "refused", "booked"
 """What an item says besides the states of a run."""

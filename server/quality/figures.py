@@ -8,8 +8,8 @@ from datetime import datetime, timedelta
 from functools import cached_property, lru_cache
 from typing import NamedTuple
 
-from server.control_chart import N_MOST, Chart, Sample, chart_of
 from server.logbook import Signed, baselines, invalid_runs, notes
+from server.quality.control_chart import N_MOST, Chart, Sample, chart_of
 from server.store.base import Reads
 from server.store.rows import QcPoint, QcSeriesRow
 

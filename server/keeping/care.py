@@ -11,18 +11,18 @@ from typing import Annotated
 
 import typer
 
-from server import retention
-from server.backup import restore_backup, write_backup
-from server.checkpoints import KEY_FILE, signer_in
 from server.clock import utc_now
-from server.copying import copy_store
 from server.errors import SettingsError
-from server.migrating import migrate_store
+from server.keeping import retention
+from server.keeping.backup import restore_backup, write_backup
+from server.keeping.checkpoints import KEY_FILE, signer_in
+from server.keeping.copying import copy_store
+from server.keeping.migrating import migrate_store
+from server.keeping.verify import verify as verify_store
 from server.opening import open_store
 from server.options import DEFAULT_DATA, AsJson, Config, Data, opened, say, settings_of
 from server.settings import Settings
 from server.store import Failed, Job, SqliteStore, Store
-from server.verify import verify as verify_store
 
 stores = typer.Typer(help="Moving everything to another engine.", no_args_is_help=True)
 

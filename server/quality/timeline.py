@@ -12,10 +12,10 @@ from typing import TypeVar
 
 import msgspec
 
-from server.causes import Companion, Event, Suspect, companions, suspects
-from server.control_chart import Chart
 from server.ingest.evidence import raw_lines
 from server.logbook import Maintenance, notes
+from server.quality.causes import Companion, Event, Suspect, companions, suspects
+from server.quality.control_chart import Chart
 from server.store.base import Reads
 from server.store.rows import ChangeInShort, ChangeMark, Place
 

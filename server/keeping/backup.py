@@ -6,8 +6,8 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
-from server.copying import copy_store
 from server.errors import SettingsError, StoreError
+from server.keeping.copying import copy_store
 from server.opening import open_store
 from server.settings import Settings
 from server.store import SqliteStore

@@ -10,13 +10,13 @@ import re
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time
 
+from server.access.people import Person, link_job
+from server.access.roles import Role
+from server.access.scope import EVERYTHING, Scope, checked_scope
+from server.access.secrets import hash_of, new_secret
+from server.access.seeing import ReadsInScope
 from server.collector import Collector
 from server.errors import RefusedError, SettingsError
-from server.people import Person, link_job
-from server.roles import Role
-from server.scope import EVERYTHING, Scope, checked_scope
-from server.secrets import hash_of, new_secret
-from server.seeing import ReadsInScope
 from server.store.base import Writes
 from server.store.rows import AuditEntry, Grant, User
 

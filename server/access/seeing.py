@@ -15,8 +15,8 @@ from datetime import datetime
 from functools import cached_property
 from typing import Any, TypeVar
 
+from server.access.scope import Scope
 from server.errors import RefusedError
-from server.scope import Scope
 from server.store import rows
 from server.store.base import Readable, Reads
 from server.store.tables import Table

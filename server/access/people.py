@@ -6,11 +6,11 @@ import hmac
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from server.access.roles import PERMISSIONS, ROLES, Permission, Role
+from server.access.scope import EVERYTHING, Scope
+from server.access.secrets import form_token, hash_of, is_password, new_secret
 from server.collector import Collector
 from server.errors import NotSignedInError, RefusedError
-from server.roles import PERMISSIONS, ROLES, Permission, Role
-from server.scope import EVERYTHING, Scope
-from server.secrets import form_token, hash_of, is_password, new_secret
 from server.store.base import Job, Reads, Writes
 from server.store.rows import Grant, GrantPurpose, User
 

@@ -1,0 +1,1 @@
+"""Looking after the store: backup, copies, checkpoints, retention, schema versions, verification."""

@@ -1,0 +1,1 @@
+"""What instruments were used for, and what a facility is to be named by."""
