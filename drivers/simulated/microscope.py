@@ -164,9 +164,8 @@ class SimulatedMicroscope:
             dose = camera.exposure_ms * self.power_mw() * flicker(truth.light, truth.seed, frame)
             region = self.region()
             shape = (region.height, region.width)
-            light = (
-                self._draw(region) if dose else np.zeros(shape, np.float32)
-            )  # nothing is drawn in the dark
+            # nothing is drawn in the dark
+            light = self._draw(region) if dose else np.zeros(shape, np.float32)
             image: Frame = np.empty(self.shape(), self.dtype()) if out is None else out
             read_out(
                 light,
