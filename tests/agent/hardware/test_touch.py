@@ -91,7 +91,7 @@ def test_during_a_sequence_only_what_it_moves_is_ours(bench):
         ({"channels": ["unheard of"]}, None),
         ({"channels": 7}, None),
     ],
-    ids=str,
+    ids=["nothing", "stages", "focus", "channel of a group", "channel by name", "unknown channel", "no list"],
 )
 def test_devices_that_a_sequence_moves(sequence, expected):
     assert moved_by(sequence, HARDWARE) == expected
