@@ -343,7 +343,7 @@ def _acquisition_trouble(rule: r.Rule, scene: Scene) -> Iterator[Finding]:
         rule.key,
         scene.instrument_id,
         "",
-        _("The last acquisition ended as %(reason)s with %(missing)s frames missing"),
+        _("The last acquisition ended as %(reason)s; frames missing: %(missing)s"),
         last.finished_at or last.began_at,
         {"reason": last.reason or "?", "missing": str(last.n_dropped or 0)},
         _("Its page says which frames, and what changed while it ran."),

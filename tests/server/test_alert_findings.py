@@ -289,5 +289,5 @@ def test_acquisition_with_missing_frames_is_found(sender, scope, look):
     assert look(AcquisitionTrouble()) == []
     deliver(sender, list(scope.acquisition(n_frames=6)))
     (found,) = look(AcquisitionTrouble())
-    assert found.what % found.values == "The last acquisition ended as completed with 1 frames missing"
+    assert found.what % found.values == "The last acquisition ended as completed; frames missing: 1"
     assert found.href.startswith("/acquisitions/")
