@@ -44,7 +44,6 @@ from drivers import (
     Key,
     LiveToggled,
     Moment,
-    OwningDriver,
     PresetSet,
     PropertyMoved,
     SequenceFinished,
@@ -67,6 +66,7 @@ class CaptureOptions:
     ledger_flush_s: float = 0.25
     after_deadline_s: float = 30.0
     stall_s: float = 30.0  # a frame may be this much later than its plan explains
+    is_supervised: bool = False  # by the daemon, which ends a process in which something hangs, and tells
     stamping: Stamping = field(default_factory=Stamping)
     left_alone: frozenset[Key] = frozenset()
     usage: Callable[[Path], UsageOptions] | None = (
@@ -381,7 +381,7 @@ class Capture:
 
     def _tell_halts(self) -> None:
         """Tell once of what hangs in somebody's program, where nobody may end it; of our own process the daemon tells."""
-        if isinstance(self._driver, OwningDriver):
+        if self.options.is_supervised or self._is_stopped:
             return
         halted = {f"the thread '{name}'" for name, is_alive, late_s in self.parts() if not is_alive or late_s}
         call = self.poller.call

@@ -16,6 +16,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -316,7 +317,7 @@ def _open(order: ChildOrder) -> tuple[Local, Driver, Capture]:
         local.outbox,
         local.mint,
         local.data_dir,
-        options_of(settings, frozenset(Key(*key) for key in order.left_alone)),
+        replace(options_of(settings, frozenset(Key(*key) for key in order.left_alone)), is_supervised=True),
         stated_by(settings.instrument, local.clock.wall_at()),
     )
     capture.start()

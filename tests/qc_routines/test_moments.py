@@ -131,7 +131,7 @@ def test_bad_frames_are_counted_by_reason_and_left_out() -> None:
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ([], "got none, left out: nothing"),
+        ([], "got none, left out: none"),
         ([np.zeros((4, 5), np.uint16)] * 3, "one single value"),
         (np.zeros((4, 5), np.uint16), "3 axes"),
         (np.ones((4, 5, 3), np.uint16), "colours"),

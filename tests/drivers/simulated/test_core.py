@@ -147,10 +147,10 @@ def test_asking_whether_a_sequence_runs_leaves_the_light_of_a_snap_alone(opened)
     core.setStateLabel("Slide", "uniform")
     expose, seen = microscope.expose, []
 
-    def asked_meanwhile(out):
+    def asked_meanwhile(*args):
         core.isSequenceRunning()
         seen.append(microscope.shutter_open)
-        return expose(out)
+        return expose(*args)
 
     microscope.expose = asked_meanwhile
     assert snap(core).mean() > 500 and seen == [True]
