@@ -11,7 +11,7 @@ import pytest
 from useq import MDASequence
 
 from agent.capture.poll import Poller, Readings
-from agent.records import AcquisitionFinished, ReadingStatus, StateSnapshot
+from agent.records import AcquisitionFinished, AgentEvent, ReadingStatus, StateSnapshot
 from drivers import Driver, Hardware, How, Key, Moment, PropertyReading, Status
 
 KEYS = tuple(Key("Device", name) for name in "abcde")
@@ -312,3 +312,9 @@ def test_read_that_hangs_in_somebodys_program_is_told_once(make_capture, shelf, 
     free.set()
     assert capture.settle(60)
     assert sum("reading Device-a" in getattr(record, "message", "") for record in shelf.records) == 1
+
+
+def test_threads_that_end_with_the_capture_did_not_come_to_a_halt(make_capture, shelf):
+    capture = make_capture(Scripted())
+    assert capture.settle(60) and capture.stop(60)
+    assert "capture_part_stopped" not in {told.event for told in shelf.of(AgentEvent)}
