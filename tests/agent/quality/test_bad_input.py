@@ -27,7 +27,14 @@ AXES = {
     "stage": "TYX", "drift": "TYX", "pixel_size": "TYX", "grid": "YX", "line_pairs": "YX", "thin_layer": "ZYX",
     "axial_steps": "ZYX",
 }  # fmt: skip
-N_FILES = {"photon_transfer": 5, "linearity": 5, "dark_current": 3, "point_detector": 2, "line_pairs": 3, "axial_steps": 2}
+N_FILES = {
+    "photon_transfer": 5,
+    "linearity": 5,
+    "dark_current": 3,
+    "point_detector": 2,
+    "line_pairs": 3,
+    "axial_steps": 2,
+}
 WITH_DARK = ("photon_transfer", "linearity", "uniformity")
 DARK_ITSELF = ("dark_noise", "dark_current", "defects")
 """For these, frames without anything on them are what they should be."""

@@ -41,7 +41,7 @@ def test_files_of_settings_tell_gain_and_photons(files: dict[str, Path]) -> None
     routine, each = routine_named("point_detector"), [files[str(setting)] for setting in GAINS_ADU]
     options = facts_of(routine, further=["settings=500,600,700"])
     result = analyse_files(routine, each, options, dark=files["dark"])
-    metrics = {metric.name: metric.value for metric in result.metrics}
+    metrics = {metric.metric: metric.measured.value for metric in result.metrics if metric.measured}
     for setting, gain in GAINS_ADU.items():
         assert metrics[f"gain[{setting}]"] == pytest.approx(gain, rel=0.03)
         assert metrics[f"photons[{setting}]"] == pytest.approx(PHOTONS, rel=0.03)
@@ -53,7 +53,7 @@ def test_detectors_have_names(files: dict[str, Path]) -> None:
     routine = routine_named("point_detector")
     options = facts_of(routine, further=["settings=PMT 1, HyD 2", f"offset_adu={OFFSET_ADU}"])
     result = analyse_files(routine, [files["500"], files["600"]], options)
-    assert {"photons[PMT 1]", "photons[HyD 2]"} <= {metric.name for metric in result.metrics}
+    assert {"photons[PMT 1]", "photons[HyD 2]"} <= {metric.metric for metric in result.metrics}
 
 
 def test_settings_are_asked_for_one_for_each_file(files: dict[str, Path]) -> None:
