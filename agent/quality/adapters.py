@@ -142,6 +142,30 @@ def _dark_current(given: Given) -> Prepared:
     return Prepared(arguments)
 
 
+def _point_detector(given: Given) -> Prepared:
+    """One file is a series at one setting; dark frames are of all settings, or a series of each."""
+    stacks, dark = given.all(), given.stacks.get(DARK) or ()
+    arguments = {
+        "series": [given.frames(stack) for stack in stacks],
+        "settings": _settings(given, len(stacks)),
+        "dark": [given.frames(stack) for stack in dark],
+        "offset_adu": given.facts.find("offset_adu"),
+        "full_scale_adu": given.facts.find("full_scale_adu"),
+    }
+    return Prepared(arguments)
+
+
+def _settings(given: Given, n: int) -> list[float | str]:
+    """Return the settings of so many files: numbers, or names with commas between them."""
+    stated = given.facts.need("settings")
+    each = stated if isinstance(stated, list | tuple) else [stated]
+    parts = [part for one in each for part in (one.split(",") if isinstance(one, str) else [one])]
+    settings = [part.strip() if isinstance(part, str) else float(part) for part in parts]
+    if len(settings) != n:
+        raise StackError(f"settings holds {len(settings)} entries for {n} files: give one for each.")
+    return settings
+
+
 def _one_each(given: Given, name: str, role: str = MAIN) -> list[float]:
     """Return a fact that is stated once for each file."""
     return _numbers(given, name, len(given.all(role)), "files")
@@ -332,6 +356,7 @@ ADAPTERS: dict[str, Callable[[Given], Prepared]] = {
     "photon_transfer": _photon_transfer,
     "linearity": _linearity,
     "dark_current": _dark_current,
+    "point_detector": _point_detector,
     "uniformity": _uniformity,
     "defects": _defects,
     "stage": _stage,

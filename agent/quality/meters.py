@@ -1,4 +1,4 @@
-"""Which property is the power meter, which sets the light: stated, or the only one it can be; never guessed silently."""
+"""Which property is the power meter, which sets the light or a detector: stated, or the only one it can be; never guessed silently."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ MW_PER = {"mw": 1.0, "uw": 1e-3, "µw": 1e-3, "w": 1e3, "nw": 1e-6}
 _POWER = re.compile(r"(?:power|watt)", re.IGNORECASE)
 _UNIT = re.compile(r"(?:^|[-_ (\[])(mW|uW|µW|nW|W)(?:$|[-_ )\]])")
 _SETTING = re.compile(r"(?:power|intensity|level)", re.IGNORECASE)
+_GAIN = re.compile(r"gain|high.?voltage", re.IGNORECASE)
 _PERCENT = re.compile(r"(?:percent|%|\(0-100\))", re.IGNORECASE)
 _TEMPERATURE = re.compile(r"temperature.*(?:degc|celsius|°c)", re.IGNORECASE)
 
@@ -105,6 +106,23 @@ def settings_of_light(scene: Scene, options: Mapping[str, Any]) -> tuple[Key, ..
     """Return every property that `light_of` may choose, whichever channel is set by then."""
     stated = [key_of(text) for text in _texts(scene, options)]
     return (*stated, *(k for k in scene.readings if _SETTING.search(k[1]) and _PERCENT.search(k[1])))
+
+
+def detector_of(scene: Scene, options: Mapping[str, Any]) -> Key:
+    """Return the property that sets the gain or high voltage of a detector.
+
+    Raises
+    ------
+    MissingFactError
+        It is not stated: high voltage is set on no guess.
+    """
+    if stated := _stated(scene, options, "gain"):
+        return stated
+    found = ", ".join("-".join(key) for key in sorted(scene.readings) if _GAIN.search(key[1]))
+    among = f"; it may be one of {found}" if found else ""
+    raise MissingFactError(
+        f"Needed is the property that sets the detector{among}. Name it with --set gain=DEVICE-PROPERTY."
+    )
 
 
 def _stated_lights(scene: Scene, options: Mapping[str, Any]) -> list[Key]:

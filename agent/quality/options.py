@@ -18,7 +18,7 @@ from qc_routines.routine import Routine
 
 FURTHER_FACTS = (
     "offset_adu", "read_noise_e", "full_scale_adu", "sensor_temperature_c", "sensor_pitch_um", "magnification",
-    "interval_s", "meter", "meter_unit", "light", "thermometer", "reference_mw",
+    "interval_s", "meter", "meter_unit", "light", "thermometer", "reference_mw", "gain",
 )  # fmt: skip
 """Facts that a measurement can do without; stated with --set."""
 _OBJECTS = re.compile(r"Camera|Optics|Rules|NDArray|ArrayLike|Moments|dict\[")

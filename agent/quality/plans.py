@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from agent.errors import SettingsError
-from agent.quality import power_plans
+from agent.quality import detector_plans, power_plans
 from agent.quality.given import BRIGHT, DARK, MAIN
 from agent.quality.scene import Scene
 from agent.quality.steps import Shot, Step, Trial
@@ -119,6 +119,8 @@ def plan_of(
     main = _bound(_placed(routine, protocol), channels, scene)
     if routine.name == "autofocus":
         return Plan(protocol, channels, _trials(protocol, main, scene))
+    if routine.name == "point_detector":
+        return Plan(protocol, channels, *detector_plans.detector_plan(protocol, main, scene, options or {}))
     mains = _mains(routine, protocol, main)
     is_dark = routine.name in DARK_ONLY
     role = DARK if routine.name in BRIGHT_BESIDE else MAIN

@@ -27,6 +27,7 @@ NEEDED = {
     "grid": ("pitch_um",),
     "dark_current": ("conversion_e_per_adu",),
     "axial_steps": ("stair_um", "pitch_um"),
+    "point_detector": ("settings",),
 }
 """Facts without which a routine cannot measure, whatever was acquired."""
 LEAST_LIGHT = 0.05

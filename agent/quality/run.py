@@ -18,7 +18,7 @@ from agent.quality.acquire import Acquired, Acquisition
 from agent.quality.facts import Facts
 from agent.quality.history import History
 from agent.quality.measure import measured
-from agent.quality.meters import settings_of_light
+from agent.quality.meters import key_of, settings_of_light
 from agent.quality.prepare import SLIDE_DEVICE, Prepared, prepare
 from agent.quality.request import Request
 from agent.quality.restore import CALL_S, RESTORE_FILE, Hardware, put_back_earlier, undone
@@ -99,7 +99,8 @@ def take(
     """
 
     def touched(scene: Scene) -> Iterable[Key]:
-        return (*_properties(request), *settings_of_light(scene, request.options))
+        detector = [key_of(str(gain))] if (gain := request.options.get("gain")) else []
+        return (*_properties(request), *settings_of_light(scene, request.options), *detector)
 
     with undone(hardware, local.data_dir, touched, watcher.say) as before:
         prepared = prepare(hardware, request, _properties(request), before, watcher.say)

@@ -4,6 +4,10 @@ Model, per pixel: electrons = min(Poisson(response x light + dark), full well) +
 round(electrons / gain + offset + own offset), clipped to the converter. It is the linear model of EMVA 1288 (release
 4.0, section 2) with a response, an offset, a read noise and a dark current of each pixel's own. Binning adds numbers
 after conversion, as these cameras do, and keeps one offset.
+
+With multiplication, which is off unless it is asked for, each electron becomes an exponentially distributed number of them
+before it is read: as in a multiplying register, or a PMT at its worst, with twice the variance of the electrons alone (F² =
+2). Of n electrons that is a gamma distribution of shape n, drawn after Wilson & Hilferty, doi:10.1073/pnas.17.12.684.
 """
 
 from __future__ import annotations
@@ -113,6 +117,7 @@ def read_out(
     seed: int,
     frame: int,
     out: NDArray[Any],
+    multiplication: float = 1.0,
 ) -> None:
     """Expose and read a region.
 
@@ -134,6 +139,8 @@ def read_out(
         What the noise depends on, beside the pixel.
     out : ndarray, uint8 or uint16, shape of the region divided by `binning`
         Receives the image.
+    multiplication : float
+        Mean number of electrons that each becomes before it is read, as in a PMT; 1: none.
     """
     rows, columns = (slice(region.y, region.y + region.height), slice(region.x, region.x + region.width))
     cut = [
@@ -160,6 +167,7 @@ def read_out(
             seed,
             frame,
             out[first:last],
+            multiplication,
         )
 
     _by_rows(read, len(out), out.size)
@@ -181,7 +189,7 @@ def _by_rows(read: Callable[[int, int], None], n_rows: int, n_pixels: int) -> No
 @kernel
 def _read_out(
     light, response, offset, read_noise, dark, blinking, dose, exposure_ms, gain, well, noise_e, shared_offset,
-    max_adu, y0, x0, width, binning, seed, frame, out,
+    max_adu, y0, x0, width, binning, seed, frame, out, multiplication,
 ):  # fmt: skip
     for row in range(out.shape[0]):
         for column in range(out.shape[1]):
@@ -194,6 +202,10 @@ def _read_out(
                     electrons = min(electrons, well)
                     if blinking[y, x] > 0.0 and state & np.uint64(1 << 40):
                         electrons += blinking[y, x]
+                    if multiplication > 1.0 and electrons > 0.0:
+                        n, state = normal(state)
+                        root = 1.0 - 1.0 / (9.0 * electrons) + n / (3.0 * np.sqrt(electrons))
+                        electrons *= multiplication * max(root, 0.0) ** 3
                     n, state = normal(state)
                     electrons += noise_e * read_noise[y, x] * n
                     adu = np.floor(electrons / gain + offset[y, x] + 0.5)

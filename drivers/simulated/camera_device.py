@@ -53,6 +53,15 @@ class Camera(CameraDevice):
     def gain_e_per_adu(self) -> float:
         return self.microscope.mode.gain_e_per_adu
 
+    @pymm_property(limits=(1.0, 1000.0), name="Multiplication")
+    def multiplication(self) -> float:
+        """Electrons that each becomes before it is read, as in a PMT; 1 is a camera without."""
+        return self.microscope.camera.multiplication
+
+    @multiplication.setter
+    def set_multiplication(self, value: float) -> None:
+        self._set(multiplication=float(value))
+
     def shape(self) -> tuple[int, int]:
         return self.microscope.shape()
 

@@ -38,6 +38,8 @@ class CameraSettings:
     mode: str = "16-bit"
     roi: tuple[int, int, int, int] | None = None
     """x, y, width, height in binned pixels; None: everything."""
+    multiplication: float = 1.0
+    """How many electrons each becomes before it is read; 1: as in an sCMOS camera."""
 
 
 class SimulatedMicroscope:
@@ -179,6 +181,7 @@ class SimulatedMicroscope:
                 truth.seed,
                 frame,
                 image,
+                camera.multiplication,
             )
         self.clock.sleep(camera.exposure_ms / 1000, unless=broken_off)
         return image

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from qc_routines.figures import camera, geometry, illumination, motion, power, psf, registration
+from qc_routines.figures import camera, detector, geometry, illumination, motion, power, psf, registration
 from qc_routines.figures.drawing import Drawing, Plot, Theory, drawn
 from qc_routines.results import Measurement
 
@@ -15,6 +15,7 @@ PLOTS: dict[str, tuple[Plot, ...]] = {
     "photon_transfer": camera.PHOTON_TRANSFER,
     "linearity": camera.LINEARITY,
     "dark_current": camera.DARK_CURRENT,
+    "point_detector": detector.PLOTS,
     "uniformity": camera.UNIFORMITY,
     "defects": camera.DEFECTS,
     "power_linearity": power.LINEARITY,

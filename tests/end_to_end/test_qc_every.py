@@ -207,6 +207,34 @@ def test_too_few_levels_are_refused_before_there_is_any_light(run, microscope):
     assert microscope[0].call("ping", CALL_S)["n_frames"] == n_frames
 
 
+# ---- detector: a gain is set, and set back
+
+
+def test_point_detector_finds_the_gain_that_was_set(run, microscope):
+    """Each electron becomes so many of an exponential distribution: F² is 2, and effective photons are half of them."""
+    before = still(microscope[0])
+    asked = {"gain": "Camera-Multiplication", "settings": [10, 20, 40], "wait_s": 0.0}
+    outcome = run("point_detector", "uniform", options={**asked, "exposure_ms": 1.0, "n_frames": 8})
+    measurement, e_per_adu = outcome.verdict.measurement, HEALTHY.sensor.modes[0].gain_e_per_adu
+    for setting in asked["settings"]:
+        gain = measurement.figure(f"gain[{setting}]")
+        assert gain.value == pytest.approx(2 * setting / e_per_adu, abs=5 * gain.uncertainty)
+        assert gain.uncertainty < 0.02 * gain.value
+    assert measurement.value("gain_slope") == pytest.approx(1.0, abs=0.03)
+    photons = [measurement.value(f"photons[{setting}]") for setting in asked["settings"]]
+    assert max(photons) < 1.1 * min(photons)
+    assert [len(outcome.datasets[role]) for role in ("image", "dark")] == [3, 3]
+    assert outcome.result.light_path["detector"] == "Camera-Multiplication"
+    assert still(microscope[0]) == before
+
+
+def test_point_detector_sets_no_high_voltage_on_a_guess(run):
+    with pytest.raises(MissingFactError, match=r"one of Camera-Gain-e/ADU.*--set gain=DEVICE-PROPERTY"):
+        run("point_detector", "uniform", options={"settings": [10, 20]})
+    with pytest.raises(MissingFactError, match="--set settings="):
+        run("point_detector", "uniform")
+
+
 # ---- focus
 
 

@@ -23,11 +23,18 @@ N = 10
 SHAPES = {"YX": (64, 80), "ZYX": (15, 64, 80), "TYX": (N, 64, 80), "CZYX": (2, 15, 64, 80)}
 AXES = {
     "psf": "ZYX", "registration": "CZYX", "illumination": "YX", "illumination_change": "YX", "dark_noise": "TYX",
-    "photon_transfer": "TYX", "linearity": "TYX", "dark_current": "TYX", "uniformity": "TYX", "defects": "TYX",
+    "photon_transfer": "TYX", "linearity": "TYX", "dark_current": "TYX", "point_detector": "TYX", "uniformity": "TYX", "defects": "TYX",
     "stage": "TYX", "drift": "TYX", "pixel_size": "TYX", "grid": "YX", "line_pairs": "YX", "thin_layer": "ZYX",
     "axial_steps": "ZYX",
 }  # fmt: skip
-N_FILES = {"photon_transfer": 5, "linearity": 5, "dark_current": 3, "line_pairs": 3, "axial_steps": 2}
+N_FILES = {
+    "photon_transfer": 5,
+    "linearity": 5,
+    "dark_current": 3,
+    "point_detector": 2,
+    "line_pairs": 3,
+    "axial_steps": 2,
+}
 WITH_DARK = ("photon_transfer", "linearity", "uniformity")
 DARK_ITSELF = ("dark_noise", "dark_current", "defects")
 """For these, frames without anything on them are what they should be."""
@@ -42,6 +49,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "line_pairs": {"spacing_um": (0.2, 0.3, 0.4)},
     "axial_steps": {"stair_um": 1.0, "pitch_um": 1.5},
     "dark_current": {"conversion_e_per_adu": 0.5, "exposures_ms": [10, 100, 1000]},
+    "point_detector": {"settings": [500, 600]},
     "linearity": {"exposures_ms": [10, 20, 30, 40, 50]},
     "illumination": {"offset_adu": 100.0},
 }

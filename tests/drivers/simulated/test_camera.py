@@ -168,3 +168,15 @@ def test_region_outside_the_sensor_is_refused(make_microscope, roi) -> None:
     with pytest.raises(ValueError, match="not within the sensor"):
         microscope.set_roi(*roi)
     assert microscope.camera.roi is None
+
+
+def test_multiplication_doubles_the_variance_of_the_electrons(make_microscope, flat) -> None:
+    """Means grow by the multiplication, and shot noise by F² = 2, whatever else the pixel adds afterwards."""
+    microscope = make_microscope((120, 150), sensor=CLEAN, illumination=flat)
+    microscope.slide = "uniform"
+    microscope.camera = replace(microscope.camera, exposure_ms=1.0, multiplication=20.0)
+    electrons = float(microscope.expected_e().mean())
+    first, second = frames(microscope, 2, 1.0)
+    gain = 20.0 / microscope.mode.gain_e_per_adu
+    assert first.mean() - 100 == pytest.approx(gain * electrons, rel=0.02)
+    assert (first - second).var() / 2 == pytest.approx(2 * gain**2 * electrons, rel=0.04)

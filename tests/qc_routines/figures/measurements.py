@@ -22,6 +22,7 @@ from qc_routines.camera import (
     pixel_moments,
 )
 from qc_routines.conditions import Camera, Optics, VoxelSize
+from qc_routines.detector import measure_point_detector
 from qc_routines.drift import measure_drift
 from qc_routines.grid import measure_grid
 from qc_routines.illumination import measure_illumination, measure_illumination_change
@@ -174,6 +175,12 @@ def axial_steps() -> Measurement:
     return measure_axial_steps(asked, 1.01 * asked + 0.05 * way + _rng().normal(0, 0.02, 40), way)
 
 
+def point_detector() -> Measurement:
+    rng, gains = _rng(), {500: 10, 600: 36, 700: 106}
+    series = [(100 + gain * rng.poisson(8, (6, 40, 48))).astype(np.uint16) for gain in gains.values()]
+    return measure_point_detector(series, list(gains), offset_adu=100)
+
+
 def power_linearity() -> Measurement:
     setting = np.r_[np.arange(0, 101, 10), np.arange(90, -1, -10)].astype(float)
     return measure_power_linearity(
@@ -196,6 +203,7 @@ MEASURED: dict[str, Callable[[], Measurement]] = {
     "photon_transfer": cache(photon_transfer),
     "linearity": cache(linearity),
     "dark_current": cache(dark_current),
+    "point_detector": cache(point_detector),
     "uniformity": cache(lambda: measure_uniformity(_frames(0, 10), _frames(20_000, 10))),
     "defects": cache(lambda: measure_defects(_frames(0, 20), _frames(20_000, 10))),
     "power_linearity": cache(power_linearity),
