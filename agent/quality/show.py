@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from rich import box
 from rich.console import Console
@@ -88,10 +88,10 @@ def show_result(result: QcResult, title: str, console: Console, *, every_figure:
     chosen = [
         metric for metric in result.metrics if every_figure or metric.rule != NO_LIMIT
     ] or result.metrics
-    console.print(_metrics_table(chosen))
-    for number, metric in enumerate(chosen, 1):
-        if metric.rule != NO_LIMIT:
-            console.print(f"  [dim]{number}  {escape(metric.rule)}[/]", highlight=False)
+    rules = _numbered_rules(chosen)
+    console.print(_metrics_table(chosen, rules))
+    for rule, number in rules.items():
+        console.print(f"  [dim]{number}  {escape(rule)}[/]", highlight=False)
     for remark in result.remarks:
         console.print(f"  [dim]{escape(remark)}[/]", highlight=False)
     if len(chosen) < len(result.metrics):
@@ -99,7 +99,13 @@ def show_result(result: QcResult, title: str, console: Console, *, every_figure:
         console.print(f"  [dim]{n_more} figures without a limit: --all shows them.[/]", highlight=False)
 
 
-def _metrics_table(metrics: Iterable[QcMetric]) -> Table:
+def _numbered_rules(metrics: Iterable[QcMetric]) -> dict[str, int]:
+    """Return the rules that say something, each once, with its number."""
+    rules = dict.fromkeys(metric.rule for metric in metrics if metric.rule != NO_LIMIT)
+    return {rule: number for number, rule in enumerate(rules, 1)}
+
+
+def _metrics_table(metrics: Iterable[QcMetric], rules: Mapping[str, int]) -> Table:
     table = Table(box=box.SIMPLE_HEAD)
     for heading, justify in (
         ("Figure", "left"),
@@ -111,7 +117,7 @@ def _metrics_table(metrics: Iterable[QcMetric]) -> Table:
         ("Rule", "right"),
     ):
         table.add_column(heading, justify=justify, overflow="fold")  # type: ignore[arg-type]
-    for number, metric in enumerate(metrics, 1):
+    for metric in metrics:
         table.add_row(
             escape(metric.metric),
             _measured(metric),
@@ -119,7 +125,7 @@ def _metrics_table(metrics: Iterable[QcMetric]) -> Table:
             _number(metric.baseline and metric.baseline.value),
             _between(metric.lower_limit, metric.upper_limit),
             SIGNS[metric.status],
-            "" if metric.rule == NO_LIMIT else str(number),
+            str(rules.get(metric.rule, "")),
         )
     return table
 
