@@ -13,6 +13,7 @@ from server.access.scope import Scope
 from server.access.seeing import StoreInScope
 from server.clock import Now, utc_now
 from server.ingest import Admitted, GroupWriter
+from server.quality.asked import Asked
 from server.settings import Settings
 from server.store import Store
 from server.store.base import Readable
@@ -36,6 +37,8 @@ class Collector:
     now: Now
     agent_limits: AgentLimits
     admitted: Admitted = field(default_factory=Admitted)
+    asked: Asked = field(default_factory=Asked)
+    """What people are asked for by the agents."""
     provider: Provider | None = None
     """Where people sign in, when they do so by single sign-on."""
 

@@ -244,6 +244,9 @@ class ReadsInScope(Reads):
     ) -> list[rows.RecordRow]:
         return self._reads.recent(instrument_id, kind, limit, before) if self._has(instrument_id) else []
 
+    def last_of_kind(self, kind: str) -> dict[str, int]:
+        return {one: at for one, at in self._reads.last_of_kind(kind).items() if self._has(one)}
+
     def latest(self, instrument_id: str) -> dict[str, rows.LatestRecord]:
         return self._reads.latest(instrument_id) if self._has(instrument_id) else {}
 

@@ -18,7 +18,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from cronsim import CronSim, CronSimError
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from agent.records import RecordError, SchedulePlan, ScheduleRun, ScheduleState, decode_tolerant
+from agent.records import RecordError, SchedulePlan, ScheduleRun, decode_tolerant
 from agent.records.schedules import Confirmation, Schedule, SchedulesReply, StoredSchedule
 from server.access.people import Person
 from server.access.seeing import check_whole
@@ -26,6 +26,7 @@ from server.collector import Collector
 from server.errors import RefusedError
 from server.ingest.evidence import records_of
 from server.logbook import told_to_agent
+from server.quality.asked import Asked
 from server.store.base import Reads, Writes
 from server.store.rows import AuditEntry
 
@@ -263,15 +264,15 @@ def plan_told(reads: Reads, instrument_id: str) -> SchedulePlan | None:
     return record if isinstance(record, SchedulePlan) else None
 
 
-def open_tasks(reads: Reads, now: datetime) -> list[tuple[Told, Confirmation | None]]:
+def open_tasks(reads: Reads, asked: Asked, now: datetime) -> list[tuple[Told, Confirmation | None]]:
     """Return what people are asked to do, the most urgent first, and who has confirmed it already."""
-    confirmed = {one.run_id: one for one in _all_confirmations(reads)}
+    runs = {name: told for name, told in asked.tasks(reads, now).items() if told}
+    confirmed = {one.run_id: one for one in _all_confirmations(reads)} if runs else {}
+    names = {one.instrument_id: one.name for one in reads.instruments()} if runs else {}
     tasks = [
-        (one, confirmed.get(one.record.run_id))
-        for one in runs_told(reads)
-        if one.record.state is ScheduleState.WAITING_FOR_PERSON
-        and one.record.task is not None
-        and one.record.task.until > now
+        (Told(run, name, names.get(name, name)), confirmed.get(run.run_id))
+        for name, told in runs.items()
+        for run in told
     ]
     return sorted(tasks, key=lambda task: task[0].record.planned_at)
 
@@ -280,7 +281,7 @@ def confirm_task(collector: Collector, run_id: UUID, person: Person, address: st
     """Note that a slide is in place; the agent fetches that."""
     now = collector.now()
     with collector.store.reading() as reads:
-        task = next((one for one, _ in open_tasks(reads, now) if one.record.run_id == run_id), None)
+        task = next((one for one, _ in open_tasks(reads, collector.asked, now) if one.record.run_id == run_id), None)
         old = [one for one in reads.documents(CONFIRMATION) if now - one.changed_at > 2 * _CONFIRMED_FOR]
     if task is None:
         raise RefusedError(404, "not_found", "Nobody is asked for that any more.")

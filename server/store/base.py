@@ -119,6 +119,10 @@ class Reads(ABC):
         """The last records of one kind to arrive, those with a `position` below `before` when it is given."""
 
     @abstractmethod
+    def last_of_kind(self, kind: str) -> dict[str, int]:
+        """Instrument to the position of its last record of a kind to arrive: one question, however many there are."""
+
+    @abstractmethod
     def batch(self, batch_id: int) -> rows.StoredBatch | None: ...
     @abstractmethod
     def batches_of(self, among: Sequence[rows.RecordRow | rows.QuarantineRow]) -> dict[int, rows.StoredBatch]:

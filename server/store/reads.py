@@ -198,6 +198,15 @@ class SqlReads(DayReads):
             AND {beyond} ORDER BY {self._by_position("DESC")} LIMIT ?"""
         return self._records(where, instrument_id, kind, *place, limit, order="r.position DESC")
 
+    def last_of_kind(self, kind: str) -> dict[str, int]:
+        sql = f"""
+            SELECT i.instrument_id, (SELECT r.position FROM records r
+                WHERE r.instrument_key = i.instrument_key AND r.kind_key = k.kind_key
+                ORDER BY {self._by_position("DESC")} LIMIT 1)
+            FROM kinds k CROSS JOIN instruments i WHERE k.kind = ?"""
+        found = self._connection.fetch(sql, kind)
+        return {instrument_id: position for instrument_id, position in found if position is not None}
+
     def latest(self, instrument_id: str) -> dict[str, rows.LatestRecord]:
         found = self._all(rows.LatestRecord, f"{_LATEST} WHERE instrument_key = {_KEY}", instrument_id)
         return {one.kind: one for one in found}

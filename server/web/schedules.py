@@ -134,7 +134,7 @@ def write_group(
 def tasks(request: Request, collector: TheCollector, person: ThePerson) -> Response:
     """Show what people are asked to do."""
     with collector.store.reading() as reads:
-        asked = open_tasks(reads, collector.now())
+        asked = open_tasks(reads, collector.asked, collector.now())
     return render(request, "tasks.html", person, tasks=asked)
 
 

@@ -15,6 +15,9 @@ from agent.outbox.collector import Collector as AgentsCollector
 from agent.outbox.identity import Identity
 from agent.records import OperatorTask, PlannedSchedule, SchedulePlan, ScheduleRun
 from agent.records.schedules import Schedule, SchedulesReply
+from server.access.scope import Scope
+from server.ingest.evidence import records_of
+from server.quality.schedules import open_tasks
 
 NOISE = {"schedule_id": "noise", "routine": "dark_noise", "cron": "0 3 * * *", "zone": "Europe/Zurich"}
 NASTY = "<script>alert(1)</script>"
@@ -196,6 +199,48 @@ def test_task_expires(running, sender):
     running.clock.later(hours=5)
     with running.browser(role="operator") as browser:
         assert "Nobody is asked for anything" in browser.get("/tasks").text
+
+
+def test_task_that_was_answered_or_missed_is_asked_no_more(running, sender):
+    now = running.clock()
+    asked = [told(sender, now=now, run_id=UUID(int=number)) for number in (1, 2, 3)]
+    assert sender.send([*asked, told(sender, "running", now=now, run_id=UUID(int=2))]).status_code == 200
+    assert _asked_for(running) == {UUID(int=1), UUID(int=3)}
+    mark = running.get("/v1/spools").json()[0]
+    ended = [told(sender, "missed", now=now, run_id=UUID(int=1)), told(sender, now=now, run_id=UUID(int=4))]
+    sender.send(ended, first_seq=mark["mark"] + 1, prev=mark["chain"])
+    assert _asked_for(running) == {UUID(int=3), UUID(int=4)}
+
+
+def test_tasks_are_looked_for_in_what_came_in_since(running, sender, monkeypatch):
+    """The page costs what is new, not what was told in all the years before."""
+    n_read = []
+    monkeypatch.setattr(
+        "server.quality.asked.records_of",
+        lambda reads, rows: n_read.append(len(rows)) or records_of(reads, rows),
+    )
+    now = running.clock()
+    sender.send([told(sender, now=now) for _ in range(450)])
+    assert len(_asked_for(running)) == 450 and n_read == [450]
+    assert len(_asked_for(running)) == 450 and n_read == [450]
+    mark = running.get("/v1/spools").json()[0]
+    sender.send([told(sender, now=now)], first_seq=mark["mark"] + 1, prev=mark["chain"])
+    assert len(_asked_for(running)) == 451 and n_read == [450, 1]
+
+
+def test_tasks_of_other_sites_are_not_shown(running, sender):
+    """What one person's question has found is not told to another who may not see it."""
+    sender.send([told(sender, now=running.clock())])
+    assert len(_asked_for(running)) == 1
+    elsewhere = running.collector.seen_in(Scope.of(["Elsewhere"]))
+    with elsewhere.store.reading() as reads:
+        assert open_tasks(reads, elsewhere.asked, elsewhere.now()) == []
+
+
+def _asked_for(running) -> set[UUID]:
+    collector = running.collector
+    with collector.store.reading() as reads:
+        return {one.record.run_id for one, _ in open_tasks(reads, collector.asked, collector.now())}
 
 
 def test_page_and_api_show_the_last_word_on_every_run(running, sender):

@@ -325,6 +325,8 @@ def test_records_can_be_followed_by_position(store, tools, sender, scope):
     recent = ask(store, lambda r: r.recent(sender.instrument_id, "heartbeat", limit=1))
     assert recent[0].record_id == str(beats[2].record_id)
     place = recent[0].position
+    assert ask(store, lambda r: r.last_of_kind("heartbeat")) == {sender.instrument_id: place}
+    assert ask(store, lambda r: r.last_of_kind("qc_result")) == {}
     before = ask(store, lambda r: r.recent(sender.instrument_id, "heartbeat", before=place))
     assert [row.position for row in before] == [
         row.position for row in reversed(seen) if row.position < place
