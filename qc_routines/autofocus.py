@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from qc_routines.advice import OURS, Cause
 from qc_routines.conditions import Optics
 from qc_routines.errors import InputError
+from qc_routines.few import sd_uncertainty, widened
 from qc_routines.protocols import Protocol
 from qc_routines.results import Figure, Measurement
 from qc_routines.routine import FigureNames, Routine
@@ -83,8 +84,8 @@ def _is_lost(error: NDArray[np.float64], is_found: NDArray[np.bool_], lost_um: f
 def _scatter(error: NDArray[np.float64]) -> list[Figure]:
     n, sd = error.size, float(error.std(ddof=1))
     return [
-        Figure("repeatability", 1000 * sd, "nm", 1000 * sd / (2 * (n - 1)) ** 0.5, n),
-        Figure("offset", 1000 * float(error.mean()), "nm", 1000 * sd / n**0.5, n),
+        Figure("repeatability", 1000 * sd, "nm", sd_uncertainty(1000 * sd, n - 1), n),
+        Figure("offset", 1000 * float(error.mean()), "nm", widened(1000 * sd / n**0.5, n - 1), n),
         Figure("range", 1000 * float(np.ptp(error)), "nm", None, n),
     ]
 
@@ -101,9 +102,8 @@ def _hysteresis(error: NDArray[np.float64], side: NDArray[np.float64], is_used: 
     if up.size < 2 or down.size < 2:
         return Figure("hysteresis", None, "nm", None, 0)
     sigma = (up.var(ddof=1) / up.size + down.var(ddof=1) / down.size) ** 0.5
-    return Figure(
-        "hysteresis", 1000 * float(up.mean() - down.mean()), "nm", 1000 * float(sigma), up.size + down.size
-    )
+    n, nm = up.size + down.size, 1000 * float(up.mean() - down.mean())
+    return Figure("hysteresis", nm, "nm", widened(1000 * float(sigma), n - 2), n)
 
 
 def settling_time_s(time_s: ArrayLike, position_um: ArrayLike, within_um: float) -> float | None:

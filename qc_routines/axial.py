@@ -6,11 +6,14 @@ the place of a tilted grid's sharp line, the steps of a stairs pattern.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from qc_routines.advice import OURS, Cause
 from qc_routines.errors import InputError
+from qc_routines.few import sd_uncertainty, student_deviate, widened
 from qc_routines.protocols import Protocol
 from qc_routines.results import Figure, Measurement
 from qc_routines.routine import FigureNames, Routine
@@ -19,6 +22,7 @@ from qc_routines.theory import Expected
 
 LEAST_STEPS = 5
 OUTLIER_SIGMAS = 6.0
+"""Of many heights; of few as rare a deviate of Student's t, by which none of six is ever left out."""
 
 
 def measure_axial_steps(
@@ -29,7 +33,7 @@ def measure_axial_steps(
     Parameters
     ----------
     commanded_um, measured_um : array_like, (n,)
-        Position asked for and height found; NaN where it was not found. Heights off the line by six robust sigma are
+        Position asked for and height found; NaN where it was not found. Heights off the line by six robust sigma, of few by more, are
         left out and counted.
     direction : array_like, (n,), optional
         +1 where the drive came from below, -1 where from above; by default from the order of the commands.
@@ -47,16 +51,16 @@ def measure_axial_steps(
         raise InputError(f"expected a direction for each command; got {way.shape} and {asked.shape}")
     known = np.isfinite(asked) & np.isfinite(found)
     used = _near_line(asked, found, way, known)
-    line, backlash = _line_and_backlash(asked[used], found[used], way[used])
+    line, scatter, backlash = _line_and_backlash(asked[used], found[used], way[used])
     counts = {"no height": int((~known).sum()), "off the line": int((known & ~used).sum())}
     n = int(used.sum())
     return Measurement(
         routine=ROUTINE.name,
-        version="1",
+        version="2",
         figures=(
             Figure("step_ratio", line.slope, "1", line.slope_uncertainty, n),
             Figure("scale_error", 100 * (line.slope - 1), "%", 100 * line.slope_uncertainty, n),
-            Figure("residual_sd", line.scatter, "um", line.scatter / (2 * max(n - 2, 1)) ** 0.5, n),
+            scatter,
             Figure("largest_residual", float(np.abs(line.residuals).max()), "um", None, n),
             backlash,
             Figure("r2", line.r2, "1", None, n),
@@ -95,25 +99,31 @@ def _near_line(
         if chosen.any():
             residuals[chosen] -= np.median(residuals[chosen])
     spread = 1.4826 * float(np.median(np.abs(residuals[known])))
-    limit = max(OUTLIER_SIGMAS * spread, 1e-9 * float(np.ptp(y)))
+    limit = max(
+        student_deviate(OUTLIER_SIGMAS, max(int(known.sum()) - 3, 1)) * spread, 1e-9 * float(np.ptp(y))
+    )
     near = known & (np.abs(residuals) <= limit)
     return near if near.sum() >= LEAST_STEPS else known
 
 
 def _line_and_backlash(
     asked: NDArray[np.float64], found: NDArray[np.float64], way: NDArray[np.float64]
-) -> tuple[StraightLine, Figure]:
-    """Return the line after both directions were brought together, and what brought them: up less down."""
+) -> tuple[StraightLine, Figure, Figure]:
+    """Return the line after both directions were brought together, the scatter about it, and what brought them: up less down."""
     up, down = way > 0, way < 0
-    if up.sum() < 2 or down.sum() < 2:
-        return fit_line(asked, found), Figure("backlash", None, "um", None, 0)
-    design = np.column_stack([np.ones_like(asked), asked, np.where(up, 0.5, -0.5)])
+    has_both = up.sum() >= 2 and down.sum() >= 2
+    columns = [np.ones_like(asked), asked, *([np.where(up, 0.5, -0.5)] if has_both else [])]
+    design, n, n_free = np.column_stack(columns), asked.size, asked.size - len(columns)
     coefficients, *_ = np.linalg.lstsq(design, found, rcond=None)
-    residuals = found - design @ coefficients
-    noise = float(np.sum(residuals**2)) / max(asked.size - 3, 1)
-    sigma = float(np.sqrt(noise * np.linalg.pinv(design.T @ design)[2, 2]))
-    together = found - coefficients[2] * design[:, 2]
-    return fit_line(asked, together), Figure("backlash", float(coefficients[2]), "um", sigma, asked.size)
+    scatter = float(np.sum((found - design @ coefficients) ** 2) / n_free) ** 0.5
+    sigmas = widened(scatter, n_free) * np.sqrt(np.diag(np.linalg.pinv(design.T @ design)))
+    apart = (float(coefficients[2]), float(sigmas[2])) if has_both else (None, None)
+    together = fit_line(asked, found - (coefficients[2] * design[:, 2] if has_both else 0.0))
+    return (
+        replace(together, slope_uncertainty=float(sigmas[1])),
+        Figure("residual_sd", scatter, "um", sd_uncertainty(scatter, n_free), n),
+        Figure("backlash", apart[0], "um", apart[1], n if has_both else 0),
+    )
 
 
 def theory(mirror_ratio: float = 1.0) -> tuple[Expected, ...]:

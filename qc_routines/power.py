@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from qc_routines.errors import InputError
+from qc_routines.few import sd_uncertainty, widened
 from qc_routines.power_lines import line_by_line, names_of, of_line
 from qc_routines.results import Figure, Measurement
 from qc_routines.straight_line import StraightLine, fit_line, widening
@@ -108,9 +109,9 @@ def _through_origin(setting: NDArray[np.float64], power: NDArray[np.float64]) ->
     n_free = sum(g.size - 1 for g in groups)
     noise = sum(float(np.sum((g - g.mean()) ** 2)) for g in groups) / n_free if n_free else 0.0
     chi2 = float(np.sum(residuals**2)) / noise / (n - 1) if noise > 0 else None
-    lit = model > 0
+    lit, sigma = model > 0, float(np.sqrt(np.sum(residuals**2) / (n - 1) / np.sum(setting**2)))
     return [
-        Figure("slope_through_origin", slope, "mW/%", float(np.sqrt(np.sum(residuals**2) / (n - 1) / np.sum(setting**2))), n),
+        Figure("slope_through_origin", slope, "mW/%", widened(sigma, n - 1), n),
         Figure("chi2", chi2, "1", None, n),
         Figure("chi2_tool_kit", float(np.sum(residuals[lit] ** 2 / model[lit])), "1", None, n),
     ]  # fmt: skip
@@ -182,13 +183,14 @@ def _stability(time_s: NDArray[np.float64], power: NDArray[np.float64]) -> list[
     low, high = float(power.min()), float(power.max())
     line = fit_line(time_s / 60, 100 * power / mean)
     wider = widening(line.residuals)
-    u_mean = sd / n**0.5 * widening(power - mean)
+    alike = widening(power - mean)
+    u_mean, u_sd = widened(sd / n**0.5 * alike, n - 1), sd_uncertainty(sd, (n - 1) / alike**2)
     return [
         Figure("stability", 100 * (1 - (high - low) / (high + low)), "%", None, n),
-        Figure("nsd", 100 * sd / mean, "%", 100 * sd / mean / (2 * (n - 1)) ** 0.5, n),
+        Figure("nsd", 100 * sd / mean, "%", 100 * u_sd / mean, n),
         Figure("mean_power", mean, "mW", u_mean, n),
         Figure("median_power", float(np.median(power)), "mW", 1.25 * u_mean, n),
-        Figure("sd_power", sd, "mW", sd / (2 * (n - 1)) ** 0.5, n),
+        Figure("sd_power", sd, "mW", u_sd, n),
         Figure("least_power", low, "mW", None, n),
         Figure("largest_power", high, "mW", None, n),
         Figure("drift", line.slope, "%/min", line.slope_uncertainty * wider, n),
@@ -317,7 +319,7 @@ def _at_sample(
         raise InputError("expected at least one reading; got none")
     _need_light(power)
     n, mean = power.size, float(power.mean())
-    sigma = float(power.std(ddof=1)) / n**0.5 if n > 1 else None
+    sigma = widened(float(power.std(ddof=1)) / n**0.5, n - 1) if n > 1 else None
     scales = {
         "power_density": (
             "mW/cm^2",

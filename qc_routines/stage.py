@@ -20,7 +20,7 @@ from qc_routines.few import sd_uncertainty, widened
 from qc_routines.protocols import Protocol
 from qc_routines.results import Figure, Measurement
 from qc_routines.routine import FigureNames, Routine
-from qc_routines.straight_line import fit_line
+from qc_routines.straight_line import fit_line, widening
 
 DIRECTIONS = ("left", "right", "back", "front")
 SPANS = ("small", "large")
@@ -117,7 +117,13 @@ def _without_drift(
     lines = [fit_line(time_min, yx[:, i]) for i in (0, 1)]
     level = yx.mean(axis=0)
     figures = [
-        Figure(f"drift_{axis}", 1000 * line.slope, "nm/min", 1000 * line.slope_uncertainty, len(yx))
+        Figure(
+            f"drift_{axis}",
+            1000 * line.slope,
+            "nm/min",
+            1000 * line.slope_uncertainty * widening(line.residuals),
+            len(yx),
+        )
         for axis, line in zip("yx", lines, strict=True)
     ]
     return np.stack([line.residuals for line in lines], axis=1) + level, figures

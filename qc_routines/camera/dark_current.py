@@ -7,7 +7,6 @@ offset drift, from the variance against exposure.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +18,7 @@ from qc_routines.errors import InputError
 from qc_routines.protocols import Protocol
 from qc_routines.results import Figure, Measurement, input_of
 from qc_routines.routine import FigureNames, Routine
-from qc_routines.straight_line import StraightLine, fit_line
+from qc_routines.straight_line import fit_known_points
 
 LEAST_EXPOSURES = 3
 
@@ -58,12 +57,10 @@ def measure_dark_current(
     variance_e2 = conversion_e_per_adu**2 * np.array(
         [np.mean(m.variance_adu2[trusted], dtype=float) - common_variance_adu2(m) for _, m in series]
     )
-    by_mean = _slope(exposure_s, mean_e, conversion_e_per_adu * np.array([_mean_error(m) for _, m in series]))
-    by_variance = _slope(
-        exposure_s,
-        variance_e2,
-        conversion_e_per_adu**2 * np.array([_variance_error(m, trusted) for _, m in series]),
-    )
+    of_mean_e = conversion_e_per_adu * np.array([_mean_error(m) for _, m in series])
+    of_variance_e2 = conversion_e_per_adu**2 * np.array([_variance_error(m, trusted) for _, m in series])
+    by_mean = fit_known_points(exposure_s, mean_e, of_mean_e)
+    by_variance = fit_known_points(exposure_s, variance_e2, of_variance_e2)
     hottest_e_per_s = _hottest(series, conversion_e_per_adu)
     n = len(series)
     return Measurement(
@@ -85,17 +82,6 @@ def measure_dark_current(
         inputs=tuple(input_of(f"mean of dark frames of {t:g} ms", m.mean_adu) for t, m in series),
         table={"exposure_s": exposure_s, "mean_e": mean_e, "variance_e2": variance_e2},
     )
-
-
-def _slope(x: NDArray[np.float64], y: NDArray[np.float64], sigma: NDArray[np.float64]) -> StraightLine:
-    """Return the line, weighted, its slope as uncertain as the points say themselves or as they scatter about it.
-
-    Exposures are spread so widely that the longest all but makes the slope: its own error shows in no residual.
-    """
-    weights = 1 / np.maximum(sigma, 1e-9 * max(float(np.max(np.abs(y))), 1e-9)) ** 2
-    line = fit_line(x, y, weights)
-    of_points = float(np.sum(weights * (x - np.average(x, weights=weights)) ** 2)) ** -0.5
-    return replace(line, slope_uncertainty=max(of_points, line.slope_uncertainty))
 
 
 def _mean_error(moments: PixelMoments) -> float:

@@ -15,12 +15,15 @@ from qc_routines.advice import OURS, Cause
 from qc_routines.camera.moments import PixelMoments, as_moments
 from qc_routines.camera.pixels import common_variance_adu2, is_trusted, need_frames
 from qc_routines.camera.spatial import spatial_variances
+from qc_routines.few import sd_uncertainty, widened
 from qc_routines.protocols import Protocol, sequence_s, time_series
 from qc_routines.results import Figure, Measurement, input_of
 from qc_routines.routine import FigureNames, Routine
 from qc_routines.theory import Expected
 
 QUANTISATION_ADU2 = 1 / 12
+QUARTILES_APART = 1.349
+"""Of a normal distribution, in standard deviations."""
 LEAST_VARIANCE_ADU2 = 0.24
 """Below this a count hardly ever changes and its variance says little: EMVA 1288 release 4.0, section 6.4."""
 
@@ -41,7 +44,9 @@ def measure_dark_noise(
     -------
     Measurement
         Figures without `_all` leave out pixels whose level or noise is an outlier. What all pixels do together
-        from frame to frame (`offset_instability`) is taken out of the noise. Map ``read_noise_adu``.
+        from frame to frame (`offset_instability`) is taken out of the noise. Median and mean of the pixels' noise are
+        those of many frames: of few, a root of a variance is too small. Counts that hardly ever change (rms below half a
+        count) state no uncertainty of it. Map ``read_noise_adu``.
 
     Raises
     ------
@@ -55,7 +60,7 @@ def measure_dark_noise(
     electrons = [_in_electrons(f, conversion_e_per_adu) for f in figures if f.name in IN_ELECTRONS]
     return Measurement(
         routine=ROUTINE.name,
-        version="1",
+        version="2",
         figures=(*figures, *electrons),
         n_used=moments.n_frames,
         n_rejected=moments.n_rejected,
@@ -71,8 +76,8 @@ def _offset(moments: PixelMoments, trusted: NDArray[np.bool_]) -> list[Figure]:
     scatter_adu = float(np.std(means_adu, ddof=1))
     offset_adu = float(np.mean(moments.mean_adu[trusted], dtype=np.float64))
     return [
-        Figure("offset", offset_adu, "ADU", scatter_adu / n**0.5, n),
-        Figure("offset_instability", scatter_adu, "ADU", scatter_adu / (2 * (n - 1)) ** 0.5, n),
+        Figure("offset", offset_adu, "ADU", widened(scatter_adu / n**0.5, n - 1), n),
+        Figure("offset_instability", scatter_adu, "ADU", sd_uncertainty(scatter_adu, n - 1), n),
         Figure("offset_range", float(np.ptp(means_adu)), "ADU", None, n),
         Figure("n_pixels_left_out", int(np.sum(~trusted)), "1", None, trusted.size),
     ]
@@ -81,18 +86,50 @@ def _offset(moments: PixelMoments, trusted: NDArray[np.bool_]) -> list[Figure]:
 def _noise(moments: PixelMoments, trusted: NDArray[np.bool_]) -> list[Figure]:
     """Return rms, median and mean of the pixels' noise, and the rms over all pixels."""
     variance = moments.variance_adu2 - np.float32(common_variance_adu2(moments))
-    kept = np.maximum(variance[trusted], 0.0)
+    kept, n_free = np.maximum(variance[trusted], 0.0), moments.n_frames - 1
     rms, n = _root_mean(kept), kept.size
-    relative = (2.0 * _spread(kept) / (moments.n_frames - 1) / n) ** 0.5 / 2
-    sigma = np.sqrt(kept)
-    dark_noise = max(rms**2, LEAST_VARIANCE_ADU2) - QUANTISATION_ADU2
+    changes = rms**2 >= LEAST_VARIANCE_ADU2
+    of_rms = rms * (2.0 * _spread(kept) / n_free / n) ** 0.5 / 2
+    mean, of_mean = _mean_sigma(kept, n_free)
+    median, of_median = _median_sigma(kept, n_free)
+    dark_noise = (max(rms**2, LEAST_VARIANCE_ADU2) - QUANTISATION_ADU2) ** 0.5
     return [
-        Figure("read_noise_rms", rms, "ADU", rms * relative, n),
-        Figure("read_noise_median", float(np.median(sigma)), "ADU", rms * relative * 1.25, n),
-        Figure("read_noise_mean", float(np.mean(sigma, dtype=np.float64)), "ADU", rms * relative, n),
+        Figure("read_noise_rms", rms, "ADU", of_rms, n),
+        Figure("read_noise_median", median, "ADU", of_median if changes else None, n),
+        Figure("read_noise_mean", mean, "ADU", of_mean if changes else None, n),
         Figure("read_noise_rms_all", _root_mean(variance), "ADU", None, variance.size),
-        Figure("dark_noise", dark_noise**0.5, "ADU", rms**2 * relative / dark_noise**0.5, n),
+        Figure("dark_noise", dark_noise, "ADU", rms * of_rms / dark_noise if changes else None, n),
     ]
+
+
+def _mean_sigma(variance: NDArray[np.float32], n_free: int) -> tuple[float, float]:
+    """Return the mean of the pixels' standard deviations, and its uncertainty.
+
+    The root of a sample variance s² with n degrees of freedom is too small by 1 - 1/(4n) on average, and its own variance
+    is s²/(2n): c4 of the NIST/SEMATECH e-Handbook of Statistical Methods, section 6.3.2, to first order.
+    """
+    too_small = 1 - 1 / (4 * n_free)
+    mean = float(np.mean(np.sqrt(variance), dtype=np.float64)) / too_small
+    return mean, _root_mean(variance) / (2 * n_free * variance.size) ** 0.5
+
+
+def _median_sigma(variance: NDArray[np.float32], n_free: int) -> tuple[float, float | None]:
+    """Return the median of the pixels' standard deviations, and how it scatters from run to run of the same pixels.
+
+    Logarithms of the pixels' noise are normal here, with standard deviation t, of which w = 1/sqrt(2n) is chance of n
+    degrees of freedom. Of log s the mean is too small by 1/(2n), and the median by the skewness less: w⁴/(3 t²). A pixel is
+    above the median in one run and below it in the next with probability 2 x arccos(1 - w²/t²)/(2 pi), from the orthant
+    probability of two normal deviates; so log median has the variance t² arccos(1 - w²/t²)/N. Of equal pixels that is
+    the pi/2 w²/N of any median; of unequal ones few lie near enough to change sides, yet those that there are count for more.
+    """
+    low, median, high = (float(v) for v in np.sqrt(np.percentile(variance, (25, 50, 75))))
+    of_chance2 = 1 / (2 * n_free)
+    if low <= 0:
+        return median, None
+    spread2 = max((np.log(high / low) / QUARTILES_APART) ** 2, of_chance2)
+    too_small = float(np.exp(of_chance2**2 / (3 * spread2) - of_chance2))
+    uncertainty = median * float(np.sqrt(spread2 * np.arccos(1 - of_chance2 / spread2) / variance.size))
+    return median / too_small, uncertainty
 
 
 def _pattern(moments: PixelMoments, trusted: NDArray[np.bool_]) -> list[Figure]:

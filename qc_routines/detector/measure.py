@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import NDArray
 
 from qc_routines.detector.series import SATURATED_FRACTION, Dark, SeriesNoise, dark_of, series_noise
 from qc_routines.errors import InputError
-from qc_routines.few import widened
 from qc_routines.results import Figure, Input, Measurement, input_of
-from qc_routines.straight_line import StraightLine, fit_line
+from qc_routines.straight_line import StraightLine, fit_known_points
 
 NOT_MEASURED = "frames of a setting that cannot be measured"
 LEAST_ON_LINE = 3
@@ -55,7 +54,8 @@ def measure_point_detector(
     Measurement
         Figures of a setting have it in brackets: ``snr[650]``. Photons are *effective*: as many as would give the same
         ratio of signal to noise, fewer than were detected by the excess noise of the multiplication (F², 1.2 to 2 of
-        a PMT, near 1 of a hybrid detector or of counted photons). Table: one row for each setting.
+        a PMT, near 1 of a hybrid detector or of counted photons). Table: one row for each setting. What is relative to the
+        best leans towards too large where several are about as good, by less than its uncertainty: chance chose among them.
 
     Raises
     ------
@@ -137,10 +137,7 @@ def _is_cut(noise: SeriesNoise) -> bool:
 
 
 def _gain_line(found: Mapping[str, SeriesNoise]) -> StraightLine | None:
-    """Return the line through log gain against log setting; None where settings are names or too few.
-
-    It is as uncertain as its points say themselves; as they scatter about it where that is more than chance does.
-    """
+    """Return the line through log gain against log setting; None where settings are names or too few."""
     points = [
         (number, *noise.gain_adu)
         for name, noise in found.items()
@@ -149,19 +146,7 @@ def _gain_line(found: Mapping[str, SeriesNoise]) -> StraightLine | None:
     if len(points) < LEAST_ON_LINE:
         return None
     setting, gain, sigma = np.array(points).T
-    weights = (gain / np.maximum(sigma, 1e-6 * gain)) ** 2
-    line = fit_line(np.log(setting), np.log(gain), weights)
-    away = np.log(setting) - np.average(np.log(setting), weights=weights)
-    of_points, n_free = float(np.sum(weights * away**2)) ** -0.5, len(points) - 2
-    chance = _chance(n_free)
-    is_bent = line.slope_uncertainty > chance * of_points
-    return replace(line, slope_uncertainty=widened(line.slope_uncertainty, n_free) if is_bent else of_points)
-
-
-def _chance(n_free: int) -> float:
-    """Return the ratio of scatter to expectation that chance exceeds once in forty: chi² after Wilson & Hilferty 1931."""
-    spread = 2 / (9 * n_free)
-    return float((1 - spread + 1.96 * spread**0.5) ** 1.5)
+    return fit_known_points(np.log(setting), np.log(gain), np.maximum(sigma / gain, 1e-6))
 
 
 def _number(name: str) -> float | None:
@@ -175,9 +160,10 @@ def _across(
     found: Mapping[str, SeriesNoise], best: str | None, line: StraightLine | None
 ) -> tuple[Figure, ...]:
     n = 0 if line is None else line.residuals.size
+    snr = found[best].snr if best else (0.0, 0.0)
     return (
         Figure("best_setting", _number(best) if best else None, "1", None, len(found)),
-        Figure("best_snr", found[best].snr[0], "1", found[best].snr[1], found[best].n_frames)
+        Figure("best_snr", snr[0], "1", _of_chosen(snr[1], len(found)), found[best].n_frames)
         if best
         else Figure("best_snr", None, "1"),
         Figure("gain_slope", line.slope, "1", line.slope_uncertainty, n)
@@ -196,7 +182,7 @@ def _figures(name: str, found: Mapping[str, SeriesNoise], best: str | None) -> l
         "cv": noise.cv,
         "cv_noise": noise.cv_noise,
         "cv_fixed": noise.cv_fixed,
-        "relative_cv": _ratio(noise.cv, found[best].cv) if best else (None, None),
+        "relative_cv": _relative_cv(noise, found, best) if best else (None, None),
         "snr": noise.snr,
         "photons": noise.photons or (None, None),
         "gain": noise.gain_adu or (None, None),
@@ -214,9 +200,20 @@ def _in(value: Named, unit: str) -> tuple[float | None, str, float | None]:
     return value[0], unit, value[1]
 
 
-def _ratio(one: tuple[float, float], other: tuple[float, float]) -> Named:
-    ratio = one[0] / other[0]
-    return ratio, None if one is other else ratio * float(np.hypot(one[1] / one[0], other[1] / other[0]))
+def _relative_cv(noise: SeriesNoise, found: Mapping[str, SeriesNoise], best: str) -> Named:
+    (cv, of_cv), (least, of_least) = noise.cv, found[best].cv
+    if noise is found[best]:
+        return 1.0, None
+    return cv / least, _of_chosen(cv / least * float(np.hypot(of_cv / cv, of_least / least)), len(found))
+
+
+def _of_chosen(sigma: float, n: int) -> float:
+    """Return an uncertainty that knows that the best of n was chosen, which chance has had a part in.
+
+    It may have been any of n - 1 others: the deviate is that of so many comparisons at once, after Bonferroni; Hsu, Ann.
+    Stat. 9, 1026 (1981), doi:10.1214/aos/1176345582, on comparisons with the best.
+    """
+    return sigma * NormalDist().inv_cdf(1 - 0.025 / max(n - 1, 1)) / 1.96
 
 
 def _remarks(

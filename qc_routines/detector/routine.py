@@ -6,11 +6,10 @@ from collections.abc import Sequence
 
 from qc_routines.advice import OURS, Cause
 from qc_routines.detector.measure import measure_point_detector
+from qc_routines.detector.series import LEAST_FRAMES
 from qc_routines.errors import InputError
 from qc_routines.protocols import Protocol, sequence_s, time_series
 from qc_routines.routine import FigureNames, Routine
-
-LEAST_FRAMES = 3
 
 
 def protocol(

@@ -20,7 +20,7 @@ from qc_routines._inputs import checked_counts, full_scale_adu
 from qc_routines.camera.frames import flaw
 from qc_routines.camera.pixels import OUTLIER_SIGMAS, robust_sigma
 from qc_routines.errors import InputError, counted
-from qc_routines.few import student_deviate
+from qc_routines.few import widened
 from qc_routines.straight_line import StraightLine, fit_line
 
 LEAST_FRAMES = 3
@@ -146,10 +146,10 @@ def series_noise(
     _need_light(signal, noise, dark, n_frames)
     trend = fit_line(np.arange(n_frames, dtype=float), course)
     own, at_most = noise.mean / signal**2, noise.mean / noise.n_pixels / signal**2
-    flicker = sqrt(max(trend.scatter**2 - at_most, 0.0) / n_frames) * _widening(n_frames)
+    flicker = widened(sqrt(max(trend.scatter**2 - at_most, 0.0) / n_frames), n_frames - 2)
     fixed = max(float(mean[kept].var(ddof=1, dtype=float)) / signal**2 - own / n_frames, 0.0)
     of_offset = dark.offset_uncertainty_adu / signal
-    of_noise = sqrt((noise.uncertainty / noise.mean) ** 2 / 4 + of_offset**2)
+    of_snr = sqrt((noise.uncertainty / noise.mean) ** 2 / 4 + of_offset**2 + flicker**2 / 4)
     of_fixed = (fixed + own / n_frames) * sqrt(2 / noise.n_pixels) * noise.widening
     light = _Light(mean[kept], signal, fixed, flicker)
     gain = None if saturated > SATURATED_FRACTION else _gain(light, noise, dark)
@@ -158,9 +158,9 @@ def series_noise(
         variance_adu2=noise.mean,
         gain_adu=gain,
         photons=None if gain is None else _photons(gain[0], light, noise, dark),
-        snr=(own**-0.5, own**-0.5 * sqrt(of_noise**2 + flicker**2 / 4)),
-        cv=_root(own + fixed, float(np.hypot(2 * own * of_noise, of_fixed))),
-        cv_noise=_root(own, 2 * own * of_noise),
+        snr=(own**-0.5, own**-0.5 * of_snr),
+        cv=_root(own + fixed, float(np.hypot(2 * own * of_snr, of_fixed))),
+        cv_noise=_root(own, 2 * own * of_snr),
         cv_fixed=_root(fixed, of_fixed),
         bleaching=_lost(trend, n_frames),
         saturated=100 * saturated,
@@ -342,9 +342,4 @@ def _root(square: float, uncertainty: float) -> tuple[float, float]:
 def _lost(trend: StraightLine, n_frames: int) -> tuple[float, float]:
     """Return how much is lost from the first frame to the last, %, by the line through the frames' means."""
     per_frame = 100 * (n_frames - 1) / trend.intercept
-    return -trend.slope * per_frame, trend.slope_uncertainty * per_frame * _widening(n_frames)
-
-
-def _widening(n_frames: int) -> float:
-    """By how much few frames widen what is read off the line through them."""
-    return student_deviate(1.96, n_frames - 2) / 1.96
+    return -trend.slope * per_frame, trend.slope_uncertainty * per_frame

@@ -18,6 +18,7 @@ from qc_routines.camera import (
     measure_uniformity,
     pixel_moments,
 )
+from qc_routines.camera.moments import PixelMoments
 from qc_routines.camera.spatial import spatial_variances
 from qc_routines.levels import SATURATING
 
@@ -90,6 +91,35 @@ def test_offset_and_its_drift() -> None:
 
 def test_without_a_conversion_there_are_no_electrons(dark) -> None:
     assert measure_dark_noise(dark[1]).value("dark_noise_e") is None
+
+
+@pytest.mark.parametrize("n_frames", [8, 20, 100])
+def test_noise_of_unequal_pixels_scatters_as_it_says_and_knows_few_frames(n_frames: int) -> None:
+    """Runs of one and the same sensor: its pixels' noises are log-normal, and sample variances follow chi squared."""
+    rng = np.random.default_rng(n_frames)
+    sigma_adu = 3.5 * np.exp(0.25 * rng.standard_normal((60, 80)))
+    means = 100 + 0.01 * rng.standard_normal(n_frames)
+    truth = {"read_noise_median": np.median(sigma_adu), "read_noise_mean": sigma_adu.mean()}
+    found = {name: [] for name in truth}
+    for _ in range(200):
+        variance = sigma_adu**2 * rng.chisquare(n_frames - 1, sigma_adu.shape) / (n_frames - 1)
+        level = np.full(sigma_adu.shape, 100.0, np.float32)
+        moments = PixelMoments(n_frames, {}, level, variance.astype(np.float32), level, level, means)
+        measured = measure_dark_noise(moments)
+        for name, figures in found.items():
+            figures.append((measured.value(name), measured.figure(name).uncertainty))
+    for name, figures in found.items():
+        values, claimed = np.array(figures).T
+        assert values.mean() == pytest.approx(truth[name], rel=0.004), name
+        assert 0.8 < values.std(ddof=1) / claimed.mean() < 1.25, name
+
+
+def test_noise_below_half_a_count_states_no_uncertainty() -> None:
+    rng = np.random.default_rng(0)
+    frames = np.rint(100 + 0.3 * rng.standard_normal((20, 40, 40))).astype(np.uint8)
+    found = measure_dark_noise(frames)
+    for name in ("read_noise_median", "read_noise_mean", "dark_noise"):
+        assert found.figure(name).uncertainty is None, name
 
 
 def test_dark_noise_uncertainty_covers_the_truth() -> None:

@@ -99,6 +99,19 @@ def test_95_percent_intervals_hold_the_truth_as_often_as_they_say(
     assert 0.90 <= sum(held.values()) / (n * len(held)) <= 0.995, held
 
 
+def test_ratio_to_the_best_knows_that_chance_chose_the_best_and_that_light_flickers() -> None:
+    own = [EXCESS / 4 + (3 / (4 * true_gain_adu(setting))) ** 2 for setting in SETTINGS]
+    cv = np.sqrt(np.array(own) + field().std() ** 2)
+    held = []
+    for seed in range(25):
+        found = run(seed, flicker=0.03)
+        figures = [found.figure(f"relative_cv[{setting:g}]") for setting in SETTINGS]
+        for figure, true in zip(figures, cv / cv.min(), strict=True):
+            if figure.uncertainty is not None:
+                held.append(abs(figure.value - true) < 1.96 * figure.uncertainty)
+    assert len(held) == 75 and 0.9 <= np.mean(held) <= 0.995
+
+
 def test_specks_do_not_rule_the_figures() -> None:
     rng = np.random.default_rng(1)
     clean = frames(rng, 400.0, 4.0)
