@@ -22,7 +22,7 @@ from server.collector import Collector
 from server.demo_fleet.filling import Filled, fill, filled_in
 from server.demo_fleet.history import History
 from server.demo_fleet.living import Living
-from server.demo_fleet.script import Span, fleet
+from server.demo_fleet.script import ZONE, Span, fleet
 from server.opening import open_store
 from server.options import AsJson, Config, settings_of
 from server.running import run
@@ -49,7 +49,8 @@ def demo_fleet(
         folder.mkdir(parents=True, exist_ok=True)
         settings = settings_of(folder, config)
         listen = settings.listen.model_copy(update={"port": port})
-        settings = settings.model_copy(update={"listen": listen})
+        collector = settings.collector.model_copy(update={"time_zone": ZONE.key})
+        settings = settings.model_copy(update={"listen": listen, "collector": collector})
         console = Console(stderr=True)
         filled = _filled(folder, settings, (instruments, years, seed), console)
         _show(filled, console)

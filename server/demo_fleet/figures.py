@@ -29,7 +29,6 @@ class FigureModel:
     upper: float | None = None
     step: float = 0.0
     per_kelvin: float = 0.0
-    weeks_apart: int = 1
 
 
 FIGURES = (
@@ -37,9 +36,7 @@ FIGURES = (
     FigureModel("psf", "fwhm_z", "um", 0.74, 0.02, expected=0.58, upper=1.16, step=0.0),
     FigureModel("illumination", "field_uniformity", "%", 78.0, 0.8, lower=60.0, step=-8.0),
     FigureModel("illumination", "centring", "%", 91.0, 0.7, lower=70.0),
-    FigureModel(
-        "drift", "displacement_largest", "um", 0.42, 0.02, upper=1.0, per_kelvin=0.004, weeks_apart=2
-    ),
+    FigureModel("drift", "displacement_largest", "um", 0.42, 0.02, upper=1.0, per_kelvin=0.004),
 )
 ROUTINES: dict[str, tuple[FigureModel, ...]] = {
     name: tuple(one for one in FIGURES if one.routine == name) for name in ("psf", "illumination", "drift")
@@ -83,9 +80,9 @@ class Figures:
         """Return a value on a line that is just before its limit when the history ends; a quiet instrument, a clear line."""
         assert model.upper is not None
         begins, level = self._span.week(0), self._level[model.figure]
-        week = (at - begins) / timedelta(weeks=1)
-        per_week = (model.upper - level) / (self._span.n_weeks + _LEFT_WEEKS)
-        return level + per_week * min(week, self._span.n_weeks) + _QUIET * noise
+        week, n_weeks = ((moment - begins) / timedelta(weeks=1) for moment in (at, self._span.ends_at))
+        per_week = (model.upper - level) / (n_weeks + _LEFT_WEEKS)
+        return level + per_week * min(week, n_weeks) + _QUIET * noise
 
     def _faulty(self, model: FigureModel, value: float, at: datetime, kelvin: float) -> float:
         fault = self._instrument.fault

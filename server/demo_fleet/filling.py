@@ -6,9 +6,11 @@ import json
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
+from functools import partial
 
 from server.demo_fleet.history import History
 from server.demo_fleet.lines import VERSION, Spool
+from server.demo_fleet.planned import PLANNED_WEEKS, write_schedules
 from server.demo_fleet.script import Fault, Span, fleet
 from server.errors import CollectorError, SettingsError, StoreError
 from server.store import Failed, Job, Store
@@ -79,7 +81,10 @@ def fill(
     histories = [History(one, span) for one in fleet(n_instruments, span, seed)]
     faults = [one.instrument.fault for one in histories if one.instrument.fault is not None]
     filled = Filled(n_instruments, span.n_weeks, seed, now, faults=faults)
+    scopes = [one.instrument for one in histories]
     agents = [_let_in(store, history, span) for history in histories]
+    planned_from = span.week(max(0, span.n_weeks - PLANNED_WEEKS))
+    commit(store, [lambda writes: write_schedules(writes, scopes, planned_from)])
     spools = [Spool(history.lines, _SPOOL) for history in histories]
     for first in range(0, span.n_weeks, _WEEKS_AT_ONCE):
         last = min(first + _WEEKS_AT_ONCE, span.n_weeks)
@@ -93,6 +98,7 @@ def fill(
             commit(store, group)
         tell(last, span.n_weeks)
     commit(store, [lambda writes: _keep(writes, filled)])
+    commit(store, [partial(history.planned.confirms, now=now) for history in histories])
     return filled
 
 

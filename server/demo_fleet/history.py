@@ -6,9 +6,21 @@ import json
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from random import Random
+from uuid import UUID
 
 from server.demo_fleet.figures import OBJECTIVE, ROUTINES, Figures, temperature_c
 from server.demo_fleet.lines import Lines
+from server.demo_fleet.planned import (
+    NOT_RUN,
+    OVERDUE,
+    PLANNED_WEEKS,
+    RAN,
+    TAKES,
+    TOLD_BY,
+    Ends,
+    Occurrence,
+    Planned,
+)
 from server.demo_fleet.script import PEOPLE, Instrument, Span
 from server.logbook import Maintenance
 from server.store.rows import Entry
@@ -18,6 +30,7 @@ _ERRORED = 0.02
 _TOGGLED = 0.4
 _SERVICE_WEEKS = 52
 _LAST_DAYS = 14
+_DRIFT_EVERY_WEEKS = 2
 
 
 class History:
@@ -27,6 +40,7 @@ class History:
         self.instrument = instrument
         self.lines = Lines(instrument)
         self._span = span
+        self.planned = Planned(instrument, self.lines, span)
         self._figures = Figures(instrument, span)
         self._dice: Random = instrument.dice("history")
         self._people = instrument.dice("people").sample(PEOPLE, 4)
@@ -54,6 +68,20 @@ class History:
             )
         return sorted(made, key=lambda entry: entry.at)
 
+    def due(self, since: datetime, until: datetime) -> Iterator[bytes]:
+        """Yield what is told of plans after one moment until another."""
+        week = self._span.number_of(until)
+        for number in (week, week + 1):
+            ends = self._ends(number)
+            for routine, one in self.planned.of_week(number).items():
+                if since < one.asked_at <= until:
+                    yield from (line for _, line in self.planned.asks(one))
+                known_at = one.planned_at + (TAKES if ends is RAN else TOLD_BY)
+                if since < known_at <= until:
+                    yield from (line for _, line in self._run(routine, one, ends))
+        if since.date() != until.date():
+            yield self.planned.plan(until)
+
     @property
     def is_silent_from(self) -> datetime | None:
         """When it fell silent; None when it did not."""
@@ -71,31 +99,62 @@ class History:
         if number == 0:
             yield at, self.lines.description(at, self._firmware)
         yield from self._environment(at + timedelta(hours=6))
-        yield from self._quality(number, at + timedelta(days=self.instrument.weekday, hours=3))
+        yield from self._quality(number)
+        if number == self._span.n_weeks - 1:
+            yield from self._told_last(number)
         yield from self._use(at + timedelta(days=1, hours=9))
         yield from self._use(at + timedelta(days=3, hours=13))
         yield from self._changed_by_hand(at + timedelta(days=2, hours=16))
         yield from self._fault(at)
-        if self._span.ends_at - at <= timedelta(days=_LAST_DAYS):
-            for hours in range(0, 7 * 24, 6):
-                moment = at + timedelta(hours=hours + 5.9)
-                yield moment, self.lines.heartbeat(moment, self.disk_free_gb, hours * 3600.0)
+
+    def _told_last(self, number: int) -> Iterator[tuple[datetime, bytes]]:
+        """Yield what is told until the end: heartbeats, who is asked for next week's slide, and the plan."""
+        until = self.is_silent_from or self._span.ends_at
+        for beats in range(_LAST_DAYS * 4, -1, -1):
+            moment = self._span.ends_at - timedelta(hours=6 * beats + 0.1)
+            yield moment, self.lines.heartbeat(moment, self.disk_free_gb, (_LAST_DAYS * 4 - beats) * 21_600.0)
+        for one in self.planned.of_week(number + 1).values():
+            yield from self.planned.asks(one)
+        told_at = until - timedelta(minutes=5)
+        yield told_at, self.planned.plan(told_at)
 
     def _environment(self, at: datetime) -> Iterator[tuple[datetime, bytes]]:
         before = self._temperature_c
         self._temperature_c = round(temperature_c(self.instrument, at) + self._dice.gauss(0, 0.15), 2)
         yield at, self.lines.change("Incubator", "Temperature", before, self._temperature_c, at, "Cel")
 
-    def _quality(self, number: int, at: datetime) -> Iterator[tuple[datetime, bytes]]:
-        fault = self.instrument.fault
-        is_over = fault is not None and fault.kind == "qc_overdue" and at >= fault.at
-        if is_over or self._dice.random() < _MISSED:
+    def _quality(self, number: int) -> Iterator[tuple[datetime, bytes]]:
+        ends = self._ends(number)
+        for routine, one in self.planned.of_week(number).items():
+            if number >= self._span.n_weeks - PLANNED_WEEKS:
+                yield from self.planned.asks(one)
+                yield from self._run(routine, one, ends)
+            elif ends is RAN:
+                yield self.measured(routine, one.planned_at + TAKES)[:2]
+        if ends is RAN and number % _DRIFT_EVERY_WEEKS == 0:
+            by_hand = self._span.week(number) + timedelta(days=self.instrument.weekday, hours=17)
+            yield self.measured("drift", by_hand)[:2]
+
+    def _ends(self, number: int) -> Ends:
+        """Return how the night of quality control of a week ends, the same whenever it is asked for."""
+        fault, dice = self.instrument.fault, self.instrument.dice(f"night {number}")
+        if fault is not None and fault.kind == "qc_overdue" and self._span.week(number) >= fault.at:
+            return OVERDUE
+        return dice.choice(NOT_RUN) if dice.random() < _MISSED else RAN
+
+    def _run(self, routine: str, one: Occurrence, ends: Ends) -> Iterator[tuple[datetime, bytes]]:
+        """Yield what became of a planned run, its result too."""
+        if ends is not RAN:
+            yield from self.planned.ends(one, ends)
             return
-        for minute, (routine, models) in enumerate(ROUTINES.items()):
-            if number % models[0].weeks_apart == 0:
-                moment = at + timedelta(minutes=5 * minute)
-                drawn = [(one, self._figures.draw(one, moment)) for one in models]
-                yield moment, self.lines.qc(routine, moment, drawn)
+        at, line, run_id, status = self.measured(routine, one.planned_at + TAKES)
+        yield at, line
+        yield from self.planned.ends(one, ends, run_id, status)
+
+    def measured(self, routine: str, at: datetime) -> tuple[datetime, bytes, UUID, str]:
+        """Return a run of a routine: when, its record, its id and its verdict."""
+        drawn = [(one, self._figures.draw(one, at)) for one in ROUTINES[routine]]
+        return at, *self.lines.qc(routine, at, drawn)
 
     def _use(self, at: datetime) -> Iterator[tuple[datetime, bytes]]:
         person, hours = self._dice.choice(self._people), self._dice.uniform(1, 6)

@@ -6,8 +6,9 @@ Each kind is made once by its real model; what varies is then set in a copy. Ing
 from __future__ import annotations
 
 import base64
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import msgspec
@@ -16,10 +17,14 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from agent import records as r
 from agent.records import wire
+from agent.records.schedules import Schedule
 from server.demo_fleet.figures import CAMERA, LIGHT_PATH, OBJECTIVE, FigureModel, status_of
 from server.demo_fleet.script import Instrument
 from server.ingest import check_signature, file_lines, parse_headers
 from server.store.rows import Agent, Batch
+
+if TYPE_CHECKING:
+    from server.demo_fleet.planned import Occurrence
 
 VERSION = "0.1.0"
 Json = dict[str, Any]
@@ -41,16 +46,14 @@ class Lines:
         self._templates = _templates(instrument, self.agent_id)
         self._ns = 0
 
-    def qc(self, routine: str, at: datetime, drawn: list[tuple[FigureModel, float]]) -> bytes:
-        """Return a run of quality control."""
+    def qc(
+        self, routine: str, at: datetime, drawn: list[tuple[FigureModel, float]]
+    ) -> tuple[bytes, UUID, str]:
+        """Return a run of quality control, its id and its verdict."""
         worst = "fail" if any(status_of(*one) == "fail" for one in drawn) else "pass"
-        return self._line(
-            f"qc {routine}",
-            at,
-            run_id=self.new_id(at),
-            status=worst,
-            metrics=[self._metric(one, value, at) for one, value in drawn],
-        )
+        run_id = self.new_id(at)
+        metrics = [self._metric(one, value, at) for one, value in drawn]
+        return self._line(f"qc {routine}", at, run_id=run_id, status=worst, metrics=metrics), run_id, worst
 
     def change(
         self, device: str, name: str, before: object, after: object, at: datetime, unit: str | None = None
@@ -118,6 +121,51 @@ class Lines:
         """Return what the instrument is."""
         software = {**self._templates["description"]["software"], "Camera firmware": firmware}
         return self._line("description", at, software=software)
+
+    def planned_run(
+        self, one: Occurrence, state: r.ScheduleState, at: datetime, reason: str = "", **more: object
+    ) -> bytes:
+        """Return a step of a planned run; `until` in `more` asks a person for its slide until then."""
+        until = more.pop("until", None)
+        told = {key: _told(value) if isinstance(value, datetime) else value for key, value in more.items()}
+        if isinstance(until, datetime):
+            told["task"] = {**_task(one.schedule), "until": _told(until)}
+        return self._line(
+            "planned",
+            at,
+            run_id=one.run_id,
+            schedule_id=one.schedule.schedule_id,
+            routine=one.schedule.routine,
+            planned_at=_told(one.planned_at),
+            zone=one.schedule.zone,
+            state=state.value,
+            reason=reason,
+            **told,
+        )
+
+    def plan(
+        self,
+        at: datetime,
+        schedules: Sequence[Schedule],
+        next_at: Mapping[str, Sequence[datetime]],
+        booked: Sequence[tuple[datetime, datetime]],
+        booked_until: datetime,
+    ) -> bytes:
+        """Return the schedules an agent goes by, with when each routine is next planned, and its bookings."""
+        planned = [
+            {
+                "schedule_id": one.schedule_id,
+                "source": "collector",
+                "version": 1,
+                "routine": one.routine,
+                "rule": one.rule,
+                "zone": one.zone,
+                "next_at": [_told(moment) for moment in next_at[one.routine]],
+            }
+            for one in schedules
+        ]
+        taken = [{"start": _told(start), "end": _told(end)} for start, end in booked]
+        return self._line("plan", at, schedules=planned, booked=taken, booked_until=_told(booked_until))
 
     def new_id(self, at: datetime) -> UUID:
         """Return an id that begins with the time (RFC 9562, version 7), its rest drawn from the seed."""
@@ -203,6 +251,17 @@ def _told(at: datetime) -> str:
     return at.isoformat().replace("+00:00", "Z")
 
 
+def _task(schedule: Schedule) -> Json:
+    steps = [
+        f"Put the slide '{schedule.slide}' into place {schedule.slot} of {schedule.n_slots} of the holder, cover glass "
+        "towards the objective.",
+        "Choose the objective by hand if it is changed by hand; give it its immersion.",
+        "Focus on the slide, and leave its middle over the objective.",
+        "Close the door or the hood, leave the room dark, and confirm.",
+    ]
+    return {"slide": schedule.slide, "slot": schedule.slot, "n_slots": schedule.n_slots, "steps": steps}
+
+
 def _templates(instrument: Instrument, agent_id: str) -> dict[str, Json]:
     """Return one record of each kind as JSON, made by its model."""
     now = r.Instant(wall_at=_AT, monotonic_ns=1, boot_id="demo")
@@ -277,6 +336,17 @@ def _templates(instrument: Instrument, agent_id: str) -> dict[str, Json]:
             },
             software={"MMCore": "11.9.0"},
         ),
+        "planned": r.ScheduleRun(
+            **common,
+            run_id=_ID,
+            schedule_id="psf",
+            source="collector",
+            routine="psf",
+            planned_at=_AT,
+            zone="UTC",
+            state=r.ScheduleState.DONE,
+        ),
+        "plan": r.SchedulePlan(**common, schedules=()),
     }
     for routine in ("psf", "illumination", "drift"):
         made[f"qc {routine}"] = r.QcResult(

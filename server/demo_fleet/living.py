@@ -1,4 +1,4 @@
-"""The fleet goes on living while the collector runs: heartbeats every minute, now and then a change, a session, a run."""
+"""The fleet goes on living while the collector runs: heartbeats every minute, what is planned, now and then a change, a session."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from uuid import uuid4
 
 from server.collector import Collector
-from server.demo_fleet.figures import ROUTINES, Figures, temperature_c
+from server.demo_fleet.figures import temperature_c
 from server.demo_fleet.filling import agent_of
 from server.demo_fleet.history import History
 from server.demo_fleet.lines import Spool
@@ -17,7 +17,7 @@ from server.demo_fleet.script import Span
 from server.errors import CollectorError
 
 EVERY_S = 60.0
-_MINUTES_BETWEEN_RUNS = 7 * 24 * 60
+_A_MINUTE = timedelta(minutes=1)
 _log = logging.getLogger(__name__)
 
 
@@ -41,7 +41,7 @@ class Living:
         spool_id = f"live-{uuid4().hex}"  # a new process, a new spool: as any agent does
         self._spools = [Spool(one.lines, spool_id) for one in self._histories]
         self._dice = [one.instrument.dice(spool_id) for one in self._histories]
-        self._figures = [Figures(one.instrument, span) for one in self._histories]
+        self._last: datetime | None = None
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="demo-fleet")
 
@@ -63,6 +63,7 @@ class Living:
             agent = agent_of(history, self._span.week(0))
             self._collector.writer.do(self._spools[number].batch(lines, agent, now))
             n_records += len(lines)
+        self._last = now
         return n_records
 
     def _lines(self, number: int, now: datetime) -> list[bytes]:
@@ -74,12 +75,7 @@ class Living:
                 round(temperature_c(history.instrument, now) + dice.gauss(0, 0.1), 2) for _ in range(2)
             )
             lines.append(history.lines.change("Incubator", "Temperature", was, holds, now, "Cel"))
-        fault = history.instrument.fault
-        has_quality = fault is None or fault.kind != "qc_overdue"
-        if has_quality and dice.random() < 1 / _MINUTES_BETWEEN_RUNS:
-            models = ROUTINES["psf"]
-            drawn = [(one, self._figures[number].draw(one, now)) for one in models]
-            lines.append(history.lines.qc("psf", now, drawn))
+        lines += history.due(self._last or now - _A_MINUTE, now)
         if dice.random() < 1 / 600:
             began = now - timedelta(minutes=40)
             line, name = history.lines.acquisition(began, 30, dice.randrange(50, 500), "ada", is_ok=True)

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
 from typing import Literal
+from zoneinfo import ZoneInfo
+
+ZONE = ZoneInfo("Europe/Zurich")
+"""Of all sites."""
 
 FaultKind = Literal[
     "dichroic_swapped",
@@ -95,6 +99,11 @@ class Instrument:
         """Return random numbers that belong to one purpose, so that one never shifts the others."""
         return random.Random(f"{self.seed} {self.instrument_id} {of}")
 
+    @property
+    def sort(self) -> str:
+        """What people call such a microscope."""
+        return _SORTS[self.model]
+
 
 @dataclass(frozen=True, slots=True)
 class Span:
@@ -104,8 +113,15 @@ class Span:
     n_weeks: int
 
     def week(self, number: int) -> datetime:
-        """Return when a week begins."""
-        return self.ends_at - timedelta(weeks=self.n_weeks - number)
+        """Return when a week begins, on a Monday at midnight; the last of `n_weeks` is the one in which history ends."""
+        last = self.ends_at.astimezone(ZONE).date()
+        monday = last - timedelta(days=last.weekday(), weeks=self.n_weeks - 1 - number)
+        return datetime.combine(monday, time(), ZONE).astimezone(UTC)
+
+    def number_of(self, at: datetime) -> int:
+        """Return the number of the week of a moment."""
+        first = self.week(0).astimezone(ZONE).date()
+        return (at.astimezone(ZONE).date() - first).days // 7
 
 
 def fleet(n_instruments: int, span: Span, seed: int) -> list[Instrument]:
@@ -137,7 +153,7 @@ def _fault(kind: FaultKind, instrument_id: str, span: Span, weekday: int) -> Fau
     begins: dict[str, datetime] = {
         "silent": span.ends_at - timedelta(days=3),
         "qc_overdue": span.ends_at - timedelta(days=60),
-        "out_of_limits": span.ends_at - timedelta(days=7),
+        "out_of_limits": span.ends_at - timedelta(days=15),
         "disk_full": span.ends_at - timedelta(hours=2),
         "drifts_to_limit": span.week(0),
         "follows_temperature": span.week(0),

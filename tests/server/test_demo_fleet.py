@@ -7,6 +7,7 @@ import signal
 import statistics
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
@@ -15,7 +16,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from agent.records import decode
+from agent.records import ScheduleRun, decode
 from server.alerts.findings import Looker
 from server.alerts.rules import DEFAULT_RULES
 from server.collector import Collector
@@ -23,11 +24,15 @@ from server.demo_fleet.figures import FIGURES, LIGHT_PATH, Figures
 from server.demo_fleet.filling import Filled, fill, filled_in
 from server.demo_fleet.history import History
 from server.demo_fleet.living import Living
-from server.demo_fleet.script import FAULTS, STEPS, Fault, Span, fleet
+from server.demo_fleet.script import FAULTS, STEPS, ZONE, Fault, Span, fleet
 from server.errors import SettingsError
 from server.ingest.evidence import raw_line
 from server.keeping.verify import verify
+from server.quality.asked import Asked
+from server.quality.calendar import calendar_of
 from server.quality.control_chart import Sample, chart_of
+from server.quality.runs import find_run
+from server.quality.schedules import kept_schedules, open_tasks, runs_told
 from server.quality.series import series_key
 from server.quality.timeline import Timeline
 from server.settings import Settings
@@ -129,9 +134,51 @@ def test_drift_is_days_from_its_limit_however_long_the_history(n_weeks, seed):
     drifting = next(one for one in fleet(len(FAULTS), span, seed) if one.fault.kind == "drifts_to_limit")
     model = FIGURES[0]
     figures = Figures(drifting, span)
-    runs_at = [span.week(number) + timedelta(days=2) for number in range(n_weeks)]
+    runs_at = [at for number in range(n_weeks) if (at := span.week(number) + timedelta(days=2)) < NOW]
     found = chart_of([Sample(at, figures.draw(model, at)) for at in runs_at])
     assert timedelta(0) < found.drift.crosses(model.upper) < timedelta(days=14)
+
+
+def test_quality_control_is_planned_and_missed_runs_say_why(reads, filled):
+    assert {one.schedule.routine for one in kept_schedules(reads)} == {"psf", "illumination"}
+    told = [one.record for one in runs_told(reads)]
+    states = Counter(one.state for one in told)
+    assert states["done"] > 50 and states["missed"] and states["skipped"] and states["waiting_for_person"]
+    assert all(one.reason for one in told if one.state in ("missed", "skipped", "aborted_by_user"))
+    results = [find_run(reads, str(one.qc_run_id)) for one in told if one.state == "done"]
+    assert all(one is not None for one in results)
+    overdue = fault_of(filled, "qc_overdue")
+    ends = [
+        one
+        for one in told
+        if one.instrument_id == overdue.instrument_id and one.state != "waiting_for_person"
+    ]
+    assert ends and {one.state for one in ends if one.planned_at > overdue.at} == {"skipped"}
+
+
+def test_week_is_planned_booked_and_asks_for_slides(reads, filled):
+    monday = NOW.date() - timedelta(days=NOW.weekday())
+    week = calendar_of(reads, reads.instruments(), monday, ZONE, NOW)
+    states = Counter(one.state for row in week.rows for day in row.days for one in day)
+    assert week.week.zone == ZONE
+    assert states["planned"] > 5 and states["booked"] > 20 and states["waiting_for_person"]
+    asked = open_tasks(reads, Asked(), NOW)
+    assert {one.record.planned_at > NOW for one, _ in asked} == {True}
+    assert {by is None for _, by in asked} == {True, False}
+
+
+def test_plans_go_on_while_the_fleet_lives():
+    """What falls due is told then, once, and so is who is asked for a slide."""
+    span = Span(NOW, 10)
+    for one in fleet(len(FAULTS), span, 1):
+        history = History(one, span)
+        half_hours = [NOW + timedelta(minutes=30 * number) for number in range(7 * 48)]
+        lines = [line for at in half_hours for line in history.due(at, at + timedelta(minutes=30))]
+        runs = [record for record in map(decode, lines) if isinstance(record, ScheduleRun)]
+        ends = [run for run in runs if run.state.is_end]
+        assert sorted(run.routine for run in ends) == ["illumination", "psf"]
+        assert [run.state for run in runs].count("waiting_for_person") == 1
+        assert sum(record.kind == "schedule_plan" for record in map(decode, lines)) == 7
 
 
 def test_every_record_is_one_that_an_agent_may_send(reads):
