@@ -20,6 +20,7 @@ from server.errors import CollectorError
 from server.forwarding import commands as forwarding
 from server.grafana import dashboard_json
 from server.keeping import care
+from server.keeping.migrating import migrate
 from server.options import DEFAULT_DATA, AsJson, Config, Data, settings_of
 from server.running import run as run_collector
 from server.settings import Settings, to_toml
@@ -98,7 +99,7 @@ _COMMANDS = (
     ("restore", care.restore, _STORE),
     ("verify", care.verify, _STORE),
     ("checkpoint", care.checkpoint, _STORE),
-    ("migrate", care.migrate, _STORE),
+    ("migrate", migrate, _STORE),
     ("retention", care.give_up, _STORE),
 )
 _GROUPS = (

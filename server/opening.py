@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from server.errors import SettingsError
@@ -18,6 +20,17 @@ def config_in(data: Path) -> Path | None:
     return config if config.is_file() else None
 
 
+@contextmanager
+def driver_wanted() -> Iterator[None]:
+    """Say what is missing where what stands on PostgreSQL's driver is imported."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise SettingsError(
+            "[store] postgresql needs its driver: pip install 'scopestamp[postgresql]'."
+        ) from error
+
+
 def open_store(data: Path, settings: Settings, *, does_checkpoint: bool = True) -> Store:
     """Open the store; whoever calls this closes it.
 
@@ -30,11 +43,7 @@ def open_store(data: Path, settings: Settings, *, does_checkpoint: bool = True) 
     """
     if not settings.store.postgresql:
         return SqliteStore(data, does_checkpoint=does_checkpoint)
-    try:
+    with driver_wanted():
         from server.store.postgresql import PostgresStore
-    except ModuleNotFoundError as error:
-        raise SettingsError(
-            "[store] postgresql needs its driver: pip install 'scopestamp[postgresql]'."
-        ) from error
     data.mkdir(parents=True, exist_ok=True)
     return PostgresStore(settings.store.postgresql, settings.store.postgresql_reading or None)

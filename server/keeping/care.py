@@ -1,4 +1,4 @@
-"""Commands that look after the store: backup, restore, verify, copy, migrate, retention."""
+"""Commands that look after the store: backup, restore, verify, copy, retention."""
 
 from __future__ import annotations
 
@@ -17,7 +17,6 @@ from server.keeping import retention
 from server.keeping.backup import restore_backup, write_backup
 from server.keeping.checkpoints import KEY_FILE, signer_in
 from server.keeping.copying import copy_store
-from server.keeping.migrating import migrate_store
 from server.keeping.verify import verify as verify_store
 from server.opening import open_store
 from server.options import DEFAULT_DATA, AsJson, Config, Data, opened, say, settings_of
@@ -102,17 +101,6 @@ def copy(
     with _named(source) as here, _named(target) as there:
         for copied in copy_store(here, there):
             say(as_json, asdict(copied), f"{copied.table:14} {copied.n_rows:>10}  {copied.sha256[:16]}")
-
-
-def migrate(data: Data = DEFAULT_DATA, config: Config = None, as_json: AsJson = False) -> None:
-    """Bring the store's schema forward to what this collector works with. Stop every collector on it first."""
-    before, after = migrate_store(data, settings_of(data, config))
-    told = (
-        f"Schema {before} brought to {after}."
-        if before != after
-        else f"Schema {after} already; nothing to do."
-    )
-    say(as_json, {"before": before, "after": after}, told)
 
 
 def give_up(

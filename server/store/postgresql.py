@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib.resources import files
 
 import asyncpg
@@ -22,10 +22,10 @@ from server.store.postgresql_reads import PostgresReads
 from server.store.postgresql_writes import PostgresWrites
 from server.store.versions import SCHEMA_VERSION, check_version
 
-_SCHEMA_LOCK = 0x5C09E57A
+SCHEMA_LOCK = 0x5C09E57A
 """Advisory lock under which one collector at a time makes the schema."""
 _DECLINED = (asyncpg.PostgresError, asyncpg.InterfaceError)
-_FAILED = (*_DECLINED, OSError, TimeoutError)
+FAILED = (*_DECLINED, OSError, TimeoutError)
 _SPARE_READERS = 8
 
 _log = logging.getLogger(__name__)
@@ -51,6 +51,11 @@ class PostgresStore(Store):
         self._writer: PostgresConnection | None = self._open(dsn)
         try:
             _bring_up_to_date(self._writer)
+        except FAILED as error:
+            self.close()
+            raise StoreError(
+                f"Cannot open the database: {error}. Is `scopestamp-server migrate` at work on it?"
+            ) from error
         except BaseException:
             self.close()
             raise
@@ -58,7 +63,7 @@ class PostgresStore(Store):
     def _open(self, dsn: str, *, is_reading: bool = False) -> PostgresConnection:
         try:
             return PostgresConnection(dsn, is_reading=is_reading)
-        except (*_FAILED, ValueError) as error:
+        except (*FAILED, ValueError) as error:
             raise StoreError(
                 f"Cannot reach PostgreSQL: {error}. Check the server and [store] postgresql."
             ) from error
@@ -108,7 +113,7 @@ class PostgresStore(Store):
         free = self._free_readers[dsn]
         try:
             yield connection
-        except _FAILED as error:
+        except FAILED as error:
             raise StoreError(f"Cannot read from PostgreSQL: {error}.") from error
         finally:
             free.append(connection)
@@ -125,7 +130,7 @@ class PostgresStore(Store):
             writer.do("BEGIN")
             outcomes = run_jobs(jobs, PostgresWrites(writer), writer.do, _DECLINED)
             writer.do("COMMIT")
-        except _FAILED as error:
+        except FAILED as error:
             self._give_up(writer)
             raise StoreError(f"Cannot write to PostgreSQL: {error}. Nothing of it was kept.") from error
         except BaseException:
@@ -151,28 +156,9 @@ def _close_all(connections: deque[PostgresConnection]) -> None:
         connections.pop().close()
 
 
-def migrate(dsn: str, steps: Callable[[int], list[str]]) -> tuple[int, int]:
-    """Bring the schema of a database forward in one transaction; return the versions before and after."""
-    try:
-        connection = PostgresConnection(
-            dsn, statement_s=None
-        )  # of a large store every row may be written anew
-        with closing(connection):
-            connection.do("BEGIN")
-            connection.do(f"SELECT pg_advisory_xact_lock({_SCHEMA_LOCK})")
-            (version,) = connection.fetch("SELECT version FROM schema_version FOR UPDATE")[0]
-            for step in steps(version):
-                connection.do(step)
-            connection.do("UPDATE schema_version SET version = ?", SCHEMA_VERSION)
-            connection.do("COMMIT")
-    except _FAILED as error:
-        raise StoreError(f"Cannot migrate the database: {error}. Nothing was changed.") from error
-    return version, SCHEMA_VERSION
-
-
 def _bring_up_to_date(connection: PostgresConnection) -> None:
     connection.do("BEGIN")
-    connection.do(f"SELECT pg_advisory_xact_lock({_SCHEMA_LOCK})")
+    connection.do(f"SELECT pg_advisory_xact_lock({SCHEMA_LOCK})")
     if not connection.fetch("SELECT to_regclass('schema_version') IS NOT NULL")[0][0]:
         connection.do(files("server.store").joinpath("schema_postgresql.sql").read_text(encoding="utf-8"))
         connection.do("INSERT INTO schema_version VALUES (?)", SCHEMA_VERSION)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine, Iterable, Sequence
+from contextlib import suppress
 from datetime import datetime
 from functools import lru_cache
 from typing import Any
@@ -59,7 +60,14 @@ class PostgresConnection(Connection):
             raise
 
     def _wait(self, work: Coroutine[Any, Any, Any]) -> Any:
-        return self._loop.run_until_complete(work)
+        task = self._loop.create_task(work)
+        try:
+            return self._loop.run_until_complete(task)
+        except KeyboardInterrupt:  # the server is told to stop, and the driver to expect no answer
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                self._loop.run_until_complete(task)
+            raise
 
     def fetch(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:
         found = self._wait(self._driver.fetch(_numbered(sql), *map(self.bound, values)))

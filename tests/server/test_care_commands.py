@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import sqlite3
 from contextlib import closing
 
@@ -13,8 +12,6 @@ from typer.testing import CliRunner
 from server.cli import app
 from server.errors import SettingsError
 from server.store import SqliteStore
-from server.store.sqlite import FILE_NAME
-from server.store.versions import SCHEMA_VERSION
 
 
 @pytest.fixture
@@ -103,66 +100,3 @@ def test_retention_counts_before_it_acts(data):
 
     assert said["given_up"]["drop state_change"] in (0, 1)  # by the real clock, the test's is in May 2026
     assert said["is_dry_run"] is True
-
-
-def test_migrate_has_nothing_to_do_and_refuses_what_it_does_not_know(data, tmp_path):
-    assert run("migrate", "--data", data) == [{"before": SCHEMA_VERSION, "after": SCHEMA_VERSION}]
-    for version, words in ((SCHEMA_VERSION + 1, "newer collector"), (1, "before the first release")):
-        folder = tmp_path / f"v{version}"
-        run("store", "copy", data, folder)
-        with closing(sqlite3.connect(folder / FILE_NAME)) as connection:
-            connection.execute(f"PRAGMA user_version = {version}")
-        with pytest.raises(SettingsError, match=words):
-            run("migrate", "--data", folder)
-
-
-def test_migrations_run_in_order_in_one_transaction(data, tmp_path, monkeypatch):
-    from server.errors import StoreError
-    from server.keeping import migrating
-    from server.store import versions
-
-    steps = {
-        SCHEMA_VERSION + 1: {
-            "sqlite": "ALTER TABLE users ADD COLUMN mail TEXT; CREATE TABLE more (x INTEGER)"
-        },
-        SCHEMA_VERSION + 2: {"sqlite": "INSERT INTO more VALUES (7)"},
-    }
-    monkeypatch.setattr(versions, "MIGRATIONS", steps)
-    for module in (versions, migrating):
-        monkeypatch.setattr(module, "SCHEMA_VERSION", SCHEMA_VERSION + 2)
-    shutil.copytree(data, tmp_path / "broken")
-
-    assert run("migrate", "--data", data) == [{"before": SCHEMA_VERSION, "after": SCHEMA_VERSION + 2}]
-    with closing(sqlite3.connect(data / FILE_NAME)) as connection:
-        assert connection.execute("SELECT x FROM more").fetchall() == [(7,)]
-
-    steps[SCHEMA_VERSION + 2]["sqlite"] = "INSERT INTO nothing VALUES (7)"
-    with pytest.raises(StoreError, match="Nothing was changed"):
-        run("migrate", "--data", tmp_path / "broken")
-    with closing(sqlite3.connect(tmp_path / "broken" / FILE_NAME)) as connection:
-        assert connection.execute("PRAGMA user_version").fetchone() == (SCHEMA_VERSION,)
-        assert connection.execute("SELECT count(*) FROM sqlite_master WHERE name = 'more'").fetchone() == (0,)
-
-
-def test_postgresql_is_migrated_in_the_same_way(new_database, postgres_store, tmp_path, monkeypatch):
-    from server.keeping import migrating
-    from server.store import postgresql, versions
-
-    address = new_database()
-    postgres_store(address).close()
-    (tmp_path / "server.toml").write_text(f"[store]\npostgresql = {json.dumps(address)}\n", encoding="utf-8")
-    step = {
-        SCHEMA_VERSION + 1: {
-            "postgresql": "ALTER TABLE users ADD COLUMN mail text; CREATE TABLE more (x int)"
-        }
-    }
-    monkeypatch.setattr(versions, "MIGRATIONS", step)
-    for module in (versions, migrating, postgresql):
-        monkeypatch.setattr(module, "SCHEMA_VERSION", SCHEMA_VERSION + 1)
-
-    assert run("migrate", "--data", tmp_path) == [{"before": SCHEMA_VERSION, "after": SCHEMA_VERSION + 1}]
-    with closing(postgres_store(address)) as store, store.reading() as reads:
-        assert reads._connection.fetch("SELECT mail FROM users") == []
-    monkeypatch.undo()
-    with pytest.raises(SettingsError, match="newer collector"):
-        postgres_store(address)

@@ -8,6 +8,8 @@ from __future__ import annotations
 import importlib.util
 import json
 import sqlite3
+import subprocess
+import sys
 from contextlib import closing
 from datetime import UTC
 from pathlib import Path
@@ -15,12 +17,13 @@ from pathlib import Path
 import pytest
 
 from server.errors import SettingsError
-from server.keeping.migrating import migrate_store
+from server.keeping.migrating import migration_of
 from server.keeping.verify import verify
 from server.opening import config_in, open_store
 from server.settings import load_settings
 from server.store.sqlite import FILE_NAME
-from server.store.versions import MIGRATIONS, OLDEST, SCHEMA_VERSION
+from server.store.steps import STEPS, parts_from
+from server.store.versions import OLDEST, SCHEMA_VERSION
 
 STORES = Path(__file__).parents[1] / "data" / "stores"
 EMPTY = {"skips"}
@@ -148,7 +151,10 @@ def test_store_of_an_older_version_is_brought_forward_and_loses_nothing(version,
         with pytest.raises(SettingsError, match="scopestamp-server migrate"), opened(old.data):
             pass
 
-    assert migrate_store(old.data, load_settings(config_in(old.data))) == (version, SCHEMA_VERSION)
+    with closing(migration_of(old.data, load_settings(config_in(old.data)))) as migration:
+        assert migration.before == version
+        if version < SCHEMA_VERSION:
+            migration.run(lambda *_: None)
 
     after = old.rows()
     for table in set(before) - {"schema_version"}:
@@ -162,6 +168,51 @@ def test_store_of_an_older_version_is_brought_forward_and_loses_nothing(version,
     assert old.shape() == new.shape()
     with opened(old.data) as store:
         _goes_on(store, running_on)
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from server.keeping.migrating import migration_of
+from server.opening import config_in
+from server.settings import load_settings
+
+data, part = Path(sys.argv[1]), sys.argv[2]
+
+def die():
+    os.kill(os.getpid(), getattr(signal, "SIGKILL", signal.SIGTERM))
+
+def tell(does, n_done, n_all):
+    if (does, n_done) == (part, n_all):
+        die()
+
+migration_of(data, load_settings(config_in(data))).run(tell)
+die()
+"""
+"""Brings a store forward and is killed when a part is done, or right after the end."""
+
+
+@pytest.mark.parametrize("where", ["first", "middle", "last", "after the end"])
+def test_killed_it_leaves_the_store_as_it_was_or_as_it_is_to_be(where, engine, folder):
+    old = folder("old")
+    old.load((STORES / f"{OLDEST}_{engine}.sql").read_text(encoding="utf-8"))
+    before = old.rows()
+    parts = [part.does for part in parts_from(engine, OLDEST, "a test")]
+    part = {"first": parts[0], "middle": parts[len(parts) // 2], "last": parts[-1]}.get(where, where)
+
+    killed = subprocess.run(
+        [sys.executable, "-c", KILLED, str(old.data), part], capture_output=True, text=True
+    )
+
+    assert killed.returncode != 0 and not killed.stderr, killed.stderr
+    is_done = where == "after the end"
+    assert is_done or old.rows() == before
+    with closing(migration_of(old.data, load_settings(config_in(old.data)))) as migration:
+        assert migration.before == (SCHEMA_VERSION if is_done else OLDEST)
+        if not is_done:
+            migration.run(lambda *_: None)
+    with opened(old.data) as store, store.reading() as reads:
+        assert verify(reads, old_stores.SIGNER.verifier).problems == []
 
 
 def _goes_on(store, running_on) -> None:
@@ -183,7 +234,7 @@ def _goes_on(store, running_on) -> None:
 
 def test_there_is_an_old_store_for_every_migration():
     """Whoever raises the version runs ``python tests/server/old_stores.py`` before, and commits what it writes."""
-    steps = set(MIGRATIONS)
+    steps = set(STEPS)
     assert steps == set(range(OLDEST + 1, SCHEMA_VERSION + 1))
     there = {path.stem for path in STORES.glob("*.sql")}
     assert {f"{step - 1}_{engine}" for step in steps for engine in ("sqlite", "postgresql")} <= there
