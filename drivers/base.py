@@ -131,7 +131,8 @@ class OwningDriver(Driver):
         """Run a useq-schema sequence to its end, writing to `output` (.ome.zarr or .ome.tiff).
 
         Blocks; call it on a thread of its own. Its ``metadata`` may hold ``settle_s``, the time to wait after the stages
-        have come to each of its positions, one number for each. Raises `AcquisitionError` when it cannot start or ends
+        have come to each of its positions, one number for each, and ``settle_z_s``, that after each move of the focus
+        drive from plane to plane. Raises `AcquisitionError` when it cannot start or ends
         in an error, `CameraSilentError` when that is a camera without frames.
         """
 

@@ -16,6 +16,21 @@ _NOT_SAID = ":unav"
 """DataCite's own word for what is unavailable."""
 
 
+def lacking(profile: Profile) -> str:
+    """Return what DataCite cannot do without and the profile does not state: ``doi``, or nothing."""
+    pid = profile.instrument.pid
+    return "" if pid and kind_of_pid(pid) == "DOI" else "doi"
+
+
+def lacking_in_xml(profile: Profile) -> str:
+    """Return the same of the XML, which wants the year of registration too: ``doi``, ``registered_year``, or nothing."""
+    return lacking(profile) or ("" if _registered_year(profile.instrument) else "registered_year")
+
+
+def _registered_year(plate: Nameplate) -> int | None:
+    return plate.registered_year or (plate.commissioned.year if plate.commissioned else None)
+
+
 def datacite(profile: Profile, instrument_id: str) -> dict[str, Any]:
     """Return the DataCite record of the instrument (schema 4.5 to 4.7, as JSON).
 
@@ -25,12 +40,12 @@ def datacite(profile: Profile, instrument_id: str) -> dict[str, Any]:
         The instrument has no DOI: DataCite registers nothing else.
     """
     plate = profile.instrument
-    if not plate.pid or kind_of_pid(plate.pid) != "DOI":
+    if not plate.pid or lacking(profile):
         raise ExportError(
             f"DataCite expects an instrument with a DOI, came {plate.pid or 'none'}. "
             "Set pid in [instrument] of the profile; the PIDINST export needs none."
         )
-    year = plate.registered_year or (plate.commissioned.year if plate.commissioned else None)
+    year = _registered_year(plate)
     doi = plate.pid.removeprefix("https://doi.org/")
     out: dict[str, Any] = {
         "doi": doi,

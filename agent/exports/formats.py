@@ -30,6 +30,9 @@ class Format:
         A joined acquisition and a language to the bytes of the file.
     is_of_one_position : bool
         The file holds one position on the sample: `AcquisitionView.position`.
+    lacks : callable
+        A joined acquisition to what the format cannot do without and is not there, in a word: ``doi`` and
+        ``registered_year`` of the instrument, ``qc`` results that held. Empty when it can be written.
     """
 
     name: str
@@ -38,6 +41,7 @@ class Format:
     media_type: str
     write: Callable[[AcquisitionView, str], bytes]
     is_of_one_position: bool = False
+    lacks: Callable[[AcquisitionView], str] = lambda view: ""
 
 
 def export(name: str, view: AcquisitionView, language: str = "en", position: int = 0) -> bytes:
@@ -112,6 +116,24 @@ def _datacite_xml(view: AcquisitionView, language: str) -> bytes:
     from agent.exports.datacite import datacite_xml
 
     return datacite_xml(view.bundle.profile, view.bundle.finished.instrument_id)
+
+
+def _lacks_for_datacite(view: AcquisitionView) -> str:
+    from agent.exports.datacite import lacking
+
+    return lacking(view.bundle.profile)
+
+
+def _lacks_for_datacite_xml(view: AcquisitionView) -> str:
+    from agent.exports.datacite import lacking_in_xml
+
+    return lacking_in_xml(view.bundle.profile)
+
+
+def _lacks_for_microscopemetrics(view: AcquisitionView) -> str:
+    from agent.exports.calibration import microscopemetrics_yaml
+
+    return "" if microscopemetrics_yaml(view) else "qc"
 
 
 def _methods(view: AcquisitionView, language: str) -> bytes:
@@ -189,14 +211,24 @@ FORMATS: Mapping[str, Format] = {
         ),
         Format("ro-crate", "RO-Crate 1.2", ".ro-crate-metadata.json", "application/ld+json", _ro_crate),
         Format("pidinst", "PIDINST 1.0", ".pidinst.json", _JSON, _pidinst),
-        Format("datacite", "DataCite 4.5, JSON", ".datacite.json", _JSON, _datacite),
-        Format("datacite-xml", "DataCite 4.7, XML", ".datacite.xml", _XML, _datacite_xml),
+        Format(
+            "datacite", "DataCite 4.5, JSON", ".datacite.json", _JSON, _datacite, lacks=_lacks_for_datacite
+        ),
+        Format(
+            "datacite-xml",
+            "DataCite 4.7, XML",
+            ".datacite.xml",
+            _XML,
+            _datacite_xml,
+            lacks=_lacks_for_datacite_xml,
+        ),
         Format(
             "microscopemetrics",
             "microscopemetrics 0.0.5",
             ".metrics.yaml",
             "application/yaml",
             _microscopemetrics,
+            lacks=_lacks_for_microscopemetrics,
         ),
         Format("calibration", "NBO calibration and performance", ".calibration.json", _JSON, _calibration),
         Format("methods", "Methods and acknowledgement", ".methods.md", "text/markdown", _methods),

@@ -143,6 +143,7 @@ def run(
     immersion: Immersion = "",
     emission_nm: Emission = "",
     excitation_nm: Excitation = "",
+    voxel_um: Voxel = "",
     bead_um: Bead = None,
     mode: ModeName = "",
     reference: Reference = None,
@@ -166,29 +167,29 @@ def run(
     routine = routine_named(name)
     options = facts_of(
         routine, na=na, immersion=immersion, emission_nm=emission_nm, excitation_nm=excitation_nm,
-        bead_um=bead_um, mode=mode, reference=reference, further=further or (),
+        voxel_um=voxel_um, bead_um=bead_um, mode=mode, reference=reference, further=further or (),
     )  # fmt: skip
     request = Request(
         routine, options, tuple(channels or ()), properties_of(properties or ()), slide, limits_file
     )
     settings = waiting(load_settings(config), wait_s)
     from agent.quality.run import need_hardware
+    from agent.quality.stated import check_request
     from agent.quality.watch import run_watched
 
     need_hardware(settings)
+    protocol = check_request(request)
     if not yes:
-        _ask_ready(routine)
+        _ask_ready(protocol)
     console = _console(is_error=as_json)
     result = run_watched(settings, data or settings.data_path, request, console, as_json=as_json)
     _finish(result, routine.title, every=every, as_json=as_json)
 
 
-def _ask_ready(routine: Routine) -> None:
+def _ask_ready(protocol: Protocol) -> None:
     from agent.quality.show import show_protocol
 
-    protocol = _example_protocol(routine)
-    if protocol is not None:
-        show_protocol(protocol, _console())
+    show_protocol(protocol, _console())
     typer.confirm("Is all of this done?", abort=True)
 
 

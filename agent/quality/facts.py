@@ -56,6 +56,10 @@ WORDINGS: dict[str, Wording] = {
     "conversion_e_per_adu": Wording("the camera's electrons per count", "--set conversion_e_per_adu=0.46"),
     "exposures_ms": Wording("the exposure of each file (ms)", "--set exposures_ms=10,100,1000"),
     "settings": Wording("the setting of the detector for each series", "--set settings=500,600,700"),
+    "gain": Wording(
+        "the property that sets the gain or high voltage of the detector",
+        "--set gain=DEVICE-PROPERTY ('scopestamp snapshot' lists the properties)",
+    ),
     "times_s": Wording("when each frame was taken (s)", "--set interval_s=60"),
     "stage_yx_um": Wording(
         "where the stage stood for each image", "--positions FILE.csv (columns y_um, x_um)"

@@ -109,11 +109,9 @@ class Given:
     def optics(self, channel: int = 0) -> Optics:
         """Return objective and wavelengths of a channel; all that the mode's formula needs is asked for."""
         facts = self.facts
-        mode = Mode(facts.assume("mode", Mode.WIDEFIELD.value))
-        needed = "excitation_nm" if mode in (Mode.CONFOCAL, Mode.MULTIPHOTON) else "emission_nm"
-        facts.need(needed, channel)
+        needed_wavelength(facts, channel)
         return Optics(
-            mode,
+            Mode(facts.find("mode") or Mode.WIDEFIELD),
             float(facts.need("numerical_aperture")),
             float(facts.need("immersion_index")),
             facts.find("emission_nm", channel),
@@ -125,6 +123,19 @@ class Given:
         names = ("offset_adu", "conversion_e_per_adu", "read_noise_e")
         known = [self.facts.find(name) for name in names]
         return None if None in known else Camera(*known, self.facts.find("full_scale_adu"))
+
+
+def needed_wavelength(facts: Facts, channel: int = 0) -> float:
+    """Return the wavelength that the formulae of the mode take: of excitation where that makes the image.
+
+    Raises
+    ------
+    MissingFactError
+        Nobody states it.
+    """
+    mode = Mode(facts.assume("mode", Mode.WIDEFIELD.value))
+    name = "excitation_nm" if mode in (Mode.CONFOCAL, Mode.MULTIPHOTON) else "emission_nm"
+    return float(facts.need(name, channel))
 
 
 def _checked(stack: Stack, axis: str, index: int, word: str) -> int:

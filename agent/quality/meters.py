@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from agent.quality.facts import MissingFactError
+from agent.quality.facts import Facts, MissingFactError
 from agent.quality.scene import Scene
 from agent.quality.steps import Key
 
@@ -114,15 +114,15 @@ def detector_of(scene: Scene, options: Mapping[str, Any]) -> Key:
     Raises
     ------
     MissingFactError
-        It is not stated: high voltage is set on no guess.
+        It is not stated, or not there: high voltage is set on no guess.
     """
-    if stated := _stated(scene, options, "gain"):
-        return stated
+    Facts(options).need("gain")
+    key = key_of(str(options["gain"]))
+    if key in scene.readings:
+        return key
     found = ", ".join("-".join(key) for key in sorted(scene.readings) if _GAIN.search(key[1]))
-    among = f"; it may be one of {found}" if found else ""
-    raise MissingFactError(
-        f"Needed is the property that sets the detector{among}. Name it with --set gain=DEVICE-PROPERTY."
-    )
+    among = f"it may be one of {found}; " if found else ""
+    raise MissingFactError(f"There is no property {options['gain']}; {among}'scopestamp snapshot' lists all.")
 
 
 def _stated_lights(scene: Scene, options: Mapping[str, Any]) -> list[Key]:
@@ -154,7 +154,7 @@ def _stated(scene: Scene, options: Mapping[str, Any], name: str) -> Key | None:
         return None
     key = key_of(str(options[name]))
     if key not in scene.readings:
-        raise MissingFactError(f"There is no property {options[name]}; 'scopestamp doctor' lists them.")
+        raise MissingFactError(f"There is no property {options[name]}; 'scopestamp snapshot' lists them.")
     return key
 
 

@@ -18,7 +18,7 @@ from qc_routines.routine import Routine
 
 FURTHER_FACTS = (
     "offset_adu", "read_noise_e", "full_scale_adu", "sensor_temperature_c", "sensor_pitch_um", "magnification",
-    "interval_s", "meter", "meter_unit", "light", "thermometer", "reference_mw", "gain",
+    "interval_s", "meter", "meter_unit", "light", "thermometer", "reference_mw", "settle_z_s",
 )  # fmt: skip
 """Facts that a measurement can do without; stated with --set."""
 _OBJECTS = re.compile(r"Camera|Optics|Rules|NDArray|ArrayLike|Moments|dict\[")
@@ -99,11 +99,7 @@ def _voxel(text: str) -> dict[str, float]:
 
 def _further(routine: Routine, pairs: Sequence[str]) -> dict[str, Any]:
     """Return --set name=value: numbers, lists of numbers, or texts."""
-    measured = inspect.signature(routine.measure).parameters
-    asked = inspect.signature(routine.protocol).parameters
-    known = {*WORDINGS, *FURTHER_FACTS}
-    known |= {name for name, each in measured.items() if name not in routine.inputs and _is_plain(each)}
-    known |= {name for name, each in asked.items() if name not in ("channel", "channels") and _is_plain(each)}
+    asked, known = inspect.signature(routine.protocol).parameters, known_to(routine)
     found = {}
     for pair in pairs:
         name, sign, text = pair.partition("=")
@@ -113,6 +109,16 @@ def _further(routine: Routine, pairs: Sequence[str]) -> dict[str, Any]:
         wants_several = str(asked[name].annotation).startswith(_SEVERAL) if name in asked else False
         found[name] = [value] if wants_several and not isinstance(value, list) else value
     return found
+
+
+def known_to(routine: Routine) -> set[str]:
+    """Return the names of the facts and arguments that a run of a routine may state."""
+    measured = inspect.signature(routine.measure).parameters
+    asked = inspect.signature(routine.protocol).parameters
+    known = {*WORDINGS, *FURTHER_FACTS}
+    known |= {name for name, each in measured.items() if name not in routine.inputs and _is_plain(each)}
+    known |= {name for name, each in asked.items() if name not in ("channel", "channels") and _is_plain(each)}
+    return known
 
 
 def _is_plain(parameter: inspect.Parameter) -> bool:

@@ -35,6 +35,9 @@ ONE_SIDED = ("pixel_size",)
 """Routines whose places are all to be reached from the same side, so that backlash does not enter."""
 APPROACH_UM = 20.0
 """How far beyond, towards smaller x and y, the stage goes before each such place; well above any backlash."""
+SETTLE_Z_S = 0.05
+"""How long the focus drive rests before each plane of a stack: drives say that they have arrived when they are nearly there.
+Of channels that are taken in turn at each height, the first would be seen a little farther back than the others."""
 ONE_BY_ONE_S = 0.001
 """An interval that is over before it counts: without one, frames come in a burst, which overflows the core's buffer when
 they are many or large."""
@@ -116,7 +119,7 @@ def plan_of(
     if routine.name in power_plans.STEPS:
         steps, facts, light_path = power_plans.power_plan(protocol, channels, scene, options or {})
         return Plan(protocol, channels if len(channels) > 1 else (), steps, facts, light_path)
-    main = _bound(_placed(routine, protocol), channels, scene)
+    main = _bound(_placed(routine, protocol, options or {}), channels, scene)
     if routine.name == "autofocus":
         return Plan(protocol, channels, _trials(protocol, main, scene))
     if routine.name == "point_detector":
@@ -132,8 +135,11 @@ def plan_of(
     return Plan(protocol, channels, tuple(shots), _facts(routine, protocol, main, mains))
 
 
-def _placed(routine: Routine, protocol: Protocol) -> Mapping[str, Any]:
+def _placed(routine: Routine, protocol: Protocol, options: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return the sequence with the ways that its places are to be reached by, and the waits after them."""
+    if "z_plan" in protocol.sequence and routine.name != "autofocus":
+        rest_s = float(options.get("settle_z_s", SETTLE_Z_S))
+        return {**protocol.sequence, "metadata": {"settle_z_s": rest_s}}
     if routine.name in ONE_SIDED:
         return _one_sided(protocol.sequence)
     places = protocol.sequence.get("stage_positions")

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from agent.errors import SettingsError
 from agent.quality.acquire import set_light
 from agent.quality.exposure import Exposure, find_exposure, with_exposures
 from agent.quality.facts import Facts
@@ -16,20 +14,14 @@ from agent.quality.plans import BRIGHT_BESIDE, Plan, plan_of, protocol_of
 from agent.quality.request import Request
 from agent.quality.restore import CALL_S, Hardware
 from agent.quality.scene import Scene
+from agent.quality.stated import OPTICS_MEASURED, check_stated, need_levels, needs_optics
 from agent.quality.steps import Key, Shot, Step, Trial
 from qc_routines.levels import LEVELS, Level
 
 SLIDE_DEVICE = ("Slide", "Label")
 """The slide holder of the simulated microscope, which puts on the slide that is named."""
-OPTICS_MEASURED = ("line_pairs", "thin_layer")
-"""Routines that want optics for what they measure, not for what is acquired."""
-NEEDED = {
-    "grid": ("pitch_um",),
-    "dark_current": ("conversion_e_per_adu",),
-    "axial_steps": ("stair_um", "pitch_um"),
-    "point_detector": ("settings",),
-}
-"""Facts without which a routine cannot measure, whatever was acquired."""
+PIXELS_MEASURED = ("psf", "registration", "stage", "drift", "line_pairs", "axial_steps")
+"""Routines that cannot measure without the pixel size."""
 LEAST_LIGHT = 0.05
 """Part of full scale below which frames that are to be bright beside dark ones are of no use."""
 
@@ -84,7 +76,7 @@ def prepare(
     wanted = LEVELS.get(request.routine.name)
     if wanted is None or wanted.argument in request.options or not channels:
         return Prepared(plan, scene)
-    _need_levels(plan, wanted)
+    need_levels(request.routine, plan.protocol, request.options)
     found = [_found(hardware, scene, channel, wanted, plan) for channel in channels]
     for exposure in found:
         say(exposure.remark(wanted))
@@ -92,19 +84,20 @@ def prepare(
 
 
 def _ask(request: Request, scene: Scene) -> None:
-    """Ask now for what the measurement will not do without."""
-    facts = Facts(request.options, others=scene.facts())
-    for name in NEEDED.get(request.routine.name, ()):
-        facts.need(name)
+    """Ask now for what the measurement will not do without, and what the hardware does not tell."""
+    check_stated(request.routine, request.options, request.channels)
+    pixel = (scene.pixel_um, "the pixel size of the configuration")
+    facts = Facts(request.options, others={**scene.facts(), "voxel_x_um": pixel, "voxel_y_um": pixel})
     if request.routine.name in OPTICS_MEASURED:
         Given({}, facts).optics()
+    if request.routine.name in PIXELS_MEASURED:
+        facts.need("voxel_x_um")
 
 
 def _plan(request: Request, more: Mapping[str, Any], channels: tuple[str, ...], scene: Scene) -> Plan:
     routine = request.routine
     facts = Facts(request.options, others=scene.facts())
-    needs_optics = "optics" in inspect.signature(routine.protocol).parameters
-    optics = Given({}, facts).optics(max(len(request.channels) - 1, 0)) if needs_optics else None
+    optics = Given({}, facts).optics(max(len(request.channels) - 1, 0)) if needs_optics(routine) else None
     options = {"field_um": _field_um(scene), **more, **request.options}
     protocol = protocol_of(routine, {k: v for k, v in options.items() if v is not None}, channels, optics)
     return plan_of(routine, protocol, channels, scene, request.options)
@@ -114,17 +107,6 @@ def _field_um(scene: Scene) -> float | None:
     """Return the shorter side of what the camera sees."""
     shape, pixel_um = scene.shape_yx, scene.pixel_um
     return round(min(shape) * pixel_um, 3) if shape and pixel_um else None
-
-
-def _need_levels(plan: Plan, wanted: Level) -> None:
-    """Raise SettingsError, before there is any light, for a curve whose levels are too few for one to be measured."""
-    n = plan.protocol.parameters.get("n_levels")
-    if wanted.least_levels is not None and isinstance(n, int) and n < wanted.least_levels:
-        raise SettingsError(
-            f"n_levels={n} are too few: the levels go in equal steps to beyond saturation, and enough of them are below it "
-            f"from n_levels={wanted.least_levels} on. Leave n_levels out, or state a longest exposure below saturation with "
-            "--set longest_exposure_ms=…, which measures no full well."
-        )
 
 
 # ---- exposures

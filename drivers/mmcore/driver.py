@@ -18,7 +18,7 @@ from drivers.base import Driver, Listener, OwningDriver
 from drivers.errors import DEVICE_ERRORS, AcquisitionError, CameraSilentError, DriverError
 from drivers.events import ConfigurationLoaded
 from drivers.mmcore.description import describe_core
-from drivers.mmcore.engine import SETTLE, own_engine, settling
+from drivers.mmcore.engine import own_engine, settling
 from drivers.mmcore.moves import camera_bits, find_focus, move_stages, snapped
 from drivers.mmcore.release import release_callback
 from drivers.mmcore.sequences import forget_sequences
@@ -194,7 +194,7 @@ class OwningMMCoreDriver(MMCoreDriver, OwningDriver):
         except ValidationError as error:
             raise AcquisitionError(f"This is not a useq-schema sequence: {error}") from error
         try:
-            with settling(self._core.mda.engine, plan.metadata.get(SETTLE, ())):
+            with settling(self._core.mda.engine, plan.metadata):
                 self._core.mda.run(plan, output=output)
         except (
             RuntimeError,

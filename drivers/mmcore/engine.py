@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 SETTLE = "settle_s"
 """Key of a sequence's metadata: one time for each of its positions."""
+SETTLE_Z = "settle_z_s"
+"""Key of a sequence's metadata: the time for each of its planes."""
 _LOOK_S = 0.05
 
 
@@ -23,25 +25,26 @@ def _pause(duration_s: float) -> None:
 
 
 @contextmanager
-def settling(engine: Any, settle_s: Sequence[float]) -> Iterator[None]:
-    """Let an engine wait, in an acquisition that is run inside, after it has come to another position.
+def settling(engine: Any, metadata: Mapping[str, Any]) -> Iterator[None]:
+    """Let an engine wait, in an acquisition that is run inside, after it has come to another position or plane.
 
     Parameters
     ----------
     engine : OwnEngine
         That runs it.
-    settle_s : sequence of float
-        For each position; empty: nothing is changed.
+    metadata : mapping
+        Of the sequence: says how long; where it does not, nothing is changed.
     """
-    if not any(settle_s):
+    settle_s, settle_z_s = metadata.get(SETTLE, ()), float(metadata.get(SETTLE_Z, 0.0))
+    if not any(settle_s) and not settle_z_s:
         yield
         return
     is_sequencing = engine.use_hardware_sequencing
-    engine.settle_s, engine.use_hardware_sequencing = settle_s, False
+    engine.settle_s, engine.settle_z_s, engine.use_hardware_sequencing = settle_s, settle_z_s, False
     try:
         yield
     finally:
-        engine.settle_s, engine.use_hardware_sequencing = (), is_sequencing
+        engine.settle_s, engine.settle_z_s, engine.use_hardware_sequencing = (), 0.0, is_sequencing
 
 
 def own_engine(core: CMMCorePlus) -> Any:
@@ -53,10 +56,12 @@ def own_engine(core: CMMCorePlus) -> Any:
         """Breaks off long exposures and long ways, and waits where a place is new."""
 
         settle_s: Sequence[float] = ()
+        settle_z_s = 0.0
         _place: tuple[Any, Any] | None = None
+        _z_um: float | None = None
 
         def setup_sequence(self, sequence: Any) -> Any:
-            self._place = None
+            self._place = self._z_um = None
             return super().setup_sequence(sequence)
 
         def event_iterator(self, events: Iterable[Any]) -> Iterator[Any]:
@@ -73,10 +78,7 @@ def own_engine(core: CMMCorePlus) -> Any:
 
         def setup_event(self, event: Any) -> None:
             super().setup_event(event)
-            place = (event.index.get("t"), event.index.get("p"))
-            if self.settle_s and place != self._place:
-                self._place = place
-                self._settle(float(self.settle_s[event.index.get("p", 0) % len(self.settle_s)]))
+            self._settle(max(self._place_s(event), self._plane_s(event)))
 
         def exec_single_event(self, event: Any) -> Iterator[Any]:
             core = self.mmcore
@@ -115,6 +117,17 @@ def own_engine(core: CMMCorePlus) -> Any:
                         core.stop(stage)
                         break
                     time.sleep(_LOOK_S)
+
+        def _place_s(self, event: Any) -> float:
+            """Return how long to wait for the place of a frame: nothing where the one before was there."""
+            before, self._place = self._place, (event.index.get("t"), event.index.get("p"))
+            if not self.settle_s or self._place == before:
+                return 0.0
+            return float(self.settle_s[event.index.get("p", 0) % len(self.settle_s)])
+
+        def _plane_s(self, event: Any) -> float:
+            before, self._z_um = self._z_um, event.z_pos
+            return self.settle_z_s if event.z_pos not in (None, before) else 0.0
 
         def _settle(self, remaining_s: float) -> None:
             while remaining_s > 0 and not self._is_cancelled():

@@ -83,3 +83,21 @@ def test_acquire_waits_where_its_metadata_says(
         None,
     )
     assert sum(waited) == pytest.approx(0.2)
+
+
+def test_acquire_waits_for_each_plane_once_however_many_channels_are_taken_there(
+    driver: OwningMMCoreDriver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waited: list[float] = []
+    monkeypatch.setattr("drivers.mmcore.engine._pause", waited.append)
+    stack = {
+        "axis_order": "tpzc",
+        "channels": ["DAPI", "FITC"],
+        "z_plan": {"range": 2, "step": 1},
+        "metadata": {"settle_z_s": 0.04},
+    }
+    driver.acquire(stack, None)
+    assert waited == pytest.approx([0.04] * 3)
+    waited.clear()
+    driver.acquire({**stack, "metadata": {}}, None)
+    assert waited == []

@@ -160,6 +160,8 @@ def test_registration_finds_the_true_shift(run):
         shift_nm = 1000 * (red.lateral_shift_yx_um[number] - green.lateral_shift_yx_um[number])
         found = outcome.verdict.measurement.value(f"shift_{axis}[FITC-TRITC]")
         assert found == pytest.approx(shift_nm, abs=4), axis
+    assert_found(outcome, "shift_z_median[FITC-TRITC]", 1000 * (red.axial_shift_um - green.axial_shift_um))
+    assert outcome.verdict.measurement.figure("shift_z_median[FITC-TRITC]").uncertainty < 20
 
 
 def test_registration_of_shifted_channels_fails_and_names_the_filters(run):

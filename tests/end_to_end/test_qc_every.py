@@ -229,8 +229,10 @@ def test_point_detector_finds_the_gain_that_was_set(run, microscope):
 
 
 def test_point_detector_sets_no_high_voltage_on_a_guess(run):
-    with pytest.raises(MissingFactError, match=r"one of Camera-Gain-e/ADU.*--set gain=DEVICE-PROPERTY"):
+    with pytest.raises(MissingFactError, match="--set gain=DEVICE-PROPERTY"):
         run("point_detector", "uniform", options={"settings": [10, 20]})
+    with pytest.raises(MissingFactError, match=r"no property PMT-Gain; it may be one of Camera-Gain-e/ADU"):
+        run("point_detector", "uniform", options={"settings": [10, 20], "gain": "PMT-Gain"})
     with pytest.raises(MissingFactError, match="--set settings="):
         run("point_detector", "uniform")
 

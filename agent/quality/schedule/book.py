@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import ValidationError
 
-from agent.errors import SettingsError
+from agent.errors import CaptureError, SettingsError
 from agent.quality.schedule.dates import check_rule, zone_named
 from agent.records import ScheduleSource
 from agent.records.schedules import Confirmation, Schedule
@@ -132,7 +132,7 @@ def _entry(table: Any, source: ScheduleSource, version: int, settings: ScheduleS
         return Entry(name or "?", source, version, refused=f"{where or 'schedule'}: {first['msg']}.")
     try:
         zone = _checked(schedule, source, settings)
-    except SettingsError as error:
+    except (SettingsError, CaptureError) as error:
         return Entry(name, source, version, schedule, refused=str(error))
     return Entry(name, source, version, schedule, zone)
 
@@ -140,12 +140,13 @@ def _entry(table: Any, source: ScheduleSource, version: int, settings: ScheduleS
 def _checked(schedule: Schedule, source: ScheduleSource, settings: ScheduleSettings) -> ZoneInfo:
     """Return the zone of a schedule that may be run here, or raise `SettingsError`."""
     from agent.quality.assess import routine_named
+    from agent.quality.stated import check_stated
 
     if settings.allowed_routines and schedule.routine not in settings.allowed_routines:
         raise SettingsError(
             f"The routine {schedule.routine} is not allowed on this PC ([schedule] allowed_routines)."
         )
-    routine_named(schedule.routine)  # refuses what is not installed
+    routine = routine_named(schedule.routine)  # refuses what is not installed
     foreign = [key for key in schedule.properties if key not in settings.allowed_properties]
     if source == "collector" and foreign:
         raise SettingsError(
@@ -158,4 +159,5 @@ def _checked(schedule: Schedule, source: ScheduleSource, settings: ScheduleSetti
         )
     found = zone_named(zone)
     check_rule(schedule, found)
+    check_stated(routine, schedule.options, schedule.channels)
     return found

@@ -14,7 +14,7 @@ import tifffile
 from typer.testing import CliRunner
 
 from agent.cli import app
-from agent.errors import HardwareError, SettingsError
+from agent.errors import HardwareError, ScopestampError, SettingsError
 from agent.quality.assess import TOLERANCES, limits, routine_named
 from agent.quality.options import facts_of, properties_of, read_columns
 from agent.quality.plans import (
@@ -28,6 +28,7 @@ from agent.quality.plans import (
 )
 from agent.quality.scene import Scene
 from qc_routines.catalogue import ROUTINES
+from qc_routines.conditions import Mode, Optics
 
 QC = CliRunner()
 
@@ -71,6 +72,61 @@ def test_run_without_hardware_says_what_to_set(tmp_path: Path):
     assert isinstance(done.exception, HardwareError)
     assert "config_file" in str(done.exception)
     assert "Is all of this done?" not in done.output, "nobody puts a slide on for nothing"
+
+
+@pytest.mark.parametrize(
+    ("asked", "says"),
+    [
+        (["grid"], "--set pitch_um=15"),
+        (["dark_current"], "--set conversion_e_per_adu"),
+        (["axial_steps", "--set", "stair_um=1"], "--set pitch_um"),
+        (["point_detector", "--set", "gain=Camera-Multiplication"], "--set settings="),
+        (["point_detector", "--set", "settings=10,20"], "--set gain=DEVICE-PROPERTY"),
+        (["psf"], "--emission-nm 520"),
+        (["psf", "--mode", "confocal", "--emission-nm", "520"], "--excitation-nm 488"),
+        (["psf", "--emission-nm", "520", "--na", "1.4", "--immersion", "air"], "--na and --immersion"),
+        (
+            ["registration", "--channel", "A", "--channel", "B", "--emission-nm", "520"],
+            "one for each channel",
+        ),
+        (["thin_layer"], "--emission-nm 520"),
+        (["photon_transfer", "--set", "n_levels=5"], "n_levels=5 are too few"),
+        (["photon_transfer", "--set", "n_levels=2"], "n_levels of at least 3"),
+        (["illumination", "--limits", "nowhere.toml"], "nowhere.toml"),
+        (
+            ["illumination_change", "--reference", "nowhere.tif"],
+            "--reference nowhere.tif: there is no such file",
+        ),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else None,
+)
+def test_run_asks_for_what_only_an_option_states_before_anybody_puts_a_slide_in(
+    tmp_path: Path, asked: list[str], says: str
+):
+    settings = tmp_path / "agent.toml"
+    settings.write_text('[hardware]\ndriver = "simulated"\nconfig_file = "simulated"\n')
+    done = QC.invoke(app, ["qc", "run", *asked, "--config", str(settings), "--data", str(tmp_path / "data")])
+    assert isinstance(done.exception, ScopestampError)
+    assert says in str(done.exception)
+    assert "Is all of this done?" not in done.output
+    assert not (tmp_path / "data").exists(), "no hardware was loaded either"
+
+
+def test_run_shows_what_is_to_be_done_for_what_was_asked(tmp_path: Path):
+    settings = tmp_path / "agent.toml"
+    settings.write_text('[hardware]\ndriver = "simulated"\nconfig_file = "simulated"\n')
+    asked = [
+        "autofocus",
+        "--set",
+        "defocus_um=35",
+        "--config",
+        str(settings),
+        "--data",
+        str(tmp_path / "data"),
+    ]
+    done = QC.invoke(app, ["qc", "run", *asked], input="n\n", env={"COLUMNS": "200"})
+    assert "moves z by +35 and -35 um" in done.output and "Is all of this done?" in done.output
+    assert not (tmp_path / "data").exists()
 
 
 # ---- options
@@ -214,6 +270,15 @@ def test_plan_stays_where_the_stages_stand():
     assert (places[0]["x"], places[0]["y"], places[0]["z"]) == (-200.0, -50.0, 7.0)
     assert (places[1]["x"], places[1]["y"]) == (100.0, -50.0)
     assert plan.n_frames == len(plan.facts["stage_yx_um"][0]) == 32
+
+
+@pytest.mark.parametrize(("options", "rests_s"), [({}, 0.05), ({"settle_z_s": 0.2}, 0.2)])
+def test_focus_drive_rests_at_each_plane_before_the_first_channel_is_taken(options, rests_s):
+    routine, optics = routine_named("registration"), Optics(Mode.WIDEFIELD, 1.4, 1.518, 520.0)
+    protocol = protocol_of(routine, options, ("FITC", "TRITC"), optics)
+    (shot,) = plan_of(routine, protocol, ("FITC", "TRITC"), SCENE, options).shots
+    assert shot.sequence["metadata"] == {"settle_z_s": rests_s}
+    assert shot.sequence["axis_order"] == "tpzc"
 
 
 def test_plan_of_levels_is_one_acquisition_for_each_exposure_and_dark_frames():

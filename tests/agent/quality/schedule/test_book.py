@@ -62,11 +62,16 @@ def test_the_pcs_own_goes_before_the_collectors(tmp_path):
         ({}, {"zone": ""}, "No time zone is set"),
         ({}, {"cron": "0 0 30 2 *"}, "Bad day-of-month"),
         ({}, {"a_limit_we_do_not_know": 1}, "a_limit_we_do_not_know"),
+        ({}, {"routine": "psf"}, "Needed is the emission wavelength"),
+        ({}, {"routine": "dark_current"}, "Needed is the camera's electrons per count"),
+        ({}, {"options": {"n_frmaes": 40}}, "dark_noise knows no n_frmaes; it knows"),
+        ({}, {"routine": "photon_transfer", "options": {"n_levels": 5}}, "n_levels=5 are too few"),
     ],
     ids=str,
 )
 def test_collector_asks_for_no_more_than_the_pc_allows(tmp_path, settings, change, said):
-    fetched(tmp_path, {**NOISE, **change}, {**NOISE, "schedule_id": "good", "routine": "psf"})
+    beads = {"schedule_id": "good", "routine": "psf", "options": {"emission_nm": 520}}
+    fetched(tmp_path, {**NOISE, **change}, {**NOISE, **beads})
     book = read_book(ScheduleSettings(**settings), tmp_path)
     assert said in book.entries[0].refused
     assert list(book.accepted) == ["good"]
