@@ -13,6 +13,7 @@ from agent.exports import (
     AcquisitionView,
     Completeness,
     ExportError,
+    Format,
     bundle_of,
     completeness,
     export,
@@ -26,6 +27,7 @@ from server.quality.runs import KIND as QC
 from server.quality.runs import MOST_RUNS
 from server.store.base import Reads
 from server.store.rows import AcquisitionRow, RecordRow
+from server.web.languages import gettext
 
 T = TypeVar("T")
 
@@ -47,6 +49,39 @@ class File:
         plain = re.sub(r"[^A-Za-z0-9._-]", "_", self.name)
         exact = quote(self.name.encode("utf-8", "replace"), safe="")
         return f"attachment; filename=\"{plain}\"; filename*=UTF-8''{exact}"
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """A format, and why an acquisition cannot be had in it; empty when it can."""
+
+    format: Format
+    why_not: str
+
+
+def offers_of(view: AcquisitionView) -> list[Offer]:
+    """Return every format, each with what keeps this acquisition from it and what to do, in the viewer's language."""
+    return [Offer(one, _why_not(one.lacks(view))) for one in FORMATS.values()]
+
+
+def _why_not(lack: str) -> str:
+    match lack:
+        case "doi":
+            return gettext(
+                "DataCite registers instruments with a DOI. State it as pid under [instrument] in the profile on the "
+                "instrument's computer; acquisitions after that have it. PIDINST needs none."
+            )
+        case "registered_year":
+            return gettext(
+                "DataCite wants the year of registration. State it as registered_year under [instrument] in the profile on "
+                "the instrument's computer; acquisitions after that have it."
+            )
+        case "qc":
+            return gettext(
+                "No result of PSF, field illumination or light power that held for this acquisition has been received. Run "
+                "one of them, or schedule it; acquisitions after that have it."
+            )
+    return ""
 
 
 def file_of(view: AcquisitionView, format_name: str, language: str, position: int = 0) -> File:

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
 
-from agent.exports import FORMATS, Completeness
+from agent.exports import Completeness
 from agent.records import (
     AcquisitionFinished,
     AcquisitionStarted,
@@ -15,7 +15,7 @@ from agent.records import (
 )
 from server.dependencies import TheCollector, ThePerson, found
 from server.errors import RefusedError
-from server.exporting import MAX_FRAMES_IN_SHORT, notes_on, report_on, view_for
+from server.exporting import MAX_FRAMES_IN_SHORT, Offer, notes_on, offers_of, report_on, view_for
 from server.ingest.evidence import record_of
 from server.quality.runs import runs_on
 from server.store.base import Reads
@@ -43,7 +43,7 @@ def acquisition(
         ledgers = reads.ledgers(row.acquisition_id)
         frames = frames_from(reads, ledgers, first)
         instrument = reads.instrument(row.instrument_id)
-        report, not_judged = _completeness(reads, row)
+        report, offers, not_judged = _judged(reads, row)
         runs = runs_on(reads, row.instrument_id, row.acquisition_id)
     n_frames = max((ledger.first_frame + ledger.n_frames for ledger in ledgers), default=0)
     return render(
@@ -58,7 +58,7 @@ def acquisition(
         ledgers=ledgers,
         report=report,
         not_judged=not_judged,
-        formats=FORMATS.values(),
+        offers=offers,
         export_notes=notes_on(row),
         quality=runs,
         frames=frames,
@@ -74,9 +74,10 @@ def _record(reads: Reads, record_id: str | None) -> Record | None:
     return record_of(reads, reads.record(record_id)) if record_id else None
 
 
-def _completeness(reads: Reads, row: AcquisitionRow) -> tuple[Completeness | None, str | None]:
-    """Return how complete the metadata is, or the sentence that says why that cannot be told."""
+def _judged(reads: Reads, row: AcquisitionRow) -> tuple[Completeness | None, list[Offer], str | None]:
+    """Return how complete the metadata is and what it can be had in, or the sentence that says why that cannot be told."""
     try:
-        return report_on(view_for(reads, row, max_frames=MAX_FRAMES_IN_SHORT)), None
+        view = view_for(reads, row, max_frames=MAX_FRAMES_IN_SHORT)
+        return report_on(view), offers_of(view), None
     except RefusedError as refused:
-        return None, refused.refusal.message
+        return None, [], refused.refusal.message

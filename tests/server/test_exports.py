@@ -63,6 +63,52 @@ def test_every_format_can_be_had(running, acquisition_id, name):
         assert json.loads(reply.content)
 
 
+def without_doi(profile):
+    plate = profile.profile.instrument.model_copy(update={"pid": None})
+    return stated(profile, plate)
+
+
+def without_year(profile):
+    plate = profile.profile.instrument.model_copy(update={"registered_year": None, "commissioned": None})
+    return stated(profile, plate)
+
+
+def stated(profile, plate):
+    return profile.model_copy(update={"profile": profile.profile.model_copy(update={"instrument": plate})})
+
+
+@pytest.mark.parametrize(
+    ("changed", "has_qc", "withheld"),
+    [
+        (lambda profile: profile, True, set()),
+        (lambda profile: profile, False, {"microscopemetrics"}),
+        (without_doi, True, {"datacite", "datacite-xml"}),
+        (without_year, True, {"datacite-xml"}),
+        (without_doi, False, {"datacite", "datacite-xml", "microscopemetrics"}),
+    ],
+    ids=["everything", "no QC", "no DOI", "no year", "neither DOI nor QC"],
+)
+def test_page_offers_what_can_be_had_and_says_why_the_rest_cannot(
+    running, sender, scope, profile, changed, has_qc, withheld
+):
+    before = [scope.description(), changed(profile), *([scope.qc()] if has_qc else [])]
+    acquisition_id = send_acquisition(sender, scope, before, profile_sha256=profile.profile_sha256)
+    with running.browser() as browser:
+        page = browser.get(f"/acquisitions/{acquisition_id}").text
+        offered = re.findall(rf"/v1/acquisitions/{acquisition_id}/export/([\w-]+)", page)
+        answers = {
+            name: browser.get(f"/v1/acquisitions/{acquisition_id}/export/{name}").status_code
+            for name in FORMATS
+        }
+    assert {name for name, status in answers.items() if status != 200} == withheld
+    assert set(offered) == set(FORMATS) - withheld
+    for name in withheld:
+        assert FORMATS[name].title in page
+    words = {"datacite": "registers instruments with a DOI", "microscopemetrics": "No result of PSF"}
+    for name, said in words.items():
+        assert (said in page) == (name in withheld)
+
+
 def test_record_is_the_one_received(running, acquisition_id):
     one = running.get(f"/v1/acquisitions/{acquisition_id}").json()
     raw = running.get(f"/v1/records/{one['finished_record_id']}/raw").content
