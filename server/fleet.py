@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
@@ -17,6 +17,7 @@ import msgspec
 from pydantic import BaseModel, ConfigDict, Field
 
 from server.alerts.book import DOCUMENT as ALERT
+from server.alerts.rules import Rule, overdue_after_days, rules_of
 from server.health import Health, Presence, health_in, presence_of
 from server.quality.schedules import groups
 from server.sites import is_within, places_of
@@ -91,6 +92,8 @@ class Row:
     health: Health
     series: tuple[QcSeriesRow, ...]
     """The worst first, the newest of each routine and light path."""
+    overdue: frozenset[str]
+    """Those of the series whose newest run is so old that its verdict says little."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -274,6 +277,7 @@ def _firing(reads: Reads) -> dict[str, Counter[str]]:
 def _rows(reads: Reads, shown: list[Glance], now: datetime, silent_after: timedelta) -> list[Row]:
     ids = [one.mark.instrument_id for one in shown]
     near = {row.instrument.instrument_id: row for row in reads.fleet(ids)}
+    rules = rules_of(reads)
     series: dict[str, list[QcSeriesRow]] = {}
     for one in reads.qc_standing(ids):
         series.setdefault(one.instrument_id, []).append(one)
@@ -282,9 +286,21 @@ def _rows(reads: Reads, shown: list[Glance], now: datetime, silent_after: timede
             glance,
             health_in(near[glance.mark.instrument_id], now, silent_after),
             tuple(sorted(series.get(glance.mark.instrument_id, ()), key=lambda one: -_rank(one.status))),
+            _overdue(series.get(glance.mark.instrument_id, ()), rules, glance.mark.site, now),
         )
         for glance in shown
     ]
+
+
+def _overdue(
+    series: Iterable[QcSeriesRow], rules: Sequence[Rule], site: str, now: datetime
+) -> frozenset[str]:
+    found = set()
+    for one in series:
+        days = overdue_after_days(rules, one.instrument_id, site, one.routine)
+        if days is not None and now - one.captured_at > timedelta(days=days):
+            found.add(one.series_key)
+    return frozenset(found)
 
 
 def _rank(status: str) -> int:

@@ -224,6 +224,19 @@ def rules_of(reads: Reads) -> list[Rule]:
     return [rule for rule in {**defaults, **edited}.values() if rule is not None]
 
 
+def overdue_after_days(rules: Iterable[Rule], instrument_id: str, site: str, routine: str) -> float | None:
+    """Return how old the newest run of a routine may be before a rule says that another is overdue, None without a rule."""
+    days = [
+        condition.days
+        for rule in rules
+        if isinstance(condition := rule.condition, QcOverdue)
+        and rule.is_on
+        and rule.concerns(instrument_id, site)
+        and condition.routine in ("", routine)
+    ]
+    return min(days, default=None)
+
+
 def rules_on(rules: Iterable[Rule]) -> list[Rule]:
     """Return those that are switched on."""
     return [rule for rule in rules if rule.is_on]

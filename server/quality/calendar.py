@@ -14,7 +14,7 @@ from uuid import UUID
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from agent.due_dates import RuleError, due_between
-from agent.records import SchedulePlan, ScheduleRun
+from agent.records import SchedulePlan, ScheduleRun, ScheduleState
 from agent.records.schedules import Schedule
 from server.quality.schedules import Kept, groups, is_for, kept_schedules, plan_told, runs_between
 from server.store.base import Reads
@@ -146,7 +146,7 @@ class _Dates:
 
 def _row(reads: Reads, source: _Source, week: Period, dates: _Dates, now: datetime) -> Row:
     instrument_id = source.instrument.instrument_id
-    told = [_told(run) for run in runs_between(reads, instrument_id, week.since, week.until)]
+    told = [_told(run, now) for run in runs_between(reads, instrument_id, week.since, week.until)]
     known = {(one.schedule_id, one.at) for one in told}
     expected = [one for one in _expected(source, week, dates, now) if (one.schedule_id, one.at) not in known]
     items = sorted([*told, *expected, *_booked(source.plan, week)], key=lambda one: (one.at, one.schedule_id))
@@ -156,10 +156,12 @@ def _row(reads: Reads, source: _Source, week: Period, dates: _Dates, now: dateti
     )
 
 
-def _told(run: ScheduleRun) -> Item:
+def _told(run: ScheduleRun, now: datetime) -> Item:
+    """Return a run as it was told last; a person who was wanted until a time that is over is wanted no more."""
+    is_over = run.state is ScheduleState.WAITING_FOR_PERSON and run.task and run.task.until < now - _TOLD_BY
     return Item(
         at=run.planned_at,
-        state=run.state.value,
+        state=UNHEARD if is_over else run.state.value,
         schedule_id=run.schedule_id,
         routine=run.routine,
         reason=run.reason,

@@ -281,7 +281,9 @@ def confirm_task(collector: Collector, run_id: UUID, person: Person, address: st
     """Note that a slide is in place; the agent fetches that."""
     now = collector.now()
     with collector.store.reading() as reads:
-        task = next((one for one, _ in open_tasks(reads, collector.asked, now) if one.record.run_id == run_id), None)
+        task = next(
+            (one for one, _ in open_tasks(reads, collector.asked, now) if one.record.run_id == run_id), None
+        )
         old = [one for one in reads.documents(CONFIRMATION) if now - one.changed_at > 2 * _CONFIRMED_FOR]
     if task is None:
         raise RefusedError(404, "not_found", "Nobody is asked for that any more.")

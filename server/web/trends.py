@@ -24,6 +24,8 @@ N_LANES = 3
 """Rows that the numbers of events stand in, so that neighbours do not cover each other."""
 
 _LANE_APART = 20.0
+_FARTHEST = timedelta(days=730)
+"""A slope says nothing of what comes later: lamps are changed and objectives cleaned before."""
 _FARTHEST_SIGMAS = 12.0
 _LEAST_SHARE = 0.12
 """Of the height the values must have at least; a limit too far off for that is told in words alone."""
@@ -114,9 +116,11 @@ class Trend:
 
     @property
     def crosses_at(self) -> datetime | None:
-        """When the figure reaches a limit if it drifts on."""
+        """When the figure reaches a limit if it drifts on, None when that is too far off for a slope to tell."""
         crossing, chart = self.figure.crossing, self.figure.chart
-        return chart.drift.at + crossing[1] if crossing and chart and chart.drift else None
+        if crossing is None or chart is None or chart.drift is None or crossing[1] > _FARTHEST:
+            return None
+        return chart.drift.at + crossing[1]
 
 
 @dataclass(frozen=True)

@@ -115,10 +115,13 @@ def number(value: Any) -> str:
 def words(name: str) -> str:
     """Return a name of our own as words, in the viewer's language where `vocabulary` lists it.
 
-    >>> words("acquisition_started")
-    'acquisition started'
+    >>> words("acquisition_started"), words("psf")
+    ('acquisition started', 'PSF')
     """
-    return gettext(name.replace("_", " "))
+    return _ACRONYMS.sub(lambda found: found[0].upper(), gettext(name.replace("_", " ")))
+
+
+_ACRONYMS = re.compile(r"\b(?:psf|fwhm|snr|qc)\b")
 
 
 def with_code(text: str) -> Markup:
@@ -184,9 +187,9 @@ def figure_name(name: str, ucum: str | None = None) -> str:
     """Return the name of a figure as words; a unit at its end is left to stand beside the value.
 
     >>> figure_name("fwhm_x_um", "um"), figure_name("shift_nm[GFP, Cy5]", "nm"), figure_name("n_beads", "1")
-    ('fwhm x', 'shift [GFP, Cy5]', 'n beads')
+    ('FWHM x', 'shift [GFP, Cy5]', 'n beads')
     >>> figure_name("fwhm_z_um")
-    'fwhm z µm'
+    'FWHM z µm'
     """
     stem, bracket, inside = name.partition("[")
     if ucum is None:

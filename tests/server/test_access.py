@@ -294,6 +294,12 @@ def test_admin_revokes_an_agent(running, tools):
         token = re.search(r'name="form_token" value="(\w+)"', browser.get("/admin").text)[1]
         path = f"/admin/agents/{agent.agent_id}/revoke"
         assert browser.post(path).status_code == 403
+        first_look = browser.get("/admin").text
+        before, _, after = first_look.partition(f'action="{path}"')
+        assert before.count("<details") - before.count("</details>") == 1, (
+            "one slip of the hand revokes nothing"
+        )
+        assert "give it a new join code" in after.partition("</form>")[0]
         assert "revoked" in browser.post(path, data={"form_token": token}).text
 
     assert agent.send([tools.Scope(agent).heartbeat()]).status_code == 403

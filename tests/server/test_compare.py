@@ -48,6 +48,19 @@ def test_every_series_stands_on_one_page_and_has_its_row_and_its_panel(compared)
     assert "Next page" not in rest and "First page" in rest
 
 
+def test_every_figure_of_the_table_has_its_unit(compared):
+    page = page_of(compared, "/compare?metric=fwhm_x_um&instrument=scope-1&path=Plan+00x")
+    cells = [re.sub(r"<[^>]+>", "", cell) for cell in re.findall(r'<td class="num whole">(.*?)</td>', page)]
+    newest, expected, baseline, spread = cells
+    assert all(cell.endswith(" µm") for cell in (newest, expected, baseline)) and spread == "–"
+
+
+def test_legend_tells_no_values_of_one_panel_as_those_of_all(compared):
+    page = page_of(compared, "/compare?metric=fwhm_x_um&instrument=scope-1")
+    legend = re.findall(r'<ul class="legend small">(.*?)</ul>', page, re.DOTALL)[0]
+    assert "upper limit" in legend and not re.search(r"\d", re.sub(r"<[^>]+>", "", legend))
+
+
 def test_light_path_narrows_the_choice(compared):
     page = page_of(compared, "/compare?metric=fwhm_x_um&instrument=scope-1&path=plan+01X")
     assert paths_in(page) == ["Plan 01x"]

@@ -95,6 +95,19 @@ def test_row_shows_the_worst_routine_first_and_what_its_agent_says(site):
     assert (row.glance.model, row.glance.qc) == ("Nikon Ti2-E", "fail")
 
 
+def test_verdict_of_a_run_that_is_too_old_is_said_to_be_overdue(site):
+    """A microscope that passed two months ago and was not looked at since must not look healthy."""
+    site.clock.later(hours=24 * 30)
+    assert [row.overdue for row in page(site).rows if row.series] == [frozenset()] * 3
+    site.clock.later(hours=24 * 6)
+    assert [len(row.overdue) for row in page(site).rows if row.series] == [2, 2, 2]
+    with site.browser() as browser:
+        assert browser.get("/").text.count("</span>overdue</span>") == 6
+    rule = {"key": "qc_overdue", "name": "Overdue", "is_on": False, "condition": {"of": "qc_overdue"}}
+    put_document(site, "alert_rule", "qc_overdue", rule)
+    assert [row.overdue for row in page(site).rows if row.series] == [frozenset()] * 3
+
+
 @pytest.mark.parametrize("sort", SORTS)
 def test_pages_in_every_order_miss_none_and_repeat_none(site, sort):
     whole = ids(page(site, sort))

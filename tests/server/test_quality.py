@@ -49,8 +49,8 @@ def text_of(running, path: str) -> str:
 def test_instrument_page_shows_the_latest_run_of_each_light_path(running, runs):
     text = text_of(running, "/instruments/scope-1")
 
-    assert "psf ■ fail Plan Apo 60x Oil · Camera · GFP 2026-05-04 14:00:00 UTC · 3 runs fwhm x" in text
-    assert "fwhm x ■ fail 0.3100 ± 0.0040 µm 0.188 µm 0.224 µm at most 0.282" in text
+    assert "PSF ■ fail Plan Apo 60x Oil · Camera · GFP 2026-05-04 14:00:00 UTC · 3 runs FWHM x" in text
+    assert "FWHM x ■ fail 0.3100 ± 0.0040 µm 0.188 µm 0.224 µm at most 0.282" in text
     assert f"{DRY} · Camera · GFP" in text
     assert "0.2210 ± 0.0040" not in text
 
@@ -188,7 +188,7 @@ def test_figures_beyond_a_few_are_folded_away_the_worst_are_not(running, sender,
 
     text = text_of(running, "/instruments/scope-1/qc#trends")
 
-    shown = text[text.index("Trends: psf") :]
+    shown = text[text.index("Trends: PSF") :]
     assert shown.index("worst ■ fail") < shown.index("figure 0 ● pass") < shown.index("5 more figures")
     assert "figure 2" in shown and "figure 3" not in shown
     with running.browser() as browser:
@@ -215,7 +215,7 @@ def test_only_the_last_runs_are_read(running, sender, scope, tools):
     assert f"Table of the newest {N_TOLD} of {MOST_RUNS} values" in text
     with running.browser() as browser:
         page = browser.get("/instruments/scope-1/qc").text
-        (href,) = re.findall(r'href="([^"]+)">All values of fwhm x<', page)
+        (href,) = re.findall(r'href="([^"]+)">All values of FWHM x<', page)
         alone = browser.get("/instruments/scope-1/qc" + unescape(href)).text
     assert len(_rows_of_values(page)) == N_TOLD
     assert len(_rows_of_values(alone)) == alone.count("<title>2026") == MOST_RUNS

@@ -180,6 +180,16 @@ def test_what_was_due_and_nobody_spoke_of_is_said_to_be_so(running, agent, write
     assert week()[2] == ["03:00 nothing heard noise"]
 
 
+def test_person_who_was_wanted_until_yesterday_is_wanted_no_more(running, agent, week):
+    """The agent that asked has fallen silent: its last word is no news."""
+    task = OperatorTask(slide="beads", steps=("Put it in.",), until=at(5, 3))
+    agent.run(at(5, 1), "waiting_for_person", task=task)
+    running.clock.at = at(5, 3, 10)
+    assert week()[1] == ["03:00 waiting_for_person noise"]
+    running.clock.at = at(5, 3, 20)
+    assert week()[1] == ["03:00 nothing heard noise"]
+
+
 def test_schedule_that_is_switched_off_or_for_another_is_not_there(agent, write, week):
     write(is_enabled=False)
     assert week() == [[]] * 7

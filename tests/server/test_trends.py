@@ -104,6 +104,13 @@ def test_drift_reaches_its_limit_when_the_line_does():
     assert (x1, x2) == (0, WIDTH) and y1 > y2
 
 
+def test_drift_tells_no_day_that_is_years_away():
+    values = [78.0 - 0.01 * week + 0.02 * e for week, e in enumerate(noise(40))]
+    told = figure(points(values, lower_limit=60.0))
+    assert told.crossing[1] > timedelta(days=3650)
+    assert draw(told, span_of([told], ())).crosses_at is None
+
+
 def test_step_is_drawn_between_its_runs():
     values = [(0.3 if week < 24 else 0.4) + e for week, e in enumerate(noise(40))]
     told = figure(points(values))
