@@ -10,6 +10,12 @@ from server.store import rows
 from server.store.connection import plain, row_of, to_uuid
 from server.store.desk import DeskReads
 
+KEY = "(SELECT instrument_key FROM instruments WHERE instrument_id = ?)"
+"""The key of an instrument by its id, in a statement."""
+
+LAST = 2**62
+"""Lies beyond every position."""
+
 FEW = 5000
 """So many acquisitions and fewer are looked up one by one; more are gone through by time until a page is full."""
 

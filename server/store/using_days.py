@@ -7,7 +7,7 @@ from typing import Any
 
 from server.store import rows
 from server.store.connection import Connection, plain
-from server.store.finding import among_these
+from server.store.finding import KEY, among_these
 from server.store.using import UsingReads
 
 Spoiled = tuple[int, Any, Any]
@@ -25,7 +25,6 @@ _ROLLED = """
         AND l.day = (SELECT max(day) FROM usage_days WHERE instrument_key = i.instrument_key)
     WHERE b.zone = ?"""
 _TOUCHED = "instrument_key = ? AND until_at > ? AND since_at <= ?"
-_KEY = "(SELECT instrument_key FROM instruments WHERE instrument_id = ?)"
 _DAY_COLUMNS = (
     "instrument_key", "day", "zone", "since_at", "until_at", "last_at", "first_at", "acquiring_s", "manual_s", "qc_s",
     "n_acquisitions", "n_datasets", "n_frames", "n_bytes",
@@ -93,9 +92,9 @@ class DayReads(UsingReads):
     def first_use(self, instrument_id: str) -> Any:
         found = self._connection.one(
             f"""SELECT min(began_at) FROM (
-                SELECT min(began_at) AS began_at FROM acquisitions WHERE instrument_key = {_KEY} UNION ALL
-                SELECT min(began_at) FROM usage_sessions WHERE instrument_key = {_KEY} UNION ALL
-                SELECT min(began_at) FROM planned_runs WHERE instrument_key = {_KEY}) AS firsts""",
+                SELECT min(began_at) AS began_at FROM acquisitions WHERE instrument_key = {KEY} UNION ALL
+                SELECT min(began_at) FROM usage_sessions WHERE instrument_key = {KEY} UNION ALL
+                SELECT min(began_at) FROM planned_runs WHERE instrument_key = {KEY}) AS firsts""",
             *[instrument_id] * 3,
         )
         return plain("at", found[0]) if found else None
@@ -108,7 +107,7 @@ class DayWrites(DayReads):
         self._do("UPDATE counters SET batch_id = batch_id")  # as appending and pruning do before they begin
 
     def put_days(self, instrument_id: str, zone: str, days: Sequence[rows.UsageDay]) -> None:
-        ((key,),) = self._connection.fetch(f"SELECT {_KEY}", instrument_id)
+        ((key,),) = self._connection.fetch(f"SELECT {KEY}", instrument_id)
         gone = [(key, one.day) for one in days]
         for table in ("usage_days", "usage_day_people"):
             self._connection.do_each(f"DELETE FROM {table} WHERE instrument_key = ? AND day = ?", gone)
@@ -125,7 +124,7 @@ class DayWrites(DayReads):
 
     def forget_days(self, instrument_id: str) -> None:
         for table in ("usage_days", "usage_day_people"):
-            self._do(f"DELETE FROM {table} WHERE instrument_key = {_KEY}", instrument_id)
+            self._do(f"DELETE FROM {table} WHERE instrument_key = {KEY}", instrument_id)
 
 
 def _told(row: Sequence[Any]) -> tuple[str, str, rows.Use]:
