@@ -23,6 +23,12 @@ def naive() -> ModuleType:
 
 
 @pytest.fixture(scope="session")
+def runs() -> ModuleType:
+    """The simulated microscope, and one run of a routine on it by seed."""
+    return _beside("repeated_runs")
+
+
+@pytest.fixture(scope="session")
 def scenes() -> ModuleType:
     """Bead stacks with exact truth."""
     return _beside("bead_scenes")

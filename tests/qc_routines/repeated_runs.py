@@ -1,6 +1,6 @@
 """One run of a routine on the simulated microscope, by seed: what is new in each is all that chance decides.
 
-Shared by the tests of uncertainties and by ``benchmarks/qc_coverage.py``, which repeats them longer.
+Shared by the tests of uncertainties, those of the closed loop, and ``benchmarks/qc_coverage.py``, which repeats them longer.
 """
 
 from __future__ import annotations
@@ -33,8 +33,10 @@ OPTICS = {
 CAMERA = Camera(offset_adu=100.0, conversion_e_per_adu=0.46, read_noise_e=1.6)
 
 
-def microscope(slide: str, objective: str, seed: int, shape: tuple[int, int] = SHAPE) -> SimulatedMicroscope:
-    truth = Truth(seed=seed, sensor=Sensor(height_px=shape[0], width_px=shape[1]))
+def microscope(
+    slide: str, objective: str = "20x/0.75", seed: int = 0, shape: tuple[int, int] = SHAPE, **sensor: float
+) -> SimulatedMicroscope:
+    truth = Truth(seed=seed, sensor=Sensor(height_px=shape[0], width_px=shape[1], **sensor))
     scope = SimulatedMicroscope(truth, JumpingClock())
     scope.objective, scope.slide, scope.shutter_open = objective, slide, slide != "dark"
     scope.lock_focus(True)

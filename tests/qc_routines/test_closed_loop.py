@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 
-from drivers.simulated import JumpingClock, SimulatedMicroscope, Truth
-from drivers.simulated.truth import Sensor
+from drivers.simulated import SimulatedMicroscope
 from qc_routines.camera import (
     measure_dark_noise,
     measure_defects,
@@ -16,52 +13,28 @@ from qc_routines.camera import (
     measure_uniformity,
     pixel_moments,
 )
-from qc_routines.conditions import Camera, Mode, Optics, VoxelSize
 from qc_routines.grid import measure_grid
 from qc_routines.illumination import measure_illumination
 from qc_routines.image_positions import image_positions
 from qc_routines.pixel_size import measure_pixel_size, shifts_of
 from qc_routines.power import measure_power_linearity
-from qc_routines.psf import routine as psf
-from qc_routines.results import Measurement
 from qc_routines.stage import DIRECTIONS, measure_stage
-
-SHAPE = (280, 360)
-
-
-def microscope(
-    slide: str, objective: str = "20x/0.75", seed: int = 0, **sensor: float
-) -> SimulatedMicroscope:
-    truth = Truth(seed=seed, sensor=Sensor(height_px=SHAPE[0], width_px=SHAPE[1], **sensor))
-    scope = SimulatedMicroscope(truth, JumpingClock())
-    scope.objective, scope.slide, scope.shutter_open = objective, slide, slide != "dark"
-    scope.lock_focus(True)
-    return scope
-
-
-def frames(scope: SimulatedMicroscope, exposure_ms: float, n: int) -> list[np.ndarray]:
-    scope.camera = replace(scope.camera, exposure_ms=exposure_ms)
-    return [scope.expose() for _ in range(n)]
-
-
-def go(scope: SimulatedMicroscope, y_um: float, x_um: float) -> None:
-    scope.y.move(y_um, scope.truth.stage.y)
-    scope.x.move(x_um, scope.truth.stage.x)
-    scope.clock.sleep(5.0)
 
 
 @pytest.fixture(scope="module")
-def camera() -> tuple[SimulatedMicroscope, object]:
-    scope = microscope("dark", n_hot=30, n_dead=5, n_blinking=20)
-    dark = pixel_moments(frames(scope, 20.0, 60))
+def camera(runs) -> tuple[SimulatedMicroscope, object]:
+    scope = runs.microscope("dark", n_hot=30, n_dead=5, n_blinking=20)
+    dark = pixel_moments(runs.frames(scope, 20.0, 60))
     scope.slide, scope.shutter_open = "uniform", True
     return scope, dark
 
 
-def test_camera_figures_are_those_of_the_sensor(camera) -> None:
+def test_camera_figures_are_those_of_the_sensor(runs, camera) -> None:
     scope, dark = camera
     sensor, mode = scope.truth.sensor, scope.truth.sensor.modes[0]
-    measured = measure_photon_transfer(dark, (frames(scope, t_ms, 2) for t_ms in np.linspace(20, 800, 20)))
+    measured = measure_photon_transfer(
+        dark, (runs.frames(scope, t_ms, 2) for t_ms in np.linspace(20, 800, 20))
+    )
     gain = measured.figure("conversion")
     assert gain.value == pytest.approx(mode.gain_e_per_adu, rel=0.004)
     assert measured.value("saturation_signal") == pytest.approx(mode.full_well_e, rel=0.02)
@@ -71,9 +44,9 @@ def test_camera_figures_are_those_of_the_sensor(camera) -> None:
     assert noise.value("dsnu") == pytest.approx(sensor.offset_spread_adu, rel=0.02)
 
 
-def test_defects_and_response_are_those_of_the_sensor(camera) -> None:
+def test_defects_and_response_are_those_of_the_sensor(runs, camera) -> None:
     scope, dark = camera
-    lit = pixel_moments(frames(scope, 200.0, 30))
+    lit = pixel_moments(runs.frames(scope, 200.0, 30))
     assert measure_uniformity(dark, lit).value("prnu") == pytest.approx(
         100 * scope.truth.sensor.response_spread, rel=0.03
     )
@@ -83,12 +56,12 @@ def test_defects_and_response_are_those_of_the_sensor(camera) -> None:
     assert 50 <= defects.value("n_defective") <= 58
 
 
-def test_field_is_the_one_that_is_lit(camera) -> None:
+def test_field_is_the_one_that_is_lit(runs, camera) -> None:
     scope, _ = camera
-    (frame,) = frames(scope, 200.0, 1)
+    (frame,) = runs.frames(scope, 200.0, 1)
     light = scope.expected_e()
     measured = measure_illumination(frame, scope.truth.sensor.offset_adu)
-    n = int(0.1 * sum(SHAPE) / 2)
+    n = int(0.1 * sum(runs.SHAPE) / 2)
     corners = [light[:n, :n], light[:n, -n:], light[-n:, :n], light[-n:, -n:]]
     assert measured.value("corner_ratio") == pytest.approx(
         np.mean([c.mean() for c in corners]) / light.max(), rel=0.005
@@ -100,45 +73,14 @@ def test_field_is_the_one_that_is_lit(camera) -> None:
 
 # ---- PSF
 
-OPTICS = {
-    "60x/1.40 oil": Optics(Mode.WIDEFIELD, 1.4, 1.515, 520.0),
-    "20x/0.75": Optics(Mode.WIDEFIELD, 0.75, 1.0, 520.0),
-}
 PERFECT = {"scale_error": 0.0, "backlash_um": 0.0, "repeatability_um": 0.0, "settling_um": 0.0}
-CAMERA = Camera(offset_adu=100.0, conversion_e_per_adu=0.46, read_noise_e=1.6)
 
 
-def psf_of(
-    objective: str, drive: dict[str, float], seed: int = 0, camera: Camera | None = None
-) -> Measurement:
-    """Measure a stack as the protocol asks for it, its middle at the objective's focus."""
-    scope, protocol = microscope("beads 0.2 um", objective, seed), psf.protocol(OPTICS[objective])
-    scope.lock_focus(False)
-    truth = replace(scope.truth, stage=replace(scope.truth.stage, z=replace(scope.truth.stage.z, **drive)))
-    scope.healthy_truth = truth
-    step_um, range_um = protocol.parameters["step_um"], protocol.parameters["range_um"]
-    heights = truth.objective(objective).parfocal_um + np.arange(-range_um / 2, range_um / 2, step_um)
-    scope.z.move(float(heights[0]) - 5, truth.stage.z)
-    stack = []
-    for height in heights:
-        scope.z.move(float(height), truth.stage.z)
-        scope.clock.sleep(1.0)
-        stack += frames(scope, 50.0, 1)
-    pixel_um = truth.pixel_size_um(objective)
-    return psf.ROUTINE.measure(
-        np.stack(stack),
-        VoxelSize(step_um, pixel_um, pixel_um),
-        OPTICS[objective],
-        camera,
-        z_repeatability_um=truth.stage.z.repeatability_um,
-    )
-
-
-@pytest.mark.parametrize("camera", [None, CAMERA], ids=["unknown camera", "known camera"])
-@pytest.mark.parametrize("objective", OPTICS)
-def test_psf_is_that_of_the_rendered_bead(rendered, objective: str, camera: Camera | None) -> None:
-    measured = psf_of(objective, PERFECT, camera=camera)
-    scope = microscope("beads 0.2 um", objective)
+@pytest.mark.parametrize("is_known", [False, True], ids=["unknown camera", "known camera"])
+@pytest.mark.parametrize("objective", ["60x/1.40 oil", "20x/0.75"])
+def test_psf_is_that_of_the_rendered_bead(runs, rendered, objective: str, is_known: bool) -> None:
+    measured = runs.psf_run(0, objective, camera=runs.CAMERA if is_known else None, **PERFECT)
+    scope = runs.microscope("beads 0.2 um", objective)
     for axis, true_um in zip("zyx", rendered.gaussian_fwhm_um(scope, scope.slide), strict=True):
         assert measured.value(f"fwhm_{axis}") == pytest.approx(true_um, rel=0.03), axis
     true_z_um, true_x_um = rendered.half_maximum_fwhm_um(scope, scope.slide)
@@ -146,19 +88,19 @@ def test_psf_is_that_of_the_rendered_bead(rendered, objective: str, camera: Came
     assert measured.value("fwhm_x_line") == pytest.approx(true_x_um, rel=0.05)
 
 
-def test_axial_uncertainty_covers_what_the_drive_does(rendered) -> None:
+def test_axial_uncertainty_covers_what_the_drive_does(runs, rendered) -> None:
     objective = "60x/1.40 oil"
-    scope = microscope("beads 0.2 um", objective)
+    scope = runs.microscope("beads 0.2 um", objective)
     true_um = rendered.gaussian_fwhm_um(scope, scope.slide)[0]
-    found = [psf_of(objective, {}, seed).figure("fwhm_z") for seed in range(20)]
+    found = [runs.psf_run(seed, objective, camera=None).figure("fwhm_z") for seed in range(20)]
     off = np.array([(figure.value - true_um) / figure.uncertainty for figure in found])
     assert np.count_nonzero(np.abs(off) < 1.96 + 0.02 * true_um / found[0].uncertainty) >= 18
     assert 0.5 < np.std(off) < 1.5
 
 
 @pytest.mark.parametrize(("slide", "lattice"), [("dot grid", "square"), ("hexagonal dot grid", "hexagonal")])
-def test_grid_gives_pixel_size_and_rotation(slide: str, lattice: str) -> None:
-    scope = microscope(slide)
+def test_grid_gives_pixel_size_and_rotation(runs, slide: str, lattice: str) -> None:
+    scope = runs.microscope(slide)
     measured = measure_grid(scope.expose(), pitch_um=15.0)
     assert measured.parameters["lattice"] == lattice
     true_um = scope.truth.sensor.pixel_pitch_um / 20
@@ -167,10 +109,10 @@ def test_grid_gives_pixel_size_and_rotation(slide: str, lattice: str) -> None:
     assert measured.value("rotation") == pytest.approx(scope.truth.geometry.camera_rotation_deg, abs=0.05)
 
 
-def test_stage_moves_give_pixel_size() -> None:
-    scope, images, stage_um = microscope("beads 2 um"), [], []
+def test_stage_moves_give_pixel_size(runs) -> None:
+    scope, images, stage_um = runs.microscope("beads 2 um"), [], []
     for y_um, x_um in [(0, 0), (0, 25), (0, -25), (18, 0), (-18, 0), (15, 20), (-15, 20), (15, -20)]:
-        go(scope, y_um, x_um)
+        runs.go(scope, y_um, x_um)
         images.append(scope.expose())
         stage_um.append((y_um, x_um))
     shifts, reasons = shifts_of(images)
@@ -181,16 +123,16 @@ def test_stage_moves_give_pixel_size() -> None:
     assert abs(measured.value("affine_xx") + 6.5 / 20) < 0.01, "the content goes against the stage"
 
 
-def test_stage_backlash_is_found_with_its_sign() -> None:
-    scope, images, came_from = microscope("beads 2 um"), [], []
+def test_stage_backlash_is_found_with_its_sign(runs) -> None:
+    scope, images, came_from = runs.microscope("beads 2 um"), [], []
     away = {"left": (0, -300), "right": (0, 300), "back": (-300, 0), "front": (300, 0)}
-    go(scope, 1, 1)
-    go(scope, 0, 0)
+    runs.go(scope, 1, 1)
+    runs.go(scope, 0, 0)
     reference = scope.expose()
     for _ in range(8):
         for direction in DIRECTIONS:
-            go(scope, *away[direction])
-            go(scope, 0, 0)
+            runs.go(scope, *away[direction])
+            runs.go(scope, 0, 0)
             images.append(scope.expose())
             came_from.append(direction)
     positions = image_positions(images, 6.5 / 20, reference)
@@ -203,8 +145,8 @@ def test_stage_backlash_is_found_with_its_sign() -> None:
         assert 0.5 < measured.value(f"sd_{axis}_one_direction") / true.repeatability_um < 1.6
 
 
-def test_power_is_read_as_bent_as_it_is() -> None:
-    scope = microscope("power meter")
+def test_power_is_read_as_bent_as_it_is(runs) -> None:
+    scope = runs.microscope("power meter")
     scope.clock.sleep(7200)
     readings, settings = [], [*range(0, 101, 10), *range(90, -1, -10)]
     for percent in settings:

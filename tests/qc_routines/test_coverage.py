@@ -5,25 +5,12 @@ A few runs by fixed seeds; ``benchmarks/qc_coverage.py`` repeats them as often a
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Callable
-from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 import pytest
 
 from qc_routines.results import Measurement
-
-
-@pytest.fixture(scope="module")
-def runs() -> ModuleType:
-    spec = importlib.util.spec_from_file_location(
-        "repeated_runs", Path(__file__).with_name("repeated_runs.py")
-    )
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def repeated(run: Callable[[int], Measurement], n: int) -> list[Measurement]:
