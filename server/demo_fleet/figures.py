@@ -30,6 +30,18 @@ class FigureModel:
     step: float = 0.0
     per_kelvin: float = 0.0
 
+    @property
+    def rule(self) -> str:
+        """What it must be, in words."""
+        if self.lower is not None:
+            return f"at least {self.lower:g} {self.unit}"
+        unit = {"um": "µm"}.get(self.unit, self.unit)
+        return (
+            f"at most {self.upper / self.expected:.2g} × theory"
+            if self.expected
+            else f"at most {self.upper:g} {unit}"
+        )
+
 
 FIGURES = (
     FigureModel("psf", "fwhm_x", "um", 0.231, 0.004, expected=0.188, upper=0.282, step=0.032),

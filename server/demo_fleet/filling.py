@@ -9,9 +9,10 @@ from datetime import datetime
 from functools import partial
 
 from server.demo_fleet.history import History
-from server.demo_fleet.lines import VERSION, Spool
+from server.demo_fleet.lines import VERSION
 from server.demo_fleet.planned import PLANNED_WEEKS, write_schedules
 from server.demo_fleet.script import Fault, Span, fleet
+from server.demo_fleet.spool import Spool
 from server.errors import CollectorError, SettingsError, StoreError
 from server.store import Failed, Job, Store
 from server.store.base import Writes

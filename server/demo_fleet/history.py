@@ -8,6 +8,8 @@ from datetime import datetime, timedelta
 from random import Random
 from uuid import UUID
 
+from agent.records import QcResult, decode
+from server.demo_fleet.acquired import FULL_WEEKS, MOST_FRAMES, Acquired
 from server.demo_fleet.figures import OBJECTIVE, ROUTINES, Figures, temperature_c
 from server.demo_fleet.lines import Lines
 from server.demo_fleet.planned import (
@@ -31,6 +33,8 @@ _TOGGLED = 0.4
 _SERVICE_WEEKS = 52
 _LAST_DAYS = 14
 _DRIFT_EVERY_WEEKS = 2
+_HOLDS_FOR = timedelta(weeks=FULL_WEEKS + 4)
+_RUNS_HELD = 12
 
 
 class History:
@@ -46,6 +50,9 @@ class History:
         self._people = instrument.dice("people").sample(PEOPLE, 4)
         self._temperature_c = temperature_c(instrument, span.week(0))
         self._firmware = "3.12"
+        self._acquired = Acquired(instrument, self.lines, span.week(0))
+        self._runs: list[QcResult] = []
+        """The last of quality control, as far back as it can hold for an acquisition told in full."""
 
     def weeks(self, first: int, last: int) -> list[bytes]:
         """Return the records of the weeks ``first … last - 1``; what an instrument that fell silent never sent is left out."""
@@ -98,6 +105,7 @@ class History:
         at = self._span.week(number)
         if number == 0:
             yield at, self.lines.description(at, self._firmware)
+            yield at, self._acquired.profile(at)
         yield from self._environment(at + timedelta(hours=6))
         yield from self._quality(number)
         if number == self._span.n_weeks - 1:
@@ -116,6 +124,7 @@ class History:
         for one in self.planned.of_week(number + 1).values():
             yield from self.planned.asks(one)
         told_at = until - timedelta(minutes=5)
+        yield told_at, self._acquired.snapshot(told_at)
         yield told_at, self.planned.plan(told_at)
 
     def _environment(self, at: datetime) -> Iterator[tuple[datetime, bytes]]:
@@ -154,15 +163,27 @@ class History:
     def measured(self, routine: str, at: datetime) -> tuple[datetime, bytes, UUID, str]:
         """Return a run of a routine: when, its record, its id and its verdict."""
         drawn = [(one, self._figures.draw(one, at)) for one in ROUTINES[routine]]
-        return at, *self.lines.qc(routine, at, drawn)
+        line, run_id, status = self.lines.qc(routine, at, drawn)
+        if self._span.ends_at - at < _HOLDS_FOR:
+            result = decode(line)
+            assert isinstance(result, QcResult)
+            self._runs = [*self._runs[-_RUNS_HELD:], result]
+        return at, line, run_id, status
 
     def _use(self, at: datetime) -> Iterator[tuple[datetime, bytes]]:
         person, hours = self._dice.choice(self._people), self._dice.uniform(1, 6)
         minutes, is_ok = self._dice.uniform(10, 50 * hours), self._dice.random() >= _ERRORED
-        line, name = self.lines.acquisition(at, minutes, self._dice.randrange(50, 2000), person, is_ok)
-        yield at + timedelta(minutes=minutes), line
-        ended = at + timedelta(hours=hours)
-        yield ended, self.lines.session(at, hours, person, [name], 60 * minutes)
+        n_frames, came_at = self._dice.randrange(50, 2000), at + timedelta(minutes=self._dice.randrange(90))
+        if self._span.ends_at - at > timedelta(weeks=FULL_WEEKS):
+            lines, name = self.lines.acquisition(came_at, minutes, n_frames, person, is_ok)
+            yield from ((came_at + timedelta(minutes=minutes), line) for line in lines)
+        else:
+            n_frames = min(n_frames, MOST_FRAMES)
+            told, name = self._acquired.acquisition(came_at, n_frames, person, is_ok, self._runs)
+            minutes = (told[-1][0] - came_at) / timedelta(minutes=1)
+            yield from told
+        ended = came_at + timedelta(hours=hours)
+        yield ended, self.lines.session(came_at, hours, person, [name], 60 * minutes, n_frames)
 
     def _changed_by_hand(self, at: datetime) -> Iterator[tuple[datetime, bytes]]:
         if self._dice.random() < _TOGGLED:

@@ -5,14 +5,13 @@ Each kind is made once by its real model; what varies is then set in a copy. Ing
 
 from __future__ import annotations
 
-import base64
+import hashlib
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import msgspec
-import zstandard
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from agent import records as r
@@ -20,8 +19,6 @@ from agent.records import wire
 from agent.records.schedules import Schedule
 from server.demo_fleet.figures import CAMERA, LIGHT_PATH, OBJECTIVE, FigureModel, status_of
 from server.demo_fleet.script import Instrument
-from server.ingest import check_signature, file_lines, parse_headers
-from server.store.rows import Agent, Batch
 
 if TYPE_CHECKING:
     from server.demo_fleet.planned import Occurrence
@@ -30,6 +27,25 @@ VERSION = "0.1.0"
 Json = dict[str, Any]
 _AT = datetime.fromisoformat("2001-02-03T04:05:06Z")
 _ID = UUID("00000000-0000-7000-8000-000000000000")
+_PARAMETERS: dict[str, dict[str, r.Scalar]] = {
+    "psf": {"bead_diameter_um": 0.1, "na": 1.4, "immersion": 1.518, "emission_nm": 520, "z_step_um": 0.1},
+    "illumination": {"n_tiles": 9, "smoothing_px": 16},
+    "drift": {"interval_s": 30, "duration_min": 60},
+}
+_ADVICE: dict[str, list[Json]] = {
+    "fwhm_z": [
+        {
+            "finding": "spherical aberration: correction collar, cover glass or medium do not match",
+            "check": "Set the collar for cover glass and temperature; 0.17 mm cover glass; fresh immersion oil without bubbles.",
+            "source": "the demo's script, in the words of the PSF routine",
+        },
+        {
+            "finding": "the focus drive does not go as far as it is told",
+            "check": "Run the routine z_repeatability; compare with another objective on the same stand.",
+            "source": "the demo's script",
+        },
+    ],
+}
 _encode = msgspec.json.Encoder(order="sorted").encode
 
 
@@ -45,6 +61,7 @@ class Lines:
         self.agent_id = wire.agent_id_of(self.public_key)
         self._templates = _templates(instrument, self.agent_id)
         self._ns = 0
+        self._last_id = _ID
 
     def qc(
         self, routine: str, at: datetime, drawn: list[tuple[FigureModel, float]]
@@ -52,14 +69,25 @@ class Lines:
         """Return a run of quality control, its id and its verdict."""
         worst = "fail" if any(status_of(*one) == "fail" for one in drawn) else "pass"
         run_id = self.new_id(at)
-        metrics = [self._metric(one, value, at) for one, value in drawn]
-        return self._line(f"qc {routine}", at, run_id=run_id, status=worst, metrics=metrics), run_id, worst
+        told = {
+            "metrics": [self._metric(one, value, at) for one, value in drawn],
+            "inputs": [
+                {"name": f"{routine}_{at:%Y-%m-%d}.ome.tiff", "sha256": f"{self._dice.getrandbits(256):064x}"}
+            ],
+            "advice": [
+                one
+                for model, value in drawn
+                if status_of(model, value) == "fail"
+                for one in _ADVICE.get(model.figure, ())
+            ],
+        }
+        return self._line(f"qc {routine}", at, run_id=run_id, status=worst, **told), run_id, worst
 
     def change(
         self, device: str, name: str, before: object, after: object, at: datetime, unit: str | None = None
     ) -> bytes:
         """Return one change of a property."""
-        read, instant = self._templates["change"]["changes"][0], self._instant(at)
+        read, instant = self._templates["change"]["changes"][0], self.instant(at)
         ends = {"before": before, "after": after}
         unit_told = {"unit": unit} if unit else {}
         values = {
@@ -71,18 +99,18 @@ class Lines:
 
     def acquisition(
         self, at: datetime, minutes: float, n_frames: int, person: str, is_ok: bool
-    ) -> tuple[bytes, UUID]:
-        """Return how an acquisition ended, and its id."""
+    ) -> tuple[list[bytes], UUID]:
+        """Return how an acquisition ended and where it was stamped, and its id."""
         name = self.new_id(at)
         seen = n_frames if is_ok else n_frames // 2
         path = f"/data/{person}/{at:%Y-%m-%d}_{str(name)[-6:]}.ome.zarr"
         file = {**self._templates["finished"]["files"][0], "path": path, "size_bytes": 8_388_608 * n_frames}
-        line = self._line(
+        finished = self._line(
             "finished",
             at + timedelta(minutes=minutes),
             acquisition_id=name,
-            started=self._instant(at),
-            finished=self._instant(at + timedelta(minutes=minutes)),
+            started=self.instant(at),
+            finished=self.instant(at + timedelta(minutes=minutes)),
             reason="completed" if is_ok else "errored",
             frames={"expected": n_frames, "seen": seen, "unstamped": 0, "dropped": n_frames - seen},
             plan={
@@ -92,10 +120,24 @@ class Lines:
             },
             files=[{**file, "sha256": f"{self._dice.getrandbits(256):064x}"}],
         )
-        return line, name
+        stamp = self._line(
+            "stamp",
+            at + timedelta(minutes=minutes, seconds=4),
+            acquisition_id=name,
+            stamped_record_id=self._last_id,
+            stamped_record_sha256=hashlib.sha256(finished).hexdigest(),
+            files=[{"path": path, "sidecar": f"{path}.scopestamp.json", "is_stamped_inside": True}],
+        )
+        return [finished, stamp], name
 
     def session(
-        self, at: datetime, hours: float, person: str, acquisitions: list[UUID], acquired_s: float
+        self,
+        at: datetime,
+        hours: float,
+        person: str,
+        acquisitions: list[UUID],
+        acquired_s: float,
+        n_frames: int,
     ) -> bytes:
         """Return a session of use."""
         ended = at + timedelta(hours=hours)
@@ -104,12 +146,13 @@ class Lines:
             ended,
             session_id=self.new_id(at),
             user=person,
-            began=self._instant(at),
-            ended=self._instant(ended),
+            began=self.instant(at),
+            ended=self.instant(ended),
             duration_s=hours * 3600,
             acquisition_ids=acquisitions,
             n_acquisitions=len(acquisitions),
             acquiring_s=acquired_s,
+            n_frames_acquired=n_frames,
             n_snaps=self._dice.randrange(40),
         )
 
@@ -173,15 +216,17 @@ class Lines:
         return UUID(int=ms << 80 | 7 << 76 | (rest >> 62) << 64 | 2 << 62 | rest & (1 << 62) - 1)
 
     def _line(self, kind: str, at: datetime, **varying: object) -> bytes:
+        self._last_id = self.new_id(at)
         value = {
             **self._templates[kind],
             **varying,
-            "record_id": self.new_id(at),
-            "captured": self._instant(at),
+            "record_id": self._last_id,
+            "captured": self.instant(at),
         }
         return _encode(value)
 
-    def _instant(self, at: datetime) -> Json:
+    def instant(self, at: datetime) -> Json:
+        """Return a moment on the clocks of its computer."""
         self._ns += 1
         return {
             "wall_at": _told(at),
@@ -199,52 +244,12 @@ class Lines:
             "uncertainty": quantity(model.noise),
             "baseline": quantity(model.level),
             "status": status_of(model, value),
-            "rule": f"at least {model.lower:g}" if model.lower is not None else f"at most {model.upper:g}",
+            "rule": model.rule,
             "lower_limit": model.lower,
             "upper_limit": model.upper,
             "expected": quantity(model.expected, "derived") if model.expected is not None else None,
         }
         return {key: one for key, one in told.items() if one is not None}
-
-
-class Spool:
-    """Numbers and signs what one agent sends."""
-
-    def __init__(self, lines: Lines, spool_id: str) -> None:
-        self._lines = lines
-        self._spool_id = spool_id
-        self._seq, self._chain = 0, wire.CHAIN_START
-
-    def batch(self, lines: list[bytes], agent: Agent, at: datetime) -> Batch:
-        """Return lines as the next batch, taken apart and checked by the code that takes any other."""
-        raw = b"".join(line + b"\n" for line in lines)
-        body = zstandard.ZstdCompressor(level=3).compress(raw)
-        told = {
-            wire.AGENT_HEADER: agent.agent_id,
-            wire.SPOOL_HEADER: self._spool_id,
-            wire.FIRST_SEQ_HEADER: str(self._seq + 1),
-            wire.COUNT_HEADER: str(len(lines)),
-            wire.PREV_HEADER: self._chain,
-            wire.TIME_HEADER: at.isoformat(),
-        }
-        signature = self._lines.key.sign(wire.signing_bytes("POST", wire.INGEST_PATH, told, body))
-        told[wire.SIGNATURE_HEADER] = base64.b64encode(signature).decode()
-        check_signature(agent.public_key, "POST", wire.INGEST_PATH, told, body)
-        headers = parse_headers(told)
-        filed = file_lines(raw, headers.first_seq, headers.n_records, headers.prev, agent)
-        self._seq, self._chain = filed[-1].seq, filed[-1].chain
-        return Batch(
-            agent_id=agent.agent_id,
-            spool_id=headers.spool_id,
-            first_seq=headers.first_seq,
-            prev=headers.prev,
-            skipped_from=None,
-            lines=filed,
-            path=wire.INGEST_PATH,
-            headers={"content-encoding": "zstd", **{name.lower(): value for name, value in told.items()}},
-            body=body,
-            received_at=at,
-        )
 
 
 def _told(at: datetime) -> str:
@@ -347,6 +352,7 @@ def _templates(instrument: Instrument, agent_id: str) -> dict[str, Json]:
             state=r.ScheduleState.DONE,
         ),
         "plan": r.SchedulePlan(**common, schedules=()),
+        "stamp": r.DatasetStamp(**common, stamped_record_id=_ID, stamped_record_sha256="0" * 64, files=()),
     }
     for routine in ("psf", "illumination", "drift"):
         made[f"qc {routine}"] = r.QcResult(
@@ -358,6 +364,8 @@ def _templates(instrument: Instrument, agent_id: str) -> dict[str, Json]:
             metrics=(),
             status=r.QcStatus.PASS,
             n_used=9,
+            n_rejected={"too close to another": 3, "out of focus": 1} if routine == "psf" else {},
+            parameters=_PARAMETERS[routine],
             software={"scopestamp": VERSION},
         )
     return {kind: record.model_dump(mode="json", exclude_none=True) for kind, record in made.items()}

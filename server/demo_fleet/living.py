@@ -12,8 +12,8 @@ from server.collector import Collector
 from server.demo_fleet.figures import temperature_c
 from server.demo_fleet.filling import agent_of
 from server.demo_fleet.history import History
-from server.demo_fleet.lines import Spool
 from server.demo_fleet.script import Span
+from server.demo_fleet.spool import Spool
 from server.errors import CollectorError
 
 EVERY_S = 60.0
@@ -78,8 +78,9 @@ class Living:
         lines += history.due(self._last or now - _A_MINUTE, now)
         if dice.random() < 1 / 600:
             began = now - timedelta(minutes=40)
-            line, name = history.lines.acquisition(began, 30, dice.randrange(50, 500), "ada", is_ok=True)
-            lines += [line, history.lines.session(began, 0.6, "ada", [name], 1800.0)]
+            n_frames = dice.randrange(50, 500)
+            told, name = history.lines.acquisition(began, 30, n_frames, "ada", is_ok=True)
+            lines += [*told, history.lines.session(began, 0.6, "ada", [name], 1800.0, n_frames)]
         return lines
 
     def _run(self) -> None:

@@ -16,6 +16,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from agent.exports import FORMATS
 from agent.records import ScheduleRun, decode
 from server.alerts.findings import Looker
 from server.alerts.rules import DEFAULT_RULES
@@ -26,6 +27,7 @@ from server.demo_fleet.history import History
 from server.demo_fleet.living import Living
 from server.demo_fleet.script import FAULTS, STEPS, ZONE, Fault, Span, fleet
 from server.errors import SettingsError
+from server.exporting import file_of, offers_of, view_for
 from server.ingest.evidence import raw_line
 from server.keeping.verify import verify
 from server.quality.asked import Asked
@@ -165,6 +167,36 @@ def test_week_is_planned_booked_and_asks_for_slides(reads, filled):
     asked = open_tasks(reads, Asked(), NOW)
     assert {one.record.planned_at > NOW for one, _ in asked} == {True}
     assert {by is None for _, by in asked} == {True, False}
+
+
+def test_last_acquisitions_are_whole_and_can_be_exported(reads, filled):
+    who = fault_of(filled, "dichroic_swapped").instrument_id
+    newest = reads.acquisitions(who)[0]
+    view = view_for(reads, newest)
+    assert newest.n_in_ledger == newest.n_seen == len(view.planes) > 0
+    assert (newest.n_files, newest.n_stamped) == (1, 1)
+    assert {(one.light_path["objective"], one.is_valid) for one in view.bundle.finished.qc.light_paths} == {
+        ("Plan Apo 60x Oil", True)
+    }
+    assert {one.format.name for one in offers_of(view) if one.why_not} == set()
+    assert {
+        format_name: bool(file_of(view, format_name, "en").data) for format_name in FORMATS
+    } == dict.fromkeys(FORMATS, True)
+    assert reads.latest(who).keys() >= {"state_snapshot", "instrument_profile", "schedule_plan", "heartbeat"}
+
+
+def test_instrument_without_a_doi_says_so_beside_its_exports(reads, filled):
+    without = fault_of(filled, "camera_firmware").instrument_id
+    offers = offers_of(view_for(reads, reads.acquisitions(without)[0]))
+    assert {one.format.name for one in offers if one.why_not} == {"datacite", "datacite-xml"}
+
+
+def test_failed_run_says_what_to_check(reads, filled):
+    """Alerts lead there."""
+    failing = fault_of(filled, "out_of_limits").instrument_id
+    run = next(one for one in reads.qc_runs(failing, limit=9) if one.status == "fail")
+    result = find_run(reads, str(run.run_id)).result
+    assert [one.check for one in result.advice] and result.inputs and result.parameters
 
 
 def test_plans_go_on_while_the_fleet_lives():
