@@ -1,7 +1,8 @@
 """``/v1/live``: what arrives, as it arrives, by server-sent events.
 
 An event is the entry of one record (what ``/v1/records`` lists), its id the position; a browser that was cut off goes on after
-the last it saw (``Last-Event-ID``). When there is much, events tell only the newest of each kind and instrument.
+the last it saw (``Last-Event-ID``). When there is much, events tell only the newest of each kind and instrument. Who listens is asked
+anew at every look: whoever may no longer see hears no more, and of what they may see as it then is.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from fastapi.responses import StreamingResponse
 from server.access.roles import Permission
 from server.api import models
 from server.collector import Collector
-from server.dependencies import TheCollector, allowed
+from server.dependencies import TheCollector, allowed, collector_of, signed_in
 from server.errors import RefusedError
 
 LOOK_S = 1.0
@@ -74,7 +75,10 @@ async def _events(
     yield b": listening\n\n"
     quiet_s = 0.0
     while not await request.is_disconnected():
-        entries, position = await run_sync(_arrived, collector, instrument, position)
+        try:
+            entries, position = await run_sync(_arrived, request, instrument, position)
+        except RefusedError:
+            return
         for entry in entries:
             told = json.dumps(entry.model_dump(mode="json"), separators=(",", ":"))
             yield f"id: {entry.position}\nevent: record\ndata: {told}\n\n".encode()
@@ -90,10 +94,17 @@ def _newest(collector: Collector) -> int:
         return reads.last_position()
 
 
-def _arrived(
-    collector: Collector, instrument: str | None, after: int
-) -> tuple[list[models.RecordEntry], int]:
-    """Return the newest entry of each kind and instrument that arrived after a position, and where to go on."""
+def _arrived(request: Request, instrument: str | None, after: int) -> tuple[list[models.RecordEntry], int]:
+    """Return the newest entry of each kind and instrument that arrived after a position, and where to go on.
+
+    Raises
+    ------
+    RefusedError
+        Who asked may no longer see it.
+    """
+    person = signed_in(request)
+    person.must(Permission.VIEW)
+    collector = collector_of(request).seen_in(person.scope)
     newest: dict[tuple[str, str], models.RecordEntry] = {}
     with collector.store.reading() as reads:
         rows = reads.records(instrument, None, after, PAGE)
