@@ -19,6 +19,7 @@ from server.errors import CollectorError
 TIMEOUT_S = 10.0
 MAX_ANSWER_BYTES = 64 << 10
 
+_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Resolve = Callable[[str], Sequence[str]]
 
@@ -102,13 +103,23 @@ def post(
 
 
 def _may_be_reached(told: str, networks: Sequence[ipaddress.IPv4Network | ipaddress.IPv6Network]) -> bool:
-    address: Address = ipaddress.ip_address(told.partition("%")[0])
-    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
-        address = address.ipv4_mapped
-    is_ordinary = address.is_global and not address.is_multicast
-    return is_ordinary or any(
+    address = _meant(ipaddress.ip_address(told.partition("%")[0]))
+    is_special = address.is_multicast or address.is_reserved or getattr(address, "is_site_local", False)
+    return (address.is_global and not is_special) or any(
         address in network for network in networks if network.version == address.version
     )
+
+
+def _meant(address: Address) -> Address:
+    """Return the IPv4 address that an IPv6 address leads to by way of a gateway, any other as it is.
+
+    Mapped (RFC 4291), 6to4 (RFC 3056), and NAT64's well-known prefix (RFC 6052).
+    """
+    if not isinstance(address, ipaddress.IPv6Address):
+        return address
+    if address in _NAT64:
+        return ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
+    return address.ipv4_mapped or address.sixtofour or address
 
 
 def _is_network(text: str) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import ipaddress
 import tomllib
 from pathlib import Path
 from typing import Literal
@@ -205,6 +206,14 @@ class OutgoingSettings(_Section):
         description="Host names and networks (10.0.0.0/8) it may reach though they are not public. By default it "
         "reaches public addresses only.",
     )
+
+    @field_validator("allowed")
+    @classmethod
+    def _are_networks(cls, allowed: tuple[str, ...]) -> tuple[str, ...]:
+        for one in allowed:
+            if "/" in one:
+                ipaddress.ip_network(one)  # says what is wrong with it
+        return allowed
 
 
 class UpstreamSettings(_Section):

@@ -174,6 +174,12 @@ def test_answer_that_is_no_success_is_said_and_no_redirect_is_followed(status, s
 @pytest.mark.parametrize(
     "address",
     [
+        "fec0::1",
+        "2002:7f00:1::",
+        "64:ff9b::a9fe:a9fe",
+        "64:ff9b:1::a00:1",
+        "::7f00:1",
+        "::ffff:0:10.0.0.1",
         "127.0.0.1",
         "10.1.2.3",
         "169.254.169.254",
@@ -199,8 +205,20 @@ def test_every_address_of_a_host_is_looked_at():
 def test_allowed_network_or_host_can_be_reached():
     assert checked_address("chat", ("10.0.0.0/8",), lambda host: ["10.0.0.1"]) == "10.0.0.1"
     assert checked_address("chat", ("chat",), lambda host: ["10.0.0.1"]) == "10.0.0.1"
+    assert checked_address("chat", ("10.0.0.0/8",), lambda host: ["64:ff9b::a00:1"]) == "64:ff9b::a00:1"
     with pytest.raises(OutgoingError):
         checked_address("chat", ("10.0.0.0/8",), lambda host: ["10.0.0.1", "::1"])
+
+
+@pytest.mark.parametrize("address", ["93.184.216.34", "2606:4700::1111", "64:ff9b::5db8:d822"])
+def test_public_address_can_be_reached(address):
+    assert checked_address("shop.example", (), lambda host: [address]) == address
+
+
+def test_network_that_is_none_is_told_when_the_settings_are_read():
+    """It would be passed over, and nobody know why the webhook behind it is refused."""
+    with pytest.raises(ValueError, match="host bits"):
+        OutgoingSettings(allowed=("chat", "10.0.0.1/8"))
 
 
 def test_long_list_is_cut_and_counted():
