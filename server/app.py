@@ -122,7 +122,7 @@ def _note_refusal(request: Request, refused: RefusedError) -> None:
     if refused.refusal.error not in _NOTED and not is_bad_token:
         return
     collector, address = collector_of(request), address_of(request)
-    if collector.attempts.failed(f"refused {address}"):
+    if collector.attempts.failed(address, "refused"):
         who = getattr(request.state, "person_name", "nobody")
         what = f"{request.method} {request.url.path}: {refused.refusal.error}"
         collector.note(who, "refusal", what[:400], address=address, refused=True)

@@ -1,7 +1,14 @@
-"""How often an address may guess: a token bucket for each, in memory."""
+"""How often an address may guess: a token bucket for each, in memory.
+
+Addresses of IPv6 are counted by their first 64 bits, which is what a subscriber has: each of the 2**64 in there would be an
+allowance of its own.
+"""
 
 from __future__ import annotations
 
+import ipaddress
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from threading import Lock
 
@@ -31,7 +38,11 @@ class Attempts:
 
     def check(self, address: str) -> None:
         """Refuse with 429 and Retry-After when the address has used up its allowance."""
-        left = self._left_of(address)
+        with self._lock:
+            self._check(f" {neighbourhood(address)}")
+
+    def _check(self, key: str) -> None:
+        left = self._left_of(key)
         if left < 1:
             wait_s = int((1 - left) * 60 / self._per_minute) + 1
             raise RefusedError(
@@ -41,17 +52,52 @@ class Attempts:
                 retry_after_s=wait_s,
             )
 
-    def failed(self, address: str) -> bool:
-        """Count a failure; return whether the address was still within its allowance."""
+    def failed(self, address: str, at: str = "") -> bool:
+        """Count a failure (`at` something that is counted by itself); return whether the address was within its allowance."""
         with self._lock:
-            left = self._left_of(address)
-            self._left.pop(address, None)
-            self._left[address] = (max(left - 1, 0.0), self._now())
-            if len(self._left) > MAX_ADDRESSES:
-                self._left.pop(next(iter(self._left)))
+            return self._take(f"{at} {neighbourhood(address)}")
+
+    @contextmanager
+    def counted_first(self, address: str) -> Iterator[None]:
+        """Count what is tried here as a failure before it is, unless it succeeds: many at once are no way round the allowance.
+
+        Raises
+        ------
+        RefusedError
+            429 as `check` does.
+        """
+        key = f" {neighbourhood(address)}"
+        with self._lock:
+            self._check(key)
+            self._take(key)
+        yield
+        with self._lock:
+            self._left[key] = (self._left_of(key) + 1, self._now())
+
+    def _take(self, key: str) -> bool:
+        left = self._left_of(key)
+        self._left.pop(key, None)
+        self._left[key] = (max(left - 1, 0.0), self._now())
+        if len(self._left) > MAX_ADDRESSES:
+            self._left.pop(next(iter(self._left)))
         return left >= 1
 
-    def _left_of(self, address: str) -> float:
-        left, counted_at = self._left.get(address, (float(self._per_minute), self._now()))
+    def _left_of(self, key: str) -> float:
+        left, counted_at = self._left.get(key, (float(self._per_minute), self._now()))
         given_back = (self._now() - counted_at).total_seconds() * self._per_minute / 60
         return min(left + max(given_back, 0.0), float(self._per_minute))
+
+
+def neighbourhood(address: str) -> str:
+    """Return what all addresses of one caller share.
+
+    >>> neighbourhood("2001:db8::1") == neighbourhood("2001:db8::2"), neighbourhood("192.0.2.1")
+    (True, '192.0.2.1')
+    """
+    try:
+        told = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:
+        return address
+    if isinstance(told, ipaddress.IPv4Address):
+        return address
+    return str(told.ipv4_mapped or ipaddress.IPv6Network((told, 64), strict=False))

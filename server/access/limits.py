@@ -11,6 +11,7 @@ from threading import Lock
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from server.access.attempts import neighbourhood
 from server.clock import Now
 from server.errors import RefusedError
 from server.settings import LimitSettings
@@ -143,7 +144,7 @@ class RequestLimits:
         if scope["path"].startswith((*FOR_AGENTS, "/static/")):
             return None
         address = scope["client"][0] if scope.get("client") else "unknown"
-        wait_s = self._buckets.take(address)
+        wait_s = self._buckets.take(neighbourhood(address))
         return _too_many("Too many requests from this address", wait_s) if wait_s else None
 
 

@@ -88,14 +88,13 @@ def has_ended(user: User, now: datetime) -> bool:
 
 def sign_in(collector: Collector, name: str, password: str, address: str) -> str:
     """Return the secret of a new session, or refuse alike for a wrong name and a wrong password."""
-    collector.attempts.check(address)
-    with collector.store.reading_newest() as reads:
-        user = reads.user(name)
-    is_over = user is not None and has_ended(user, collector.now())
-    if not is_password(password, user.password if user else None) or is_over:
-        if collector.attempts.failed(address):
+    with collector.attempts.counted_first(address):
+        with collector.store.reading_newest() as reads:
+            user = reads.user(name)
+        is_over = user is not None and has_ended(user, collector.now())
+        if not is_password(password, user.password if user else None) or is_over:
             collector.note(name[:64], "sign-in", "wrong name or password", address=address, refused=True)
-        raise RefusedError(401, "wrong_password", "Name or password is wrong.")
+            raise RefusedError(401, "wrong_password", "Name or password is wrong.")
     return collector.writer.do(lambda writes: start_session(collector, writes, name))
 
 

@@ -120,6 +120,6 @@ def _verified(collector: Collector, request: Request, body: bytes) -> Agent:
 def _note_refusal(collector: Collector, request: Request, address: str, refused: RefusedError) -> None:
     """Audit a refusal that staff should see; a gap or a full disk is everyday business, and a flood is cut off."""
     is_notable = refused.refusal.error in ("unknown_agent", "bad_signature", "agent_revoked", "fork")
-    if is_notable and collector.attempts.failed(f"ingest {address}"):
+    if is_notable and collector.attempts.failed(address, "ingest"):
         who = request.headers.get(AGENT_HEADER, "nobody")[:64]
         collector.note(who, "ingest", refused.refusal.error, address=address, refused=True)

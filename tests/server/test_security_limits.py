@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import urlsplit
 
+import httpx
 import pytest
 
 from agent.records import wire
 from server.access.limits import MAX_KEYS, Buckets
+from server.access.secrets import hash_password
 from server.settings import LimitSettings, Settings
+from server.store.rows import User
 
 
 def limited(make_running, **limits):
@@ -137,3 +143,49 @@ def test_deeply_nested_record_is_kept_aside(running, tools):
     assert reply.status_code == 200 and len(reply.json()["flagged"]) == 1
     with running.browser() as browser:
         assert browser.get("/quarantine").status_code == 200
+
+
+def asked_from(app, address: str, method: str, path: str, **more) -> int:
+    """Return the status of a request that comes from an address."""
+
+    async def ask() -> int:
+        transport = httpx.ASGITransport(app=app, client=(address, 40_000))
+        async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client:
+            return (await client.request(method, path, **more)).status_code
+
+    return asyncio.run(ask())
+
+
+def test_who_has_many_addresses_of_ipv6_is_counted_once(make_running):
+    """A subscriber has 2**64 of them: each would be an allowance of its own. (ASVS 5.0 6.3.1)"""
+    app = limited(make_running, address_requests_per_s=1).app
+    burst = [asked_from(app, f"2001:db8:1:2::{n:x}", "GET", "/healthz") for n in range(11)]
+    assert burst == [200] * 10 + [429]
+    assert asked_from(app, "2001:db8:1:3::1", "GET", "/healthz") == 200
+
+
+def test_passwords_guessed_from_many_addresses_of_ipv6_are_counted_together(running):
+    app, wrong = running.app, {"name": "ada", "password": "wrong"}
+    told = [asked_from(app, f"2001:db8:1:2::{n:x}", "POST", "/login", data=wrong) for n in range(11)]
+    assert told == [401] * 10 + [429]
+
+
+def test_many_guesses_at_once_are_no_way_round_the_limit(running):
+    """Each is counted before it is tried; so nor can they all take the 32 MiB of a password's hash at once."""
+    wrong = {"name": "ada", "password": "wrong"}
+
+    def guess(_) -> int:
+        with httpx.Client(base_url=running.url, timeout=60) as client:
+            return client.post("/login", data=wrong).status_code
+
+    with ThreadPoolExecutor(25) as many:
+        told = Counter(many.map(guess, range(25)))
+
+    assert told == {401: running.collector.settings.limits.attempts_per_minute, 429: 15}
+
+
+def test_good_passwords_use_up_nothing(running):
+    user = User("ada", "viewer", hash_password("correct horse battery"), running.clock())
+    running.collector.writer.do(lambda writes: writes.put_user(user))
+    right = {"name": "ada", "password": "correct horse battery"}
+    assert [running.client.post("/login", data=right).status_code for _ in range(12)] == [303] * 12
