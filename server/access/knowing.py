@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from server.access.letting_in import NAME
 from server.access.oidc import Told
 from server.access.people import has_ended, start_session
 from server.access.roles import Role
@@ -32,9 +33,11 @@ def let_in(collector: Collector, told: Told) -> tuple[str, str]:
     Raises
     ------
     RefusedError
-        403 when no group gives a role, the name is somebody else's, or access has ended.
+        403 when no group gives a role, the name is somebody else's or none that anybody could have, or access has ended.
     """
     oidc, now = collector.settings.oidc, collector.now()
+    if not NAME.fullmatch(told.name):
+        raise _refused("Your name at the provider has characters that no name has here.")
     role = role_of(told.groups, oidc.roles)
     if role is None:
         raise _refused("None of your groups has a role here.")

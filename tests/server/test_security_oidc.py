@@ -217,6 +217,17 @@ def test_name_of_somebody_else_is_not_taken_over(running, browser, provider):
         assert reads.user("grace") == local
 
 
+@pytest.mark.parametrize("name", ["grace/../ada", "grace\nadmin as ada", " grace", "\x1b[2Jgrace", "gr\\ace"])
+def test_name_that_nobody_could_be_given_here_is_not_taken_from_the_provider(
+    running, browser, provider, name
+):
+    """It stands in paths, lists and the audit log like any other, whoever may choose it there."""
+    provider.claims = {"preferred_username": name}
+    assert come_back(browser, provider).status_code == 403
+    with running.collector.store.reading() as reads:
+        assert reads.users() == []
+
+
 def test_without_a_group_that_has_a_role_nobody_is_let_in(browser, provider):
     """ASVS 5.0 8.2.1: default deny."""
     provider.claims = {"groups": ["unknown"]}
@@ -226,12 +237,13 @@ def test_without_a_group_that_has_a_role_nobody_is_let_in(browser, provider):
 def test_session_is_new_and_sign_out_leads_out_of_the_provider(browser, provider):
     """ASVS 5.0 7.2.4, 7.4.1, 10.6.1."""
     browser.cookies.set("scopestamp_session", "chosen-by-an-attacker", domain="127.0.0.1")
-    browser.cookies.clear()
     reply = come_back(browser, provider)
     cookie = next(
         one for one in reply.headers.get_list("set-cookie") if one.startswith("scopestamp_session=")
     )
-    assert "HttpOnly" in cookie and "SameSite=lax" in cookie
+    assert "HttpOnly" in cookie and "SameSite=lax" in cookie and "attacker" not in cookie
+    browser.cookies.clear()
+    browser.headers["Cookie"] = cookie.partition(";")[0]
     token = re.search(r'name="form_token" value="(\w+)"', browser.get("/").text)[1]
     out = browser.post("/logout", data={"form_token": token}, follow_redirects=True)
     assert f"{provider.issuer}/end?client_id=scopestamp" in out.text
