@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import csv
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import count
-from math import nan
+from math import isnan, nan
 from pathlib import Path
 from typing import Any
 
@@ -75,6 +76,7 @@ class Acquisition:
         self._watcher, self._sleep = watcher, sleep
         self._stem = _free_stem(images, f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{routine}")
         self._n_done = self._n_datasets = 0
+        self._notes: Path | None = images / f"{self._stem}-readings.csv"
         self._acquired = Acquired()
 
     def take(self, steps: Sequence[Step]) -> Acquired:
@@ -172,8 +174,24 @@ class Acquisition:
                 self._sleep(early_s)
             row = self._row(readings)
             self._acquired.add_row(row)
+            self._note(row)
             self._counted(1)
             self._watcher.on_numbers(row)
+
+    def _note(self, row: Mapping[str, float]) -> None:
+        """Write a reading down: hours of them outlive a run that is cut off, and `scopestamp qc analyse` measures the table."""
+        path, cells = self._notes, {n: "" if isnan(value) else repr(value) for n, value in row.items()}
+        if path is None:
+            return
+        try:
+            with path.open("a", encoding="utf-8", newline="") as file:
+                table = csv.DictWriter(file, list(cells))
+                if not file.tell():
+                    table.writeheader()
+                table.writerow(cells)
+        except OSError as error:  # the run has them in memory
+            self._watcher.say(f"{path} cannot be written ({error}); the run goes on without it.")
+            self._notes = None
 
     def _row(self, readings: Readings) -> dict[str, float]:
         row, at_s = dict(readings.constants), nan

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,11 +12,12 @@ from agent.clock import Clock
 from agent.errors import SettingsError
 from agent.local import Local
 from agent.mint import Mint
-from agent.outbox import Identity
+from agent.outbox import Identity, Outbox
 from agent.quality.assess import assess
 from agent.quality.facts import Facts
 from agent.quality.given import BRIGHT, DARK, MAIN, Given
 from agent.quality.history import History, figures_of
+from agent.quality.keeping import keep_and_send
 from agent.quality.options import read_columns
 from agent.quality.results import qc_result
 from agent.quality.stacks import Stack, read_stack
@@ -100,7 +101,9 @@ def analysis_of(
     return Analysis(verdict.measurement, result.model_copy(update={"parameters": marked}))
 
 
-def keep(analysis: Analysis, data_dir: Path, publisher: AgentSettings | None = None) -> QcResult:
+def keep(
+    analysis: Analysis, data_dir: Path, say: Callable[[str], None], publisher: AgentSettings | None = None
+) -> QcResult:
     """Keep a result on this computer like that of a run, and put it into the outbox when there is a publisher.
 
     Parameters
@@ -109,6 +112,8 @@ def keep(analysis: Analysis, data_dir: Path, publisher: AgentSettings | None = N
         What was found.
     data_dir : Path
         Where it is kept.
+    say : callable
+        Gets a sentence: as which run it was kept, or why not.
     publisher : AgentSettings, optional
         Settings of the agent in whose name it is published.
 
@@ -119,18 +124,24 @@ def keep(analysis: Analysis, data_dir: Path, publisher: AgentSettings | None = N
     """
     result = analysis.result
     if publisher is None:
-        History(data_dir).keep(result, analysis.measurement)
+        _kept(result, analysis, data_dir, None, say)
         return result
     local = Local.open(publisher, data_dir)
     try:
         producer = result.producer.model_copy(update={"agent_id": local.identity.agent_id})
         named = {"instrument_id": local.identity.instrument_id, "producer": producer}
         result = result.model_copy(update=named)
-        History(data_dir).keep(result, analysis.measurement)
-        local.outbox.put(result)
+        _kept(result, analysis, data_dir, local.outbox, say)
     finally:
         local.outbox.close()
     return result
+
+
+def _kept(
+    result: QcResult, analysis: Analysis, data_dir: Path, outbox: Outbox | None, say: Callable[[str], None]
+) -> None:
+    if keep_and_send(History(data_dir), outbox, result, say, analysis.measurement):
+        say(f"Kept as run {str(result.run_id)[:8]}.")
 
 
 def hashed(files: Sequence[Path]) -> list[QcInput]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import subprocess
 import sys
 import tempfile
@@ -12,12 +13,14 @@ from pathlib import Path
 from agent.errors import CaptureError, RunStoppedError
 from agent.local import Local
 from agent.quality.history import History
+from agent.quality.keeping import keep_and_send
 from agent.quality.taken import Taken
 from agent.records import QcResult
 
 MOST_S = 600.0
 """A measurement may take this long; the first one on a computer also compiles. Below what the scheduler's pulse allows."""
 _LOOK_S = 0.2
+_log = logging.getLogger("scopestamp.schedule")
 _KILL_WAIT_S = 10.0
 LOG = Path("logs") / "measure-output.log"
 """In the data folder: what the last measuring process printed."""
@@ -55,8 +58,7 @@ def measured_apart(
     with tempfile.TemporaryDirectory(prefix="measuring-", dir=folder) as place:
         answer = Path(place) / "answer.json"
         result = _result(_ordered(taken, local, answer), answer, local, is_ending, most_s)
-    History(local.data_dir).keep(result)
-    local.outbox.put(result)
+    keep_and_send(History(local.data_dir), local.outbox, result, _log.error)
     return result
 
 

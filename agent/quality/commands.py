@@ -121,8 +121,9 @@ def analyse(
     if keeps:
         from agent.settings import load_settings
 
-        result = keep(analysis, data_dir, load_settings(config) if config and publishes else None)
-        _console(is_error=True).print(f"Kept as run {str(result.run_id)[:8]}.", highlight=False)
+        console = _console(is_error=True)
+        publisher = load_settings(config) if config and publishes else None
+        result = keep(analysis, data_dir, lambda text: console.print(text, highlight=False), publisher)
     _finish(result, routine.title, every=every, as_json=as_json)
 
 

@@ -10,7 +10,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -46,18 +47,36 @@ class History:
         self._folder = data_dir / "qc"
 
     def keep(self, result: QcResult, measurement: Measurement | None = None) -> Path:
-        """Keep a run, and what its figures are drawn from when it is given; return where."""
+        """Keep a run, and what its figures are drawn from when it is given; return where.
+
+        Raises
+        ------
+        HistoryError
+            The disk is full or fails.
+        """
         if measurement is not None:
             self.keep_measurement(result, measurement)
-        path = self._path(result)
-        replace_file(path, encode(result))
+        with self._written():
+            path = self._path(result)
+            replace_file(path, encode(result))
         return path
 
     def keep_measurement(self, result: QcResult, measurement: Measurement) -> None:
-        """Keep what the figures of a run are drawn from, beside where it is kept."""
+        """Keep what the figures of a run are drawn from, beside where it is kept; raises as `keep` does."""
         from agent.quality.arrays import ARRAYS, keep_arrays
 
-        keep_arrays(measurement, self._path(result).with_suffix(ARRAYS))
+        with self._written():
+            keep_arrays(measurement, self._path(result).with_suffix(ARRAYS))
+
+    @contextmanager
+    def _written(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise HistoryError(
+                f"The QC history in {self._folder} cannot be written ({error}). Free space on the disk, or see who may write "
+                "there."
+            ) from error
 
     def _path(self, result: QcResult) -> Path:
         folder = self._folder / "runs" / result.routine
@@ -211,8 +230,9 @@ class History:
         return found
 
     def _write_json(self, name: str, value: Mapping[str, Any]) -> None:
-        self._folder.mkdir(parents=True, exist_ok=True)
-        replace_file(self._folder / name, json.dumps(value, indent=2, sort_keys=True).encode())
+        with self._written():
+            self._folder.mkdir(parents=True, exist_ok=True)
+            replace_file(self._folder / name, json.dumps(value, indent=2, sort_keys=True).encode())
 
 
 def _powers(zero: QcResult) -> float | dict[str, float] | None:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from agent.errors import HardwareError, RunStoppedError
-from agent.files import remove_file, replace_file
+from agent.files import move_file, remove_file, replace_file
 from agent.quality.scene import STATE_LABEL, Scene
 
 CALL_S = 120.0
@@ -103,7 +103,16 @@ def put_back_earlier(hardware: Hardware, data_dir: Path, say: Callable[[str], No
     path = data_dir / "qc" / RESTORE_FILE
     if path.is_file():
         say("An earlier QC run was cut off; the hardware is put back to where it was before that.")
-        _carry_out(hardware, RestorePlan.read(path), path, say)
+        try:
+            plan = RestorePlan.read(path)
+        except (OSError, ValueError, LookupError, TypeError) as error:
+            aside = path.with_name(path.name + ".bad")
+            say(
+                f"Not put back: {path} cannot be read ({error}). Look at the microscope yourself; it is now {aside.name}."
+            )
+            move_file(path, aside)
+            return
+        _carry_out(hardware, plan, path, say)
 
 
 def _carry_out(hardware: Hardware, plan: RestorePlan, path: Path, say: Callable[[str], None]) -> None:

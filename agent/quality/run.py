@@ -17,6 +17,7 @@ from agent.local import Local
 from agent.quality.acquire import Acquired, Acquisition
 from agent.quality.facts import Facts
 from agent.quality.history import History
+from agent.quality.keeping import keep_and_send
 from agent.quality.measure import measured
 from agent.quality.meters import key_of, settings_of_light
 from agent.quality.prepare import SLIDE_DEVICE, Prepared, prepare
@@ -65,8 +66,8 @@ def run_routine(
     watcher.say("Measuring; the first run on a computer also compiles, which takes a moment.")
     history = History(local.data_dir)
     verdict, result = measured(taken, history, local.mint)
-    history.keep(result, verdict.measurement)
-    local.outbox.put(result)
+    if keep_and_send(history, local.outbox, result, watcher.say, verdict.measurement):
+        watcher.say(f"Run {str(result.run_id)[:8]} is kept in {local.data_dir / 'qc'}; the agent sends it.")
     return Outcome(verdict, result, taken.datasets)
 
 
@@ -104,7 +105,7 @@ def take(
 
     with undone(hardware, local.data_dir, touched, watcher.say) as before:
         prepared = prepare(hardware, request, _properties(request), before, watcher.say)
-        _ask_time_zero(local, request, prepared)
+        _look_at_time_zero(local, request, prepared)
         watcher.on_plan(prepared.plan)
         images = local.data_dir / "qc" / "images"
         taking = Acquisition(hardware, images, request.routine.name, watcher, sleep)
@@ -117,13 +118,17 @@ def _properties(request: Request) -> dict[Key, str]:
     return {**slide, **request.properties}
 
 
-def _ask_time_zero(local: Local, request: Request, prepared: Prepared) -> None:
-    """Ask for the field at time zero before another is taken to be compared with it."""
-    if request.routine.name == "illumination_change":
-        path = prepared.scene.light_path(prepared.plan.channels, request.routine.holds_for)
-        Facts(request.options, others=History(local.data_dir).facts(request.routine.name, path)).need(
-            "reference_image"
-        )
+def _look_at_time_zero(local: Local, request: Request, prepared: Prepared) -> None:
+    """Read what the run will be compared with before anything is taken, and ask for a field where one is needed."""
+    history, routine = History(local.data_dir), request.routine
+    path = {
+        **prepared.scene.light_path(prepared.plan.channels, routine.holds_for),
+        **prepared.plan.light_path,
+    }
+    history.baseline(routine.name, path)
+    facts = Facts(request.options, others=history.facts(routine.name, path))
+    if routine.name == "illumination_change":
+        facts.need("reference_image")
 
 
 def _taken(request: Request, prepared: Prepared, acquired: Acquired) -> Taken:

@@ -161,7 +161,4 @@ def run_watched(
         own_hardware(settings, data_dir) as (hardware, local),
     ):
         live.loaded()
-        result = run_routine(hardware, local, request, live.watcher).result
-    folder = data_dir / "qc"
-    console.print(f"Run {str(result.run_id)[:8]} is kept in {folder}; the agent sends it.", highlight=False)
-    return result
+        return run_routine(hardware, local, request, live.watcher).result
