@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 from datetime import datetime, timedelta
 
 from server.alerts.round import AlertRound
 from server.alerts.telling import Teller
 from server.collector import Collector
-from server.errors import CollectorError
+from server.errors import survived
 from server.keeping import retention
 from server.keeping.checkpoints import Signer, next_checkpoint
 from server.store.rows import AuditEntry
@@ -21,7 +20,6 @@ ROLL_UP_EVERY = timedelta(minutes=10)
 MOST_ROLLED_UP = 50
 """Instruments of which days of use are rolled up before alerts are looked at again."""
 _LOOK_S = 20.0
-_log = logging.getLogger(__name__)
 
 
 class Chores:
@@ -45,6 +43,7 @@ class Chores:
         self._checkpoint_due: datetime | None = None
         self._retention_due: datetime | None = None
         self._roll_up_due: datetime | None = None
+        self._is_more_to_roll_up = False
 
     def start(self) -> None:
         """Begin."""
@@ -57,17 +56,15 @@ class Chores:
             self._thread.join()
 
     def do_what_is_due(self) -> None:
-        """Do everything whose time has come."""
+        """Do everything whose time has come; what fails holds up nothing else, and is due again at the next look."""
         now = self._collector.now()
-        self._alerts.go()
-        if self._checkpoint_due is None or now >= self._checkpoint_due:
-            self.checkpoint()
+        survived(self._alerts.go, "Looking for alerts")
+        if _is_due(self._checkpoint_due, now) and survived(self.checkpoint, "The checkpoint"):
             self._checkpoint_due = now + CHECKPOINT_EVERY
-        if self._retention_due is None or now >= self._retention_due:
-            self.retention()
+        if _is_due(self._retention_due, now) and survived(self.retention, "Retention"):
             self._retention_due = now + RETENTION_EVERY
-        if (self._roll_up_due is None or now >= self._roll_up_due) and not self.roll_up():
-            self._roll_up_due = now + ROLL_UP_EVERY
+        if _is_due(self._roll_up_due, now) and survived(self.roll_up, "Rolling up days of use"):
+            self._roll_up_due = None if self._is_more_to_roll_up else now + ROLL_UP_EVERY
 
     def checkpoint(self) -> None:
         """Sign a checkpoint over what has come since the last."""
@@ -85,18 +82,19 @@ class Chores:
             entry = AuditEntry(now, "retention", "give up", "done", told)
             collector.writer.do(lambda writes: writes.add_audit(entry))
 
-    def roll_up(self) -> bool:
-        """Roll up days of use that are over, and return whether there may be more."""
+    def roll_up(self) -> None:
+        """Roll up days of use that are over, of so many instruments that alerts need not wait long."""
         collector, zone, now = self._collector, self._collector.settings.collector.zone, self._collector.now()
         with collector.store.reading() as reads:
             left = to_roll_up(reads, zone, now)
         for one in left[:MOST_ROLLED_UP]:
             collector.writer.do(rolling_job(one, zone, now))
-        return bool(left)
+        self._is_more_to_roll_up = bool(left)
 
     def _run(self) -> None:
         while not self._stop.wait(_LOOK_S):
-            try:
-                self.do_what_is_due()
-            except CollectorError as error:
-                _log.warning("A chore failed and will be tried again: %s", error)
+            self.do_what_is_due()
+
+
+def _is_due(at: datetime | None, now: datetime) -> bool:
+    return at is None or now >= at

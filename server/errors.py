@@ -10,7 +10,12 @@ CollectorError
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Callable
+
 from agent.records.wire import Refusal
+
+_log = logging.getLogger(__name__)
 
 
 class CollectorError(Exception):
@@ -68,3 +73,23 @@ class NotSignedInError(RefusedError):
         super().__init__(
             401, "not_signed_in", "This needs a session cookie or a bearer token: sign in at /login first."
         )
+
+
+def survived(work: Callable[[], object], what: str) -> bool:
+    """Do `work`, and return whether it was done; what it raises, a bug of ours too, is logged.
+
+    The one place where the collector survives what it did not foresee: for work on threads of its own, which would end with it and
+    be missed by nobody until an alert did not come.
+
+    >>> survived(lambda: 1 + 1, "Adding")
+    True
+    """
+    try:
+        work()
+    except CollectorError as error:
+        _log.warning("%s failed and will be tried again: %s", what, error)
+    except Exception:  # noqa: BLE001 - the one place, see above
+        _log.exception("%s failed, by a bug of the collector's, and will be tried again", what)
+    else:
+        return True
+    return False

@@ -20,7 +20,7 @@ from server.errors import RefusedError, SettingsError
 from server.store.base import Writes
 from server.store.rows import AuditEntry, Grant, User
 
-NAME = re.compile(r"[^\s/\\][^/\\\x00-\x1f\x7f]{0,99}")
+NAME = re.compile(r"[^\s/\\\x00-\x1f\x7f][^/\\\x00-\x1f\x7f]{0,99}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -92,6 +92,9 @@ def join_job(code: str, wanted: Downstream, above: tuple[str, ...], now: datetim
                 "loop",
                 f"{wanted.name[:64]} is this collector or stands above it: everything would come back. Join another one.",
             )
+        known = downstream_of(writes, wanted.agent_id)
+        if kept.used_by and known is not None and known.revoked_at is not None:
+            raise _bad_code("This join code let in a collector that was revoked since; ask for a new one.")
         named = wanted.model_copy(update={"name": kept.name})
         used = kept.model_copy(update={"used_by": wanted.agent_id})
         writes.put_document(CODE, found.key, used.model_dump_json(), now, _WHO)

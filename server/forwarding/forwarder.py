@@ -17,7 +17,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict
 
 from agent.records.wire import CHAIN_START
 from server.collector import Collector
-from server.errors import CollectorError
+from server.errors import CollectorError, survived
 from server.forwarding.client import Upstream
 from server.forwarding.errors import LoopError, UpstreamAwayError, UpstreamRefusedError
 from server.forwarding.identity import Keys, collector_id_of
@@ -92,6 +92,7 @@ class Forwarder:
         self._leaf = CHAIN_START
         self._told_revoked: tuple[Revoked, ...] = ()
         self._looked_at: datetime | None = None
+        self._n_failures, self._pause_s = 0, IDLE_S
         with collector.store.reading() as reads:
             self._state = state_of(reads, self._settings.url)
 
@@ -206,24 +207,25 @@ class Forwarder:
         return self._collector.now()
 
     def _run(self) -> None:
-        n_failures = 0
         while not self._stop.is_set():
-            try:
-                self.forward_once()
-                n_failures, pause_s = 0, IDLE_S
-            except UpstreamAwayError as error:
-                n_failures += 1
-                pause_s = error.retry_after_s or random.random() * min(
-                    LONGEST_BACKOFF_S, 2.0 ** min(n_failures, 16)
-                )
-                _log.info("Waiting for the upstream collector: %s", error)
-            except (UpstreamRefusedError, LoopError) as error:
-                pause_s = 0.0 if getattr(error, "error", "") == "log_fork" else REFUSED_S
-                _log.warning("The upstream collector takes nothing: %s", error)
-            except CollectorError as error:
-                pause_s = REFUSED_S
-                _log.warning("Nothing can be forwarded now: %s", error)
-            self._wait(pause_s)
+            self._pause_s = REFUSED_S
+            survived(self._go, "Forwarding")
+            self._wait(self._pause_s)
+
+    def _go(self) -> None:
+        """Forward what there is, and say how long to wait afterwards."""
+        try:
+            self.forward_once()
+            self._n_failures, self._pause_s = 0, IDLE_S
+        except UpstreamAwayError as error:
+            self._n_failures += 1
+            self._pause_s = error.retry_after_s or random.random() * min(
+                LONGEST_BACKOFF_S, 2.0 ** min(self._n_failures, 16)
+            )
+            _log.info("Waiting for the upstream collector: %s", error)
+        except (UpstreamRefusedError, LoopError) as error:
+            self._pause_s = 0.0 if getattr(error, "error", "") == "log_fork" else REFUSED_S
+            _log.warning("The upstream collector takes nothing: %s", error)
 
 
 def keep_state(writes: Writes, url: str, state: UpstreamState, now: datetime) -> None:

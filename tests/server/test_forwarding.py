@@ -418,6 +418,56 @@ def test_stranger_and_revoked_collector_are_refused(make_running, make_site, too
         site.forward()
 
 
+def test_revoked_collector_does_not_come_back_by_its_old_join_code(make_running, make_site, tmp_path):
+    """The same code is answered alike however often it is sent, because a reply may be lost; but not beyond a revocation."""
+    from server.forwarding.downstream import Downstream, downstream_of, join_job, revoke_job
+
+    top = make_running()
+    keys = keys_in(tmp_path)
+    public_key = base64.b64encode(keys.key.public_key().public_bytes_raw()).decode()
+    asking = Downstream(
+        agent_id=keys.agent_id, collector_id="col-" + "0" * 32, name="Basel", public_key=public_key, joined_at=top.clock()
+    )  # fmt: skip
+    codes = [new_join_code(), new_join_code()]
+    for code in codes:
+        top.collector.writer.do(code_job(code, "Basel", "a test", top.clock(), 1))
+    top.collector.writer.do(join_job(codes[0], asking, (), top.clock()))
+    top.collector.writer.do(join_job(codes[0], asking, (), top.clock()))
+    top.collector.writer.do(revoke_job(keys.agent_id, top.clock(), "a test"))
+
+    with pytest.raises(RefusedError, match="revoked since"):
+        top.collector.writer.do(join_job(codes[0], asking, (), top.clock()))
+
+    with top.collector.store.reading() as reads:
+        assert downstream_of(reads, keys.agent_id).revoked_at is not None
+    top.collector.writer.do(join_job(codes[1], asking, (), top.clock()))  # staff have let it in anew
+    with top.collector.store.reading() as reads:
+        assert downstream_of(reads, keys.agent_id).revoked_at is None
+
+
+@pytest.mark.parametrize("wrong", [RuntimeError("a bug"), UpstreamAwayError("a test")])
+def test_forwarding_goes_on_after_what_nobody_foresaw(make_running, make_site, tools, wrong, monkeypatch):
+    top = make_running()
+    site = make_site(top)
+    site.running.sender().send([tools.Scope(site.running.sender("scope-2")).heartbeat()])
+    n_asked = []
+    plain_once = Forwarder.forward_once
+
+    def once(forwarder) -> int:
+        n_asked.append(1)
+        if len(n_asked) == 1:
+            raise wrong
+        n_sent = plain_once(forwarder)
+        forwarder._stop.set()
+        return n_sent
+
+    monkeypatch.setattr(Forwarder, "forward_once", once)
+    with site.forwarder() as forwarder:
+        forwarder.start()
+        forwarder._thread.join()
+    assert len(batches(top)) == 1
+
+
 def test_batch_with_a_wrong_signature_is_passed_over_and_told(make_running, make_site, tools, monkeypatch):
     top = make_running()
     site = make_site(top, **OPEN)
