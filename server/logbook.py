@@ -142,10 +142,12 @@ def signed(entry: Entry) -> Signed:
 def standing_of(reads: Reads, record_id: str) -> Standing:
     """Return what people said of the run in a record."""
     said = notes(reads, subject=record_id, kinds=KINDS[1:])
+    invalidation = next((one for one in said if isinstance(one.note, Invalidation)), None)
+    chosen = any(_is_in_force(reads, one) for one in said if isinstance(one.note, BaselineChoice))
     return Standing(
         sign_offs=tuple(one for one in said if isinstance(one.note, SignOff)),
-        invalidation=next((one for one in said if isinstance(one.note, Invalidation)), None),
-        is_baseline=any(_is_in_force(reads, one) for one in said if isinstance(one.note, BaselineChoice)),
+        invalidation=invalidation,
+        is_baseline=chosen and invalidation is None,
     )
 
 

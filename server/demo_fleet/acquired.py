@@ -17,7 +17,7 @@ from server.demo_fleet.script import Instrument
 FULL_WEEKS = 3
 MOST_FRAMES = 240
 """Of such an acquisition: its ledger is read on a page."""
-_INTERVAL_S, _EXPOSURE_MS = 2.0, 50.0
+_EXPOSURE_MS = 50.0
 _MODALITIES: dict[str, str] = {
     "TIRF": "tirf", "Spinning disk": "spinning_disk", "Light sheet": "light_sheet",
 }  # fmt: skip
@@ -92,13 +92,19 @@ class Acquired:
         return r.encode(r.StateSnapshot(**self._common(at), reason=reason, state=state))  # type: ignore[arg-type]
 
     def acquisition(
-        self, at: datetime, n_frames: int, person: str, is_ok: bool, runs: Sequence[r.QcResult]
+        self,
+        at: datetime,
+        interval_s: float,
+        n_frames: int,
+        person: str,
+        is_ok: bool,
+        runs: Sequence[r.QcResult],
     ) -> tuple[list[Timed], UUID]:
         """Return all records of an acquisition and its id; `runs` are the instrument's quality control before."""
         name, n_seen = self._lines.new_id(at), n_frames if is_ok else n_frames // 2
-        ends_at = at + timedelta(seconds=_INTERVAL_S * n_seen)
+        ends_at = at + timedelta(seconds=interval_s * n_seen)
         path = f"/data/{person}/{at:%Y-%m-%d}_{str(name)[-6:]}.ome.zarr"
-        plan, images, before = self._plan(n_frames, at), self._images(at), self._state(at)
+        plan, images, before = self._plan(n_frames, interval_s, at), self._images(at), self._state(at)
         common = {
             "acquisition_id": name,
             "started": self._now(at),
@@ -126,7 +132,7 @@ class Acquired:
             update={"qc": qc_stamp(view_of(Bundle(finished, self._profile)), runs)}
         )
         stamped_at = ends_at + timedelta(seconds=4)
-        made: list[r.Record] = [started, *self._ledgers(name, n_seen, at), finished]
+        made: list[r.Record] = [started, *self._ledgers(name, n_seen, interval_s, at), finished]
         told = [(record.captured.wall_at, r.encode(record)) for record in made]
         return [*told, (stamped_at, r.encode(self._stamp(finished, stamped_at)))], name
 
@@ -178,12 +184,12 @@ class Acquired:
                     found.append(r.Change(device=device, property=name, before=was, after=holds, **told))  # type: ignore[arg-type]
         return tuple(found)
 
-    def _plan(self, n_frames: int, at: datetime) -> r.AcquisitionPlan:
+    def _plan(self, n_frames: int, interval_s: float, at: datetime) -> r.AcquisitionPlan:
         def planned(value: float, unit: str) -> r.Quantity:
             return r.Quantity(value=value, unit=unit, source=r.Source.PLAN, observed_at=at)
 
         channel = r.ChannelPlan(group="Channel", preset=CHANNEL, exposure=planned(_EXPOSURE_MS, "ms"))
-        interval = planned(_INTERVAL_S, "s")
+        interval = planned(interval_s, "s")
         return r.AcquisitionPlan(
             axes={"t": n_frames}, n_frames_expected=n_frames, channels=(channel,), time_interval=interval
         )
@@ -202,14 +208,14 @@ class Acquired:
             path=path, format="ome-zarr", size_bytes=size_bytes, n_files=n_frames + 4, sha256=sha256
         )
 
-    def _ledgers(self, name: UUID, n_frames: int, at: datetime) -> Iterator[r.FrameLedger]:
+    def _ledgers(self, name: UUID, n_frames: int, interval_s: float, at: datetime) -> Iterator[r.FrameLedger]:
         """Yield the frames, on time but for some milliseconds, and now and then late."""
         dice = self._instrument.dice(f"frames {name}")
         for first in range(0, n_frames, 120):
             numbers = range(first, min(first + 120, n_frames))
             late_ms = [abs(dice.gauss(0, 1.5)) + (40 if dice.random() < 0.01 else 0) for _ in numbers]
             times_ms = [
-                round(1000 * _INTERVAL_S * k + late, 2) for k, late in zip(numbers, late_ms, strict=True)
+                round(1000 * interval_s * k + late, 2) for k, late in zip(numbers, late_ms, strict=True)
             ]
             seen_at = at + timedelta(milliseconds=times_ms[-1])
             began_ns, n = self._lines.instant(at)["monotonic_ns"], len(numbers)

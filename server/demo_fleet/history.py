@@ -179,7 +179,8 @@ class History:
             yield from ((came_at + timedelta(minutes=minutes), line) for line in lines)
         else:
             n_frames = min(n_frames, MOST_FRAMES)
-            told, name = self._acquired.acquisition(came_at, n_frames, person, is_ok, self._runs)
+            interval_s = max(1.0, round(60 * minutes / n_frames))
+            told, name = self._acquired.acquisition(came_at, interval_s, n_frames, person, is_ok, self._runs)
             minutes = (told[-1][0] - came_at) / timedelta(minutes=1)
             yield from told
         ended = came_at + timedelta(hours=hours)

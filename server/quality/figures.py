@@ -92,8 +92,9 @@ class Said:
 
 def said_of(reads: Reads, instrument_id: str) -> Said:
     """Return what people said of the runs of an instrument."""
+    invalid = invalid_runs(reads, instrument_id)
     chosen = baselines(notes(reads, instrument_id, ("baseline",)))
-    return Said(invalid_runs(reads, instrument_id), chosen)
+    return Said(invalid, {series: one for series, one in chosen.items() if one.subject not in invalid})
 
 
 def figures_of(reads: Reads, series: QcSeriesRow, said: Said, metric: str | None = None) -> list[Figure]:

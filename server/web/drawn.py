@@ -100,12 +100,16 @@ def value_rows(
     behind = f' <span class="unit">{escape(unit(ucum))}</span>' if ucum and ucum != "1" else ""
     dots = trend.dots[:n_most]
     marks = {status: mark(status) for status in {dot.value.point.status for dot in dots}}
+    measured, status, noted = (escape(gettext(head)) for head in ("Measured", "Status", "Noted"))
     rows = []
     for dot in dots:
         point = dot.value.point
+        said = _noted(dot, badge)
         rows.append(
             f'<tr><th scope="row"><a href="/qc/{point.record_id}">{when(point.captured_at)}</a></th>'
-            f'<td class="num">{dot.text}{behind}</td><td>{marks[point.status]}</td><td>{_noted(dot, badge)}</td></tr>'
+            f'<td class="num" data-label="{measured}">{dot.text}{behind}</td>'
+            f'<td data-label="{status}">{marks[point.status]}</td>'
+            f'<td data-label="{noted}">{said}</td></tr>'
         )
     return Markup("\n".join(rows))
 

@@ -25,6 +25,7 @@ from server.logbook import (
     SignOff,
     baseline_choice,
     notes,
+    standing_of,
     write,
 )
 from server.quality.runs import find_run
@@ -166,6 +167,10 @@ def make_baseline(record_id: str, said: TheSaid, comment: Text = "") -> Response
     """Make a run time zero of its series."""
     with said.collector.store.reading() as reads:
         choice = found(baseline_choice(reads, record_id, comment), "quality-control run")
+        if standing_of(reads, record_id).invalidation is not None:
+            raise RefusedError(
+                409, "invalid_run", "This run was declared invalid; make another one the baseline."
+            )
     return said.of_run(choice, record_id)
 
 

@@ -31,6 +31,7 @@ _TEMPLATES.filters.update(
     size=words.size,
     number=words.number,
     words=words.words,
+    rule_words=words.rule_words,
     unit=words.unit,
     axes=words.axes,
     measured=words.measured,

@@ -34,7 +34,7 @@ from server.store.rows import Instrument
 from server.web.choice import Asked, TheChoice, choice_of
 from server.web.render import render
 
-MOST_SHOWN = 100
+MOST_SHOWN = 30
 IN_TOML = ("channels", "options", "properties", "conditions", "limits")
 """Fields of a schedule that the form takes as TOML."""
 

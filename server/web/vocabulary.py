@@ -114,7 +114,15 @@ RULE_NUMBERS = (
     _("in a row"),
 )
 LEVELS = (_("lower limit"), _("upper limit"), _("expected"))
-TRENDS = (_("step"), _("drifts"), _("in control"), _("out of control"), _("was overdue"), _("overdue"), _("in use"))
+TRENDS = (
+    _("step"),
+    _("drifts"),
+    _("in control"),
+    _("out of control"),
+    _("was overdue"),
+    _("overdue"),
+    _("in use"),
+)
 CONTROL = (
     _("1 value beyond 3 σ"),
     _("2 of 3 beyond 2 σ"),

@@ -8,9 +8,10 @@ from math import floor, log10
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from babel.dates import format_skeleton
+from babel.dates import format_skeleton, get_day_names
 from markupsafe import Markup, escape
 
+from agent.records.schedules import DAYS
 from server.web.languages import current_language, gettext, ngettext
 
 
@@ -122,6 +123,27 @@ def words(name: str) -> str:
 
 
 _ACRONYMS = re.compile(r"\b(?:psf|fwhm|snr|qc)\b")
+
+
+def rule_words(rule: str) -> str:
+    """Return when a schedule runs as people say it, where it is a time of every day or of a day of the week.
+
+    >>> rule_words("30 3 * * fri"), rule_words("0 3 * * *"), rule_words("*/5 * * * *")
+    ('Friday, 03:30', 'every day, 03:00', '*/5 * * * *')
+    """
+    found = _SIMPLE_CRON.fullmatch(rule)
+    if found is None or int(found["hour"]) > 23 or int(found["minute"]) > 59:
+        return rule
+    if found["day"] == "*":
+        day = gettext("every day")
+    else:
+        day = get_day_names("wide", locale=current_language())[DAYS.index(found["day"])]
+    return f"{day}, {int(found['hour']):02d}:{int(found['minute']):02d}{found['rest']}"
+
+
+_SIMPLE_CRON = re.compile(
+    rf"(?P<minute>\d{{1,2}}) (?P<hour>\d{{1,2}}) \* \* (?P<day>\*|{'|'.join(DAYS)})(?P<rest>(?:, within .*)?)"
+)
 
 
 def with_code(text: str) -> Markup:

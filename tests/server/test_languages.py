@@ -115,3 +115,17 @@ def test_template_holds_no_text_that_no_catalogue_knows(name):
 def test_text_of_its_own_would_be_found():
     own = '<h2 class="x">{{ _("Known") }} Unknown</h2><p aria-label="Spoken {{ n }}">{% trans %}Fine{% endtrans %}</p>'
     assert texts_of_its_own(own) == {"Unknown", "Spoken"}
+
+
+SCROLLS_ON_A_PHONE = {"acquisition.html": 1, "calendar.html": 1}
+"""Tables that do not stack there: the frames, ten numbers each, and the week, which has a way of its own."""
+
+
+@pytest.mark.parametrize("name", sorted(path.name for path in TEMPLATES.iterdir()))
+def test_tables_stack_on_a_phone_and_say_what_each_cell_is(name):
+    text = (TEMPLATES / name).read_text("utf-8")
+    tables = re.findall(r"<table[^>]*>.*?</table>", text, re.DOTALL)
+    stacked = [table for table in tables if re.match(r'<table class="[^"]*\bstack\b', table)]
+    assert len(tables) - len(stacked) == SCROLLS_ON_A_PHONE.get(name, 0)
+    for cell in (cell for table in stacked for cell in re.findall(r"<td[^>]*>", table)):
+        assert "data-label=" in cell or "full" in cell or "colspan" in cell, cell

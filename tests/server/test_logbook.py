@@ -9,6 +9,7 @@ from html import unescape
 import pytest
 
 from agent.records import QcStatus
+from server.quality.figures import said_of
 
 LOGBOOK = "/instruments/scope-1/logbook"
 
@@ -135,6 +136,20 @@ def test_baseline_in_force_is_the_last_one_chosen(running, runs):
 
     time_zero = "Time zero of its routine and light path"
     assert (time_zero in first, time_zero in second, time_zero in first_later) == (True, True, False)
+
+
+def test_run_declared_invalid_is_no_baseline(running, runs):
+    with running.browser("ada", "staff") as browser:
+        token = token_on(browser.get(f"/qc/{runs[0]}").text)
+        browser.post(f"/qc/{runs[0]}/baseline", data={"form_token": token})
+        page = browser.post(
+            f"/qc/{runs[0]}/invalidate", data={"form_token": token, "reason": "Wrong slide."}
+        ).text
+        refused = browser.post(f"/qc/{runs[0]}/baseline", data={"form_token": token})
+    assert "Time zero of its routine" not in page and "Make it the baseline" not in page
+    assert refused.status_code == 409 and "declared invalid" in refused.text
+    with running.collector.store.reading() as reads:
+        assert dict(said_of(reads, "scope-1").baselines) == {}
 
 
 def test_operator_does_not_answer_for_runs(running, runs):

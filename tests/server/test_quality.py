@@ -223,7 +223,7 @@ def test_only_the_last_runs_are_read(running, sender, scope, tools):
 
 
 def _rows_of_values(page: str) -> list[str]:
-    table = page[page.index('<table class="tight">') :]
+    table = page[page.index('<table class="tight stack">') :]
     return re.findall(r'<tr><th scope="row"><a href="(/qc/[^"]+)">', table[: table.index("</table>")])
 
 

@@ -13,7 +13,8 @@
       const moment = new Date(element.dateTime);
       if (Number.isNaN(moment.getTime())) continue;
       element.title = element.textContent;
-      element.textContent = (/\d\.\d{3} UTC$/.test(element.title) ? precise : plain).format(moment);
+      const text = (/\d\.\d{3} UTC$/.test(element.title) ? precise : plain).format(moment);
+      element.textContent = told === "en" ? text.replace(",", ".") : text; // as English writes milliseconds
     }
   }
 
