@@ -32,6 +32,8 @@ def addresses_of(host: str) -> list[str]:
     """Return all addresses of a host, as the machine's resolver gives them."""
     try:
         return sorted({str(info[4][0]) for info in socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)})
+    except UnicodeError as error:  # too long for any name, or with characters that none has
+        raise OutgoingError(f"{host!r} is no name of a host.") from error
     except OSError as error:
         raise OutgoingError(f"The host {host} cannot be found: {error.strerror or error}.") from error
 
@@ -82,7 +84,10 @@ def post(
     OutgoingError
         It must not be sent, could not be sent, or was answered otherwise; says which.
     """
-    target = httpx.URL(url)
+    try:
+        target = httpx.URL(url)
+    except httpx.InvalidURL as error:
+        raise OutgoingError(f"{url!r} is no address: {error}.") from error
     address = checked_address(target.host, allowed, resolve)
     told = {**headers, "Host": target.netloc.decode("ascii")}
     try:

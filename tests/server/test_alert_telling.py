@@ -210,6 +210,22 @@ def test_allowed_network_or_host_can_be_reached():
         checked_address("chat", ("10.0.0.0/8",), lambda host: ["10.0.0.1", "::1"])
 
 
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://[::1",
+        "https://",
+        "http://" + "a" * 64 + ".example/",
+        "http://a:99999999/",
+        "http://exa mple/\udcff",
+    ],
+)
+def test_address_that_is_none_is_told_as_any_webhook_that_fails(url):
+    """What else it raised would keep every other route from being told."""
+    with pytest.raises(OutgoingError):
+        Teller(SmtpSettings(), OutgoingSettings()).send(route(Chat(by="slack", url=url)), message())
+
+
 @pytest.mark.parametrize("address", ["93.184.216.34", "2606:4700::1111", "64:ff9b::5db8:d822"])
 def test_public_address_can_be_reached(address):
     assert checked_address("shop.example", (), lambda host: [address]) == address
