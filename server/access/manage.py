@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import getpass
 import sys
+from collections.abc import Iterable
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any, cast
 
@@ -20,7 +22,7 @@ from server.errors import SettingsError
 from server.options import DEFAULT_DATA, AsJson, Config, Data, collector_on, opened, say
 from server.running import running_url
 from server.store import Failed, Job, Writes
-from server.store.rows import AuditEntry, User
+from server.store.rows import AuditEntry, Grant, User
 
 join_codes = typer.Typer(help="One-time codes with which agents enrol.", no_args_is_help=True)
 users = typer.Typer(help="People who may sign in.", no_args_is_help=True)
@@ -95,9 +97,7 @@ def add_user(
 def list_users(data: Data = DEFAULT_DATA, config: Config = None, as_json: AsJson = False) -> None:
     """Show who may sign in, as what, for which instruments and until when."""
     with opened(data, config) as store, store.reading() as reads:
-        for one in reads.users():
-            told = Admission(one.name, one.role, Scope.kept(one.scope), one.ends_at)
-            say(as_json, _in_json("user", told), str(told))
+        _show(as_json, "user", ((one, one.ends_at) for one in reads.users()))
 
 
 @users.command("remove")
@@ -137,9 +137,7 @@ def make_token(
 def list_tokens(data: Data = DEFAULT_DATA, config: Config = None, as_json: AsJson = False) -> None:
     """Show the API tokens there are; the secrets themselves are kept nowhere."""
     with opened(data, config) as store, store.reading() as reads:
-        for one in reads.tokens():
-            told = Admission(one.name, one.role, Scope.kept(one.scope), one.expires_at)
-            say(as_json, _in_json("name", told), str(told))
+        _show(as_json, "name", ((one, one.expires_at) for one in reads.tokens()))
 
 
 @tokens.command("remove")
@@ -190,6 +188,12 @@ def _role(role: str) -> Role:
     if role not in ROLES:
         raise typer.BadParameter(f"must be one of {', '.join(ROLES)}", param_hint="--role")
     return cast(Role, role)
+
+
+def _show(as_json: bool, what: str, admitted: Iterable[tuple[User | Grant, datetime | None]]) -> None:
+    for one, ends_at in admitted:
+        told = Admission(one.name, one.role, Scope.kept(one.scope), ends_at)
+        say(as_json, _in_json(what, told), str(told))
 
 
 def _in_json(what: str, told: Admission) -> dict[str, object]:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated, TypeVar
+from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
 from fastapi.concurrency import run_in_threadpool
-from pydantic import ValidationError
 
 from agent.records.wire import (
     AGENT_HEADER,
@@ -32,10 +31,10 @@ from server.ingest import check_signature
 from server.ingest.headers import SPOOL_ID
 from server.ingest.signature import is_signed_by
 from server.store.rows import Agent
+from server.told import told_in
 
 KEPT_HEADERS = ("scopestamp-", "content-encoding", "content-type")
 MAX_ENROL_BYTES = 16 << 10
-Told = TypeVar("Told", EnrolRequest, RotateRequest)
 _DRAINED_LIMITS = 8
 _REFUSALS = {status: {"model": Refusal} for status in (400, 401, 403, 409, 413, 429, 503)}
 
@@ -147,7 +146,7 @@ def _rotate(collector: Collector, request: Request, body: bytes, address: str) -
     collector.attempts.check(address)
     try:
         agent = authenticated(collector, request, body)
-        wanted = _told_in(RotateRequest, body)
+        wanted = told_in(RotateRequest, body)
         sent = Replacement(path=signed_path(request), headers=kept_headers(request), body=body.decode())
         until = collector.writer.do(rotate_job(agent.agent_id, wanted, sent, collector.now()))
     except RefusedError as refused:
@@ -160,18 +159,9 @@ def _rotate(collector: Collector, request: Request, body: bytes, address: str) -
     return RotateReply(agent_id=agent.agent_id, old_until=until, time=collector.now())
 
 
-def _told_in(model: type[Told], body: bytes) -> Told:
-    try:
-        return model.model_validate_json(body)
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise RefusedError(400, "malformed_request", f"{where or 'body'}: {first['msg']}.") from error
-
-
 def _enrol(collector: Collector, request: Request, body: bytes, address: str) -> Agent:
     collector.attempts.check(address)
-    wanted = _told_in(EnrolRequest, body)
+    wanted = told_in(EnrolRequest, body)
     check_instrument_id(wanted.instrument_id)
     public_key = public_key_of(wanted)
     check_signature(public_key, request.method, signed_path(request), request.headers, body)

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Annotated, TypeVar
 
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import APIRouter, Request, Response
 from fastapi.concurrency import run_in_threadpool
-from pydantic import BaseModel, ValidationError
 
 from agent.records.wire import (
     AGENT_HEADER,
@@ -19,7 +17,7 @@ from agent.records.wire import (
 from server.access.enrolment import decoded_key
 from server.api.agents import read_body, signed_path
 from server.collector import Collector
-from server.dependencies import TheAddress, collector_of
+from server.dependencies import TheAddress, WholeCollector
 from server.errors import RefusedError
 from server.forwarding.downstream import Downstream, Log, downstream_of, join_job, log_of
 from server.forwarding.forwarder import above_of
@@ -37,18 +35,13 @@ from server.forwarding.protocol import (
 from server.forwarding.revoked import heed_job
 from server.forwarding.taking import BODIES, Opened, Taken, check_via, opened, parcels_in, take_job
 from server.ingest import check_signature
+from server.told import told_in
 
 _MAX_JOIN_BYTES = 16 << 10
-Body = TypeVar("Body", bound=BaseModel)
 _BASE64 = 2
 """A parcel's body is told in base64 within a compressed line: never more than twice as large."""
 
 
-async def _whole_collector(request: Request) -> Collector:
-    return collector_of(request)
-
-
-WholeCollector = Annotated[Collector, Depends(_whole_collector)]
 router = APIRouter(
     tags=["collectors"],
     responses={status: {"model": Refusal} for status in (400, 401, 403, 409, 413, 429, 503)},
@@ -94,7 +87,7 @@ async def revoked(request: Request, collector: WholeCollector, address: TheAddre
 
 def _heed_revoked(collector: Collector, request: Request, body: bytes, address: str) -> Standing:
     sender = _authenticated(collector, request, body)
-    told = _checked(RevokedRequest, body)
+    told = told_in(RevokedRequest, body)
     collector.writer.do(heed_job(sender, told.agents, collector.now(), address))
     with collector.store.reading_newest() as reads:
         return _standing(collector, log_of(reads, sender.agent_id))
@@ -146,7 +139,7 @@ def _standing(collector: Collector, log: Log) -> Standing:
 
 def _join(collector: Collector, request: Request, body: bytes, address: str) -> Standing:
     collector.attempts.check(address)
-    wanted = _checked(JoinRequest, body)
+    wanted = told_in(JoinRequest, body)
     key = decoded_key(wanted.public_key)
     check_signature(key, request.method, signed_path(request), request.headers, body)
     standing = _standing(collector, Log())
@@ -169,13 +162,3 @@ def _join(collector: Collector, request: Request, body: bytes, address: str) -> 
     collector.note(joined.agent_id, "join", f"collector {joined.name}", address=address)
     with collector.store.reading_newest() as reads:
         return _standing(collector, log_of(reads, joined.agent_id))
-
-
-def _checked(model: type[Body], body: bytes) -> Body:
-    """Return a body as its model, or refuse with 400."""
-    try:
-        return model.model_validate_json(body)
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise RefusedError(400, "malformed_request", f"{where or 'body'}: {first['msg']}.") from error

@@ -6,7 +6,6 @@ the upstream, bound to one instrument like any other, and nobody but this site c
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from uuid import uuid4
 
@@ -16,7 +15,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from agent.records.wire import agent_id_of
 from server.collector import Collector
-from server.errors import SettingsError
+from server.private_keys import private_key_at
 from server.store.base import Reads, Writes
 
 KEY_FILE = "forward.key"
@@ -54,17 +53,8 @@ class Keys:
 
 def keys_in(data: Path) -> Keys:
     """Return the keys of a data folder; they are made when there are none."""
-    path = data / KEY_FILE
-    try:
-        if not path.exists():
-            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-            with os.fdopen(descriptor, "w", encoding="ascii") as file:
-                file.write(Ed25519PrivateKey.generate().private_bytes_raw().hex())
-        return Keys(Ed25519PrivateKey.from_private_bytes(bytes.fromhex(path.read_text(encoding="ascii"))))
-    except (OSError, ValueError) as error:
-        raise SettingsError(
-            f"Cannot use {path}: {error}. Restore it from a backup, or remove it and join the upstream anew."
-        ) from error
+    way_out = "Restore it from a backup, or remove it and join the upstream anew."
+    return Keys(private_key_at(data / KEY_FILE, way_out))
 
 
 def collector_id_of(collector: Collector) -> str:

@@ -30,6 +30,7 @@ from server.sites import path_of
 from server.store.base import Job, Writes
 from server.store.chains import split_lines
 from server.store.rows import Agent, Batch, Instrument
+from server.told import malformed
 
 BODIES = 8
 """Expanded batches that one request may hold, in units of the largest one."""
@@ -67,11 +68,7 @@ def parcels_in(body: bytes, encoding: str, limit_bytes: int) -> list[Parcel]:
     try:
         parcels = [Parcel.model_validate_json(line) for line in lines]
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise RefusedError(
-            400, "malformed_request", f"A parcel is malformed: {where}: {first['msg']}."
-        ) from error
+        raise malformed(error, "parcel") from error
     numbers = [parcel.number for parcel in parcels]
     if not numbers or numbers != sorted(set(numbers)):
         raise RefusedError(

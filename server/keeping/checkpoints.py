@@ -11,7 +11,6 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
-import os
 import re
 from dataclasses import dataclass
 from datetime import datetime
@@ -20,7 +19,7 @@ from pathlib import Path
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
-from server.errors import SettingsError
+from server.private_keys import private_key_at
 from server.store import Reads
 from server.store.rows import Checkpoint, StoredBatch
 
@@ -150,18 +149,8 @@ def is_signed(note: str, verifier: str) -> bool:
 
 def signer_in(data: Path, origin: str) -> Signer:
     """Return the signer whose key is in a data folder; the key is made when there is none."""
-    path = data / KEY_FILE
-    try:
-        if not path.exists():
-            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-            with os.fdopen(descriptor, "w", encoding="ascii") as file:
-                file.write(Ed25519PrivateKey.generate().private_bytes_raw().hex())
-        seed = bytes.fromhex(path.read_text(encoding="ascii"))
-        return Signer(origin, Ed25519PrivateKey.from_private_bytes(seed))
-    except (OSError, ValueError) as error:
-        raise SettingsError(
-            f"Cannot use {path}: {error}. Restore it from the backup of the data folder."
-        ) from error
+    key = private_key_at(data / KEY_FILE, "Restore it from the backup of the data folder.")
+    return Signer(origin, key)
 
 
 def next_checkpoint(reads: Reads, signer: Signer, now: datetime) -> Checkpoint | None:
