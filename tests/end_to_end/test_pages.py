@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -302,6 +303,21 @@ def test_making_a_join_code_by_form_shows_it_once(browser, site):
     _keep_screenshots(browser, "join-code")
     browser.get(site.url + "/admin")
     assert code not in browser.page_source
+
+
+def test_milliseconds_have_a_point_in_english(browser, site):
+    browser.get(site.url + PAGES["acquisition"].format(**vars(site)))
+    told = [one.text for one in browser.find_elements(By.CSS_SELECTOR, ".timeline time")]
+    assert told and all(re.search(r"\d\d:\d\d:\d\d\.\d{3}$", text) for text in told)
+
+
+def test_chart_that_is_wider_than_a_phone_begins_at_its_newest_values(browser, site):
+    browser.get(site.url + PAGES["quality"])
+    _resize(browser, SIZES["phone"])
+    chart = browser.find_element(By.CSS_SELECTOR, ".scroll > .trend-plot")
+    ends = "const end = one => one.getBoundingClientRect().right; return end(arguments[0]) - end(arguments[0].parentNode)"
+    assert chart.size["width"] > SIZES["phone"][0]
+    assert abs(browser.execute_script(ends, chart)) < 3
 
 
 def test_keyboard_reaches_the_content_first(browser, site):
