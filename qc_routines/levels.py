@@ -48,7 +48,7 @@ HALF = Level(0.40, 0.60)
 BEADS = Level(0.35, 0.65, "beads", may_be_dark=True)
 """The brightest plane of a stack may be brighter than the one in which the exposure was found. Whether there are any beads, the
 measurement says."""
-PERHAPS = replace(HALF, may_be_dark=True)
+PERHAPS = replace(HALF, argument="bright_exposure_ms", may_be_dark=True)
 """For what dark frames tell of as well."""
 SATURATING = Level(0.40, 0.60, argument="longest_exposure_ms", reaches=1.25, least_levels=7)
 """The last levels of a curve are to clip, also where the field is darker. Of seven in equal steps over an even field the fifth is

@@ -96,13 +96,13 @@ def find_exposure(
         raise HardwareError(
             f"The frames of {channel or 'the camera'} are too bright: {100 * found.level:.0f} % of full scale at "
             f"{found.exposure_ms:g} ms, where at most {100 * wanted.high:.0f} % is wanted. Turn the light down, put in a "
-            "neutral filter, or state an exposure with --set exposure_ms=…"
+            f"neutral filter, or state an exposure with --set {wanted.argument}=…"
         )
     if not wanted.may_be_dark and found.level < LEAST_OF_LOW * wanted.low:
         raise HardwareError(
             f"The frames of {channel or 'the camera'} are too dark: {100 * found.level:.0f} % of full scale at "
             f"{found.exposure_ms:g} ms, where {100 * wanted.low:.0f} to {100 * wanted.high:.0f} % is wanted. Is the light "
-            "on, the shutter working, the right slide in? State an exposure with --set exposure_ms=… to measure anyway."
+            f"on, the shutter working, the right slide in? State an exposure with --set {wanted.argument}=… to measure anyway."
         )
     return found
 

@@ -119,6 +119,7 @@ def plan_of(
     if routine.name in power_plans.STEPS:
         steps, facts, light_path = power_plans.power_plan(protocol, channels, scene, options or {})
         return Plan(protocol, channels if len(channels) > 1 else (), steps, facts, light_path)
+    _need_drives(routine, protocol, scene)
     main = _bound(_placed(routine, protocol, options or {}), channels, scene)
     if routine.name == "autofocus":
         return Plan(protocol, channels, _trials(protocol, main, scene))
@@ -131,8 +132,28 @@ def plan_of(
     if routine.name in DARK_BESIDE:
         shots.append(_dark_beside(mains[-1], DARK_BESIDE[routine.name]))
     if routine.name in BRIGHT_BESIDE:
-        shots.append(_series(BRIGHT, mains[-1], BRIGHT_BESIDE[routine.name]))
+        bright = _lit_for(mains[-1], protocol.parameters.get("bright_exposure_ms"))
+        shots.append(_series(BRIGHT, bright, BRIGHT_BESIDE[routine.name]))
     return Plan(protocol, channels, tuple(shots), _facts(routine, protocol, main, mains))
+
+
+def _need_drives(routine: Routine, protocol: Protocol, scene: Scene) -> None:
+    """Raise SettingsError where a routine moves what the configuration does not have."""
+    if protocol.sequence.get("stage_positions") and not {"x", "y"} <= scene.position.keys():
+        raise SettingsError(
+            f"{routine.title} moves the stage, and the configuration has none (Core, XYStage), or it cannot be read."
+        )
+    if "z_plan" in protocol.sequence and "z" not in scene.position:
+        raise SettingsError(
+            f"{routine.title} moves the focus drive, and the configuration has none (Core, Focus), or it cannot be read."
+        )
+
+
+def _lit_for(sequence: dict[str, Any], exposure_ms: Any) -> dict[str, Any]:
+    """Return a sequence with the exposure that is stated for its frames with light, if one is."""
+    if exposure_ms is None:
+        return sequence
+    return {**sequence, "channels": [{**each, "exposure": exposure_ms} for each in sequence["channels"]]}
 
 
 def _placed(routine: Routine, protocol: Protocol, options: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -179,9 +200,8 @@ def _facts(
 
 def _trials(protocol: Protocol, main: dict[str, Any], scene: Scene) -> tuple[Step, ...]:
     """Return trials of the autofocus, defocused to either side in turn, with a stack that shows the truth of each."""
-    if "z" not in scene.position or not scene.role("AutoFocus"):
-        lacking = "autofocus (Core, AutoFocus)" if "z" in scene.position else "focus drive (Core, Focus)"
-        raise SettingsError(f"The autofocus cannot be tried: the configuration has no {lacking}.")
+    if not scene.role("AutoFocus"):
+        raise SettingsError("The autofocus cannot be tried: the configuration has none (Core, AutoFocus).")
     stack = Shot(MAIN, {key: value for key, value in main.items() if key != "time_plan"})
     n, defocus_um = int(protocol.parameters["n_trials"] or 0), float(protocol.parameters["defocus_um"] or 0)
     return tuple(Trial(scene.position["z"], defocus_um * (-1) ** k, stack) for k in range(n))

@@ -191,8 +191,16 @@ def _bits(where: NDArray[np.bool_], kind: Defect) -> NDArray[np.uint8]:
     return where * np.uint8(kind)
 
 
-def protocol(channel: str = "dark", shortest_exposure_ms: float = 1.0, n_frames: int = 100) -> Protocol:
-    """Return how to acquire frames for a defect map: the dark frames of the read noise; flats follow them."""
+def protocol(
+    channel: str = "dark",
+    shortest_exposure_ms: float = 1.0,
+    n_frames: int = 100,
+    bright_exposure_ms: float | None = None,
+) -> Protocol:
+    """Return how to acquire frames for a defect map: the dark frames of the read noise; flats follow them.
+
+    The exposure of the flats is found where none is given.
+    """
     like = dark_protocol(channel, shortest_exposure_ms, n_frames)
     return Protocol(
         routine=ROUTINE.name,
@@ -203,7 +211,7 @@ def protocol(channel: str = "dark", shortest_exposure_ms: float = 1.0, n_frames:
         steps=("Put the slide on and defocus", *like.steps[1:]),
         every_days=90,
         is_automatic=True,
-        parameters=like.parameters,
+        parameters={**like.parameters, "bright_exposure_ms": bright_exposure_ms},
         source="EMVA 1288 release 4.0, section 8.8; limits: MetroloJ_QC and ours",
     )
 

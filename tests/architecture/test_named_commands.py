@@ -14,6 +14,8 @@ import typer.main
 
 from agent.cli import app as agent_app
 from agent.quality.facts import WORDINGS
+from agent.quality.options import known_to
+from qc_routines.catalogue import ROUTINES
 from server.cli import app as server_app
 
 ROOT = Path(__file__).parents[2]
@@ -108,6 +110,22 @@ def test_every_option_that_a_message_names_is_one_of_ours(room: str) -> None:
         for name in OPTION.findall(text)
     }
     assert {(name, where) for name, where in named if name not in ours | OF_OTHERS} == set()
+
+
+SET = re.compile(r"""--set ["']?([a-z][a-z_]*)=""")
+OF_ROUTINE = re.compile(r"scopestamp qc (?:run|analyse) ([a-z_]+)([^\n`]*)")
+
+
+def test_every_fact_that_a_message_names_is_one_that_some_routine_knows() -> None:
+    known = set().union(*map(known_to, ROUTINES.values()))
+    named = {name for path in SOURCES for text in texts_of(path) for name in SET.findall(text)}
+    assert named and named <= known
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_every_routine_and_fact_that_a_page_names_is_there(page: Path) -> None:
+    for routine, rest in OF_ROUTINE.findall(page.read_text("utf-8")):
+        assert set(SET.findall(rest)) <= known_to(ROUTINES[routine]), f"{routine}{rest}"
 
 
 @pytest.mark.parametrize("command", ["analyse", "run"])

@@ -272,6 +272,22 @@ def test_plan_stays_where_the_stages_stand():
     assert plan.n_frames == len(plan.facts["stage_yx_um"][0]) == 32
 
 
+@pytest.mark.parametrize(
+    ("name", "lacks", "says"),
+    [
+        ("stage", "XYStage", "moves the stage"),
+        ("pixel_size", "XYStage", "moves the stage"),
+        ("psf", "Focus", "moves the focus drive"),
+        ("autofocus", "Focus", "moves the focus drive"),
+    ],
+)
+def test_routine_that_moves_what_is_not_there_is_refused(name, lacks, says):
+    scene = Scene({key: value for key, value in SCENE.readings.items() if key != ("Core", lacks)})
+    routine, optics = routine_named(name), Optics(Mode.WIDEFIELD, 1.4, 1.518, 520.0)
+    with pytest.raises(SettingsError, match=rf"{says}, and the configuration has none \(Core, {lacks}\)"):
+        plan_of(routine, protocol_of(routine, {}, ("FITC",), optics), ("FITC",), scene)
+
+
 @pytest.mark.parametrize(("options", "rests_s"), [({}, 0.05), ({"settle_z_s": 0.2}, 0.2)])
 def test_focus_drive_rests_at_each_plane_before_the_first_channel_is_taken(options, rests_s):
     routine, optics = routine_named("registration"), Optics(Mode.WIDEFIELD, 1.4, 1.518, 520.0)

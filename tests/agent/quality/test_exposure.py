@@ -7,11 +7,24 @@ from typing import Any
 import pytest
 
 from agent.errors import HardwareError
+from agent.quality.assess import routine_named
 from agent.quality.exposure import LONGEST_MS, MOST_SNAPS, SHORTEST_MS, find_exposure, with_exposures
+from agent.quality.options import facts_of
+from agent.quality.plans import plan_of, protocol_of
+from agent.quality.scene import Scene
+from agent.quality.steps import Shot, Trial
+from qc_routines.conditions import Mode, Optics
 from qc_routines.levels import LEVELS, Level
 
 FULL_ADU = 4095.0
 HALF = Level(0.4, 0.6)
+OIL = Optics(Mode.WIDEFIELD, 1.4, 1.518, 520.0)
+CORE = {
+    "ChannelGroup": "Channel", "@preset Channel": "FITC", "Camera": "Camera",
+    "Focus": "Z", "AutoFocus": "Lock", "XYStage": "XY",
+}  # fmt: skip
+PLACE = {("XY", "@x"): 1.0, ("XY", "@y"): 2.0, ("Z", "@position"): 7.0}
+SCENE = Scene({("Core", name): value for name, value in CORE.items()} | PLACE)
 
 
 class Camera:
@@ -85,3 +98,18 @@ def test_every_level_is_of_a_routine_and_for_an_argument_of_its_protocol(name):
     level, parameters = LEVELS[name], inspect.signature(ROUTINES[name].protocol).parameters
     assert level.argument in parameters or name == "defects"  # whose protocol is that of its dark frames
     assert 0 < level.low < level.high < 1
+
+
+@pytest.mark.parametrize("name", LEVELS)
+def test_exposure_that_is_not_found_can_be_stated_with_the_option_that_is_named(name: str) -> None:
+    with pytest.raises(HardwareError, match="too bright") as refused:
+        find_exposure(Camera(1e9), "FITC", LEVELS[name], 50.0, 10_000.0)
+    option = str(refused.value).partition("--set ")[2].rstrip("…")
+    routine = routine_named(name)
+    assert facts_of(routine, further=[f"{option}40"]) == {LEVELS[name].argument: 40}
+    plan = plan_of(
+        routine, protocol_of(routine, {LEVELS[name].argument: 40.0}, ("FITC",), OIL), ("FITC",), SCENE
+    )
+    shots = [each.stack if isinstance(each, Trial) else each for each in plan.steps]
+    lit = [shot.sequence["channels"] for shot in shots if isinstance(shot, Shot) and not shot.is_dark]
+    assert 40.0 in {channel["exposure"] for channels in lit for channel in channels}
