@@ -5,14 +5,11 @@ The commands beside `run` work on the data folder itself, whether the collector 
 
 from __future__ import annotations
 
-import logging
 import sys
 from importlib.metadata import version
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.logging import RichHandler
 
 from server.access import manage
 from server.demo_fleet.command import demo_fleet
@@ -21,6 +18,7 @@ from server.forwarding import commands as forwarding
 from server.grafana import dashboard_json
 from server.keeping import care
 from server.keeping.migrating import migrate
+from server.logs import log_to_stderr
 from server.options import DEFAULT_DATA, AsJson, Config, Data, settings_of
 from server.running import run as run_collector
 from server.settings import Settings, to_toml
@@ -59,7 +57,7 @@ def run(
     as_json: AsJson = False,
 ) -> None:
     """Run the collector until Ctrl-C or SIGTERM."""
-    _log_to_stderr()
+    log_to_stderr()
     said = {"host": host, "port": port, "tls_ends_at_proxy": tls_ends_at_proxy or None}
     run_collector(data, _overridden(settings_of(data, config), said), as_json=as_json)
 
@@ -77,15 +75,6 @@ def grafana_dashboard() -> None:
 def _overridden(settings: Settings, said: dict[str, object]) -> Settings:
     update = {key: value for key, value in said.items() if value is not None}
     return settings.model_copy(update={"listen": settings.listen.model_copy(update=update)})
-
-
-def _log_to_stderr() -> None:
-    """Log in colour for a person, in whole plain lines for a file."""
-    plain = logging.StreamHandler()
-    plain.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
-    rich = RichHandler(console=Console(stderr=True), show_path=False, markup=False)
-    rich.setFormatter(logging.Formatter("%(message)s"))
-    logging.basicConfig(level=logging.INFO, handlers=[rich if sys.stderr.isatty() else plain])
 
 
 _RUN, _PEOPLE, _STORE, _SITES = "Run", "Who may come in", "Look after the store", "Many sites"
