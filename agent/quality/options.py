@@ -98,7 +98,7 @@ def _voxel(text: str) -> dict[str, float]:
 
 
 def _further(routine: Routine, pairs: Sequence[str]) -> dict[str, Any]:
-    """Return --set name=value: numbers, lists of numbers, or texts."""
+    """Return what --set NAME=VALUE states: numbers, lists of numbers, or texts."""
     asked, known = inspect.signature(routine.protocol).parameters, known_to(routine)
     found = {}
     for pair in pairs:
