@@ -200,9 +200,14 @@ def _page(
         routes=[(route, waiting[route.key]) for route in routes],
         rules=[(rule, _numbers(rule)) for rule in rules],
         severities=list(Severity),
+        units=_UNITS,
         tested=tested,
         error=error,
     )
+
+
+_UNITS = {"gb": "GB", "mb": "MB", "h": "h", "s": "s"}
+"""Of a heartbeat's figures, by how their names end."""
 
 
 def _numbers(rule: Rule) -> list[tuple[str, float | str]]:

@@ -7,12 +7,14 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
 
+from agent.records import QcStatus
+from server.alerts.book import book_of
 from server.dependencies import TheCollector, ThePerson, found
 from server.logbook import standing_of
 from server.places import from_cursor, to_cursor
 from server.quality.causes import Companion, Event, Suspect
 from server.quality.figures import Figure, figures_of, said_of
-from server.quality.runs import find_run, key_of, last_runs, standing_series
+from server.quality.runs import Series, find_run, key_of, last_runs, standing_series
 from server.quality.timeline import Timeline, marks
 from server.store.base import Reads
 from server.store.rows import Place, QcSeriesRow
@@ -51,7 +53,8 @@ def quality(
     with collector.store.reading() as reads:
         row = found(reads.instrument(instrument_id), "instrument")
         everything = standing_series(reads, instrument_id)
-        chosen = next((one for one in everything if series in (None, one.row.series_key)), None)
+        wanted = series or _in_trouble(reads, instrument_id, everything)
+        chosen = next((one for one in everything if wanted in (None, one.row.series_key)), None)
         if series is not None:
             found(chosen, "series of quality-control runs")
         said = said_of(reads, instrument_id)
@@ -81,6 +84,20 @@ def quality(
         before=to_cursor(Place(last.captured_at, last.position)) if last else None,
         is_first=before is None,
         plot_area={"width": WIDTH, "height": HEIGHT, "lanes": N_LANES},
+    )
+
+
+def _in_trouble(reads: Reads, instrument_id: str, everything: Sequence[Series]) -> str | None:
+    """Return the series to look at first: one that fails or warns, else one that an alert speaks of, else none."""
+    if not everything or everything[0].newest.result.status is not QcStatus.PASS:
+        return None  # those in trouble stand first
+    firing = [
+        one.href
+        for one in book_of(reads).values()
+        if one.instrument_id == instrument_id and one.state == "firing"
+    ]
+    return next(
+        (one.row.series_key for one in everything if any(one.row.series_key in to for to in firing)), None
     )
 
 

@@ -179,6 +179,12 @@ def test_route_that_leads_nowhere_is_refused(running, wrong):
     assert asked(running, routes_of) == []
 
 
+def test_thresholds_have_their_units(running):
+    with running.browser(role="admin") as browser:
+        page = text_of(browser.get("/admin/alerts").text)
+    assert "below, GB" in page and "above, s" in page and "above, h" in page
+
+
 def test_rule_is_changed_and_a_wrong_threshold_refused(running):
     with running.browser() as browser:
         said = {

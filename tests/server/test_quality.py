@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from agent.records import QcMetric, QcStatus, Quantity, Source, decode
-from server.quality.runs import MOST_RUNS
+from server.alerts.book import Alert
+from server.quality.runs import MOST_RUNS, standing_series
 from server.web.quality import N_TOLD
 from server.web.trends import WIDTH
 
@@ -177,6 +178,31 @@ def test_api_pages_through_all_runs(running, runs):
     )
     assert one["figures"][0]["measured"]["value"] == 0.31
     assert running.get("/v1/instruments/none/qc").status_code == 404
+
+
+def test_page_opens_at_the_series_that_an_alert_speaks_of(running, sender, scope):
+    sender.send([scope.qc(0.2)])
+    scope.later(3600)
+    sender.send([scope.qc(0.2, objective=DRY)], spool_id="later")
+    with running.collector.store.reading() as reads:
+        newer, older = standing_series(reads, "scope-1")
+    key = older.row.series_key
+    assert _series_drawn(running) == newer.row.series_key
+    alert = Alert(
+        key="k", rule="out_of_control", name="Out of control", severity="warning", instrument_id="scope-1", subject="s",
+        what="w", values={}, advice="a", href=f"/instruments/scope-1/qc?series={key}#trends", state="firing",
+        since=running.clock(), found_at=running.clock(),
+    )  # fmt: skip
+    running.collector.writer.do(
+        lambda writes: writes.put_document("alert", "k", alert.model_dump_json(), running.clock(), "alerts")
+    )
+    assert _series_drawn(running) == key
+
+
+def _series_drawn(running) -> str:
+    with running.browser() as browser:
+        page = browser.get("/instruments/scope-1/qc").text
+    return re.search(r'series=(\w+)#trends" aria-current="true"', page)[1]
 
 
 def test_figures_beyond_a_few_are_folded_away_the_worst_are_not(running, sender, scope):
