@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
@@ -18,8 +18,6 @@ pytest.importorskip(
 )
 
 from agent.errors import HardwareError
-from agent.hardware import HardwareProcess
-from agent.local import Local
 from agent.quality.assess import routine_named
 from agent.quality.history import History
 from agent.quality.restore import RESTORE_FILE, RestorePlan
@@ -27,7 +25,7 @@ from agent.quality.run import Outcome, Request, Watcher, own_hardware, run_routi
 from agent.quality.scene import Scene
 from agent.records import AcquisitionFinished, decode
 from agent.settings import AgentSettings
-from drivers.simulated import CONFIGURATION, FAULTS, SimulatedMicroscope, Truth
+from drivers.simulated import FAULTS, SimulatedMicroscope, Truth
 from qc_routines.verdict import Status
 
 ROWS, COLUMNS = 272, 352
@@ -42,39 +40,8 @@ AIR_20X = {("Objective", "Label"): "20x/0.75"}
 
 
 @pytest.fixture(scope="module")
-def settings(tmp_path_factory: pytest.TempPathFactory) -> AgentSettings:
-    folder = tmp_path_factory.mktemp("qc")
-    # warm, because a computer under load would see more of drift and lamp than another
-    stand = f"#py Property,Stand,Sensor,{ROWS}x{COLUMNS}\n#py Property,Stand,OnFor-h,12\nProperty,Core,Initialize,1"
-    text = CONFIGURATION.read_text("utf-8").replace("Property,Core,Initialize,1", stand, 1)
-    (folder / "microscope.cfg").write_text(text, "utf-8")
-    return AgentSettings.model_validate(
-        {
-            "data_dir": str(folder / "data"),
-            "hardware": {"driver": "simulated", "config_file": str(folder / "microscope.cfg")},
-        }
-    )
-
-
-@pytest.fixture(scope="module")
-def microscope(settings: AgentSettings) -> Iterator[tuple[HardwareProcess, Local]]:
-    with own_hardware(settings, settings.data_path) as opened:
-        yield opened
-
-
-@pytest.fixture
-def run(microscope: tuple[HardwareProcess, Local]) -> Callable[..., Outcome]:
-    """Run a routine, with a fault switched on or without."""
-
-    def run_one(name: str, slide: str, fault: str = "", **more: Any) -> Outcome:
-        properties = dict(more.pop("properties", {}))
-        if fault:
-            assert fault in FAULTS
-            properties["Faults", fault] = "On"
-        request = Request(routine_named(name), slide=slide, properties=properties, **more)
-        return run_routine(*microscope, request)
-
-    return run_one
+def settings(settings_for: Callable[[int, int], AgentSettings]) -> AgentSettings:
+    return settings_for(ROWS, COLUMNS)
 
 
 @pytest.fixture(scope="module")

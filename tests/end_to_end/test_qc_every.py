@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,14 +21,13 @@ pytest.importorskip(
 
 from agent.errors import HardwareError, SettingsError
 from agent.hardware import HardwareProcess
-from agent.local import Local
 from agent.quality.assess import routine_named
 from agent.quality.facts import MissingFactError
 from agent.quality.history import History
 from agent.quality.restore import RESTORE_FILE
 from agent.quality.run import Outcome, Request, Watcher, own_hardware, run_routine
 from agent.settings import AgentSettings
-from drivers.simulated import CONFIGURATION, FAULTS, Truth
+from drivers.simulated import FAULTS, Truth
 from drivers.simulated.layer import axial_response
 from drivers.simulated.light import steady_power_mw
 from qc_routines.verdict import Status
@@ -42,36 +41,8 @@ METER: dict[str, Any] = {"slide": "power meter"}
 
 
 @pytest.fixture(scope="module")
-def settings(tmp_path_factory: pytest.TempPathFactory) -> AgentSettings:
-    folder = tmp_path_factory.mktemp("qc")
-    # warm, because a computer under load would see more of drift and lamp than another
-    stand = f"#py Property,Stand,Sensor,{ROWS}x{COLUMNS}\n#py Property,Stand,OnFor-h,12\nProperty,Core,Initialize,1"
-    text = CONFIGURATION.read_text("utf-8").replace("Property,Core,Initialize,1", stand, 1)
-    (folder / "microscope.cfg").write_text(text, "utf-8")
-    hardware = {"driver": "simulated", "config_file": str(folder / "microscope.cfg")}
-    return AgentSettings.model_validate({"data_dir": str(folder / "data"), "hardware": hardware})
-
-
-@pytest.fixture(scope="module")
-def microscope(settings: AgentSettings) -> Iterator[tuple[HardwareProcess, Local]]:
-    with own_hardware(settings, settings.data_path) as opened:
-        yield opened
-
-
-@pytest.fixture
-def run(microscope: tuple[HardwareProcess, Local]) -> Callable[..., Outcome]:
-    """Run a routine, with a fault switched on or without."""
-
-    def run_one(name: str, slide: str, fault: str = "", **more: Any) -> Outcome:
-        properties = dict(more.pop("properties", {}))
-        watcher = more.pop("watcher", None)
-        if fault:
-            assert fault in FAULTS
-            properties["Faults", fault] = "On"
-        request = Request(routine_named(name), slide=slide, properties=properties, **more)
-        return run_routine(*microscope, request, watcher)
-
-    return run_one
+def settings(settings_for: Callable[[int, int], AgentSettings]) -> AgentSettings:
+    return settings_for(ROWS, COLUMNS)
 
 
 def still(hardware: HardwareProcess) -> dict[tuple[str, str], Any]:
