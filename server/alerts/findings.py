@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from urllib.parse import urlencode
 
 from packaging.version import InvalidVersion, Version
 
-from agent.records import AgentEvent, Heartbeat, RecordError, decode_tolerant
+from agent.records import AgentEvent, Heartbeat, RecordError, ScheduleRun, ScheduleState, decode_tolerant
 from server.alerts import rules as r
-from server.ingest.evidence import record_of
+from server.ingest.evidence import record_of, records_of
 from server.logbook import baselines, invalid_runs, notes
 from server.quality.control_chart import Chart, Sample, chart_of
 from server.store.base import Reads
@@ -47,6 +48,7 @@ class Finding:
 _JUDGED_BY = ("invalidation", "baseline")
 """Notes that change what a control chart is made of."""
 _MOST_HEEDED = 100
+_PLANNED_RUNS_READ = 30
 
 Firing = Callable[[str], bool]
 """Whether an alert with that key fires already."""
@@ -126,7 +128,8 @@ class Looker:
             broken = {signal.index: signal for signal in chart.signals}
             newest = range(len(chart.samples) - condition.in_a_row, len(chart.samples))
             if all(index in broken for index in newest):
-                signal = broken[newest[0]]
+                signal = broken[newest[-1]]
+                first = next(index for index in range(signal.index, -1, -1) if index - 1 not in broken)
                 yield Finding(
                     rule=rule.key,
                     instrument_id=scene.instrument_id,
@@ -138,7 +141,7 @@ class Looker:
                         "pattern": signal.rule,
                         "verdict": point.status,
                     },
-                    since=chart.samples[signal.index].at,
+                    since=chart.samples[first].at,
                     advice=_("Look at the trend for the day it began, and at what was changed before."),
                     href=_trend(series),
                 )
@@ -355,6 +358,7 @@ def _qc_overdue(rule: r.Rule, condition: r.QcOverdue, scene: Scene) -> Iterator[
     for series in scene.reads.qc_series(scene.instrument_id):
         age = scene.now - series.captured_at
         if condition.routine in ("", series.routine) and age > timedelta(days=condition.days):
+            advice, href = _how_to_run(series, scene)
             yield Finding(
                 rule.key,
                 scene.instrument_id,
@@ -362,9 +366,20 @@ def _qc_overdue(rule: r.Rule, condition: r.QcOverdue, scene: Scene) -> Iterator[
                 _("%(routine)s was last measured %(days)s days ago"),
                 series.captured_at + timedelta(days=condition.days),
                 {"routine": series.routine, "days": f"{age / timedelta(days=1):.0f}"},
-                _("Run it, or schedule it so that it runs by itself."),
-                _trend(series),
+                advice,
+                href,
             )
+
+
+def _how_to_run(series: QcSeriesRow, scene: Scene) -> tuple[str, str]:
+    """Return what to do about a routine that is not run, and where: its schedule may run and stop at something."""
+    rows = scene.reads.recent(scene.instrument_id, "schedule_run", _PLANNED_RUNS_READ)
+    told = (one for one in records_of(scene.reads, rows) if isinstance(one, ScheduleRun))
+    ends = [one for one in told if one.routine == series.routine and one.state.is_end]
+    if ends and ends[0].planned_at > series.captured_at and ends[0].state is not ScheduleState.DONE:
+        where = f"/schedules?{urlencode({'q': scene.instrument_id})}#past"
+        return _("It is planned, but did not run the last time; the list of its runs says why."), where
+    return _("Run it, or schedule it so that it runs by itself."), _trend(series)
 
 
 def _qc_verdict(rule: r.Rule, condition: r.QcVerdict, scene: Scene) -> Iterator[Finding]:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from uuid import uuid4
 
 import pytest
 
-from agent.records import PartHealth, QcStatus, Severity, SpoolHealth
+from agent.records import PartHealth, QcStatus, ScheduleRun, ScheduleState, Severity, SpoolHealth
 from server.alerts.book import turn
 from server.alerts.findings import Looker
 from server.alerts.rules import (
@@ -165,6 +166,24 @@ def test_overdue_run_is_found_since_the_day_it_was_due(running, sender, scope, l
     assert look(QcOverdue(days=35, routine="illumination")) == []
 
 
+def test_overdue_run_that_is_planned_leads_to_why_it_did_not_run(running, tools, sender, scope, look):
+    deliver(sender, [scope.qc()])
+    running.clock.later(days=36)
+    told = {"schedule_id": "psf", "source": "collector", "routine": "psf", "zone": "UTC"}
+    planned_at, reason = running.clock() - timedelta(days=1), "Nobody confirmed that the slide is in place."
+    skipped = ScheduleRun(
+        **scope.common, record_id=uuid4(), captured=scope.now(), run_id=uuid4(), planned_at=planned_at,
+        state=ScheduleState.SKIPPED, reason=reason, **told,
+    )  # fmt: skip
+    (found,) = look(QcOverdue(days=35))
+    assert found.advice.startswith("Run it, or schedule it")
+    deliver(sender, [skipped])
+    (found,) = look(QcOverdue(days=35))
+    assert found.advice.startswith("It is planned, but did not run")
+    with running.browser() as browser:
+        assert reason in browser.get(found.href).text
+
+
 def _send_trend(running, sender, scope, values):
     runs = []
     for value in values:
@@ -184,6 +203,10 @@ def test_figure_out_of_control_is_found_though_within_its_limits(running, sender
     _send_trend(running, sender, scope, [0.235])
     (found,) = look(OutOfControl())
     assert found.values["pattern"] == "1 value beyond 3 σ"
+    began = found.since
+    _send_trend(running, sender, scope, [0.235, 0.236])
+    (found,) = look(OutOfControl())
+    assert found.since == began, "it began when the first of the values in a row broke a rule"
     assert found.href.endswith("#trends")
 
 
