@@ -8,6 +8,7 @@ in this process or another, until the commit: numbers come without gaps and in t
 from __future__ import annotations
 
 import json
+from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -32,6 +33,8 @@ SpoolName = tuple[str, str]
 """Agent and spool."""
 SpoolStands = tuple[int, int, str, int]
 """Key, mark, chain value, numbers skipped."""
+SpoolStand = tuple[int, int, str, int, datetime]
+"""The same, and when that was."""
 
 
 class Sender(NamedTuple):
@@ -152,18 +155,9 @@ class SqlAppends(SqlReads):
             group.standings[name] = _Standing(0, 0, CHAIN_START, 0)
         return group.standings[name]
 
+    @abstractmethod
     def stands(self, names: Sequence[SpoolName]) -> tuple[dict[SpoolName, SpoolStands], dict[str, Sender]]:
         """Return how the spools stand that there are, and by their ids the agents."""
-        one = self._connection.one
-        spool = "SELECT spool_key, mark, chain, n_skipped FROM spools WHERE agent_id = ? AND spool_id = ?"
-        spools = {name: one(spool, *name) for name in names}
-        agent = """SELECT instrument_key, instrument_id, public_key, revoked_at
-            FROM instruments JOIN agents USING (instrument_id) WHERE agent_id = ?"""
-        agents = {agent_id: one(agent, agent_id) for agent_id in {name[0] for name in names}}
-        return (
-            {name: (found[0], found[1], found[2], found[3]) for name, found in spools.items() if found},
-            {agent_id: Sender(*found) for agent_id, found in agents.items() if found},
-        )
 
     def _chain(self, batch: rows.Batch, spool: _Standing, seq: int) -> str | None:
         return spool.chain_at(seq) or self.chain_at(batch.agent_id, batch.spool_id, seq)
@@ -226,26 +220,13 @@ class SqlAppends(SqlReads):
         for name, key in self.new_spools(new).items() if new else ():
             group.standings[name].spool_key = key
 
+    @abstractmethod
     def new_spools(self, began: Mapping[SpoolName, datetime]) -> dict[SpoolName, int]:
         """Add spools that began then, and return their keys."""
-        sql = """INSERT INTO spools (agent_id, spool_id, mark, chain, first_received_at, last_received_at)
-            VALUES (?, ?, 0, ?, ?, ?) RETURNING spool_key"""
-        return {
-            name: int(self._connection.fetch(sql, *name, CHAIN_START, at, at)[0][0])
-            for name, at in began.items()
-        }
 
-    def note_stands(
-        self, spools: Sequence[tuple[int, int, str, int, datetime]], heard: Sequence[tuple[str, datetime]]
-    ) -> None:
-        """Note how spools stand now (key, mark, chain value, numbers skipped, when) and when agents were heard."""
-        self._connection.do_each(
-            "UPDATE spools SET mark = ?, chain = ?, n_skipped = ?, last_received_at = ? WHERE spool_key = ?",
-            [(*stands, key) for key, *stands in spools],
-        )
-        self._connection.do_each(
-            "UPDATE agents SET heard_at = ? WHERE agent_id = ?", [(at, agent_id) for agent_id, at in heard]
-        )
+    @abstractmethod
+    def note_stands(self, spools: Sequence[SpoolStand], heard: Sequence[tuple[str, datetime]]) -> None:
+        """Note how spools stand now and when agents were heard."""
 
     def _batch_values(
         self, batch_id: int, batch: rows.Batch, joined: Join, spool: _Standing, senders: dict[str, Sender]

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from server.store import rows
-from server.store.connection import Connection, from_us
+from server.store.connection import Connection
 from server.store.filed_qc import Run, add_runs
 from server.store.filed_search import add_search
 from server.store.filed_usage import Use, add_uses
@@ -30,6 +30,17 @@ RECORD_COLUMNS = (
 MOST_OF_PROPERTY = 200
 """Characters of a property's name in its column, which two indices hold; the change has all of it."""
 _CHANGE_COLUMNS = ("record_id", "instrument_key", "acquisition_id", "device", "property", "last_at", "change")
+KEEP_NEWER = """
+    INSERT INTO latest AS l (instrument_key, kind, record_id, captured_at, counts_at, boot_id, monotonic_ns, received_at, raw)
+    {rows}
+    ON CONFLICT (instrument_key, kind) DO UPDATE SET
+        record_id = excluded.record_id, captured_at = excluded.captured_at, counts_at = excluded.counts_at,
+        boot_id = excluded.boot_id, monotonic_ns = excluded.monotonic_ns,
+        received_at = excluded.received_at, raw = excluded.raw
+    WHERE CASE WHEN l.boot_id = excluded.boot_id THEN excluded.monotonic_ns >= l.monotonic_ns
+        ELSE excluded.counts_at >= l.counts_at END
+    RETURNING instrument_key, kind"""
+"""Puts rows into `latest` that are newer there (`is_newer`), and yields which those are."""
 
 
 _MORE = rows.Filed._fields.index("changes")
@@ -152,27 +163,9 @@ class FiledRecords(ABC):
         models = [(filed.model, key) for key, _, one, _ in kept if (filed := one[2].filed) and filed.model]
         self._connection.do_each("UPDATE instruments SET model = ? WHERE instrument_key = ?", models)
 
+    @abstractmethod
     def keep_newer(self, ranked: Sequence[Ranked]) -> list[Ranked]:
         """Put into `latest` what is newer than what is there, and return that."""
-        sql = "SELECT counts_at, boot_id, monotonic_ns FROM latest WHERE instrument_key = ? AND kind = ?"
-        held = [self._connection.one(sql, key, kind) for key, kind, *_ in ranked]
-        newer = [
-            one
-            for one, there in zip(ranked, held, strict=True)
-            if there is None or is_newer(one[3], (_time(there[0]), there[1], there[2]))
-        ]
-        self._connection.do_each(
-            """
-            INSERT INTO latest (instrument_key, kind, record_id, captured_at, counts_at, boot_id, monotonic_ns,
-                                received_at, raw)
-            VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
-            ON CONFLICT (instrument_key, kind) DO UPDATE SET
-                record_id = excluded.record_id, captured_at = excluded.captured_at, counts_at = excluded.counts_at,
-                boot_id = excluded.boot_id, monotonic_ns = excluded.monotonic_ns,
-                received_at = excluded.received_at, raw = excluded.raw""",
-            self.latest_values(newer),
-        )
-        return newer
 
     def latest_values(self, ranked: Sequence[Ranked]) -> list[tuple[Any, ...]]:
         """Return what goes into the columns of `latest`, a row for each."""
@@ -266,10 +259,6 @@ def _rank(one: Taken) -> Rank:
     _, batch, line = one
     assert line.filed is not None
     return min(line.filed.captured_at, batch.received_at), line.filed.boot_id, line.filed.monotonic_ns
-
-
-def _time(value: Any) -> datetime:
-    return from_us(value) if isinstance(value, int) else value
 
 
 def _said(filed: rows.Filed, facts: rows.AcquisitionFacts) -> dict[str, Any]:

@@ -10,8 +10,8 @@ from uuid import UUID
 import asyncpg
 
 from agent.records.wire import CHAIN_START
-from server.store.appending import Sender, SpoolName, SpoolStands
-from server.store.filed import FiledRecords, Numbered, Ranked
+from server.store.appending import Sender, SpoolName, SpoolStand, SpoolStands
+from server.store.filed import KEEP_NEWER, FiledRecords, Numbered, Ranked
 from server.store.packing import PACKED_COLUMNS, USUAL_VERSION, packed
 from server.store.partitions import make_for_batches, make_for_records
 from server.store.postgresql_connection import PostgresConnection
@@ -19,9 +19,11 @@ from server.store.postgresql_reads import PostgresReads
 from server.store.tables import Table, loaded
 from server.store.writes import SqlWrites
 
-_NEWER = """CASE WHEN l.boot_id = excluded.boot_id THEN excluded.monotonic_ns >= l.monotonic_ns
-        ELSE excluded.counts_at >= l.counts_at END"""
-"""`server.store.filed.is_newer`."""
+_LATEST = KEEP_NEWER.replace(
+    "{rows}",
+    """SELECT * FROM unnest(?::bigint[], ?::text[], ?::uuid[], ?::timestamptz[], ?::timestamptz[], ?::text[], ?::bigint[],
+                         ?::timestamptz[], ?::bytea[])""",
+)
 
 
 class PostgresFiledRecords(FiledRecords):
@@ -60,21 +62,11 @@ class PostgresFiledRecords(FiledRecords):
         return unknown
 
     def keep_newer(self, ranked: Sequence[Ranked]) -> list[Ranked]:
-        sql = f"""
-            INSERT INTO latest AS l (instrument_key, kind, record_id, captured_at, counts_at, boot_id, monotonic_ns,
-                                     received_at, raw)
-            SELECT * FROM unnest(?::bigint[], ?::text[], ?::uuid[], ?::timestamptz[], ?::timestamptz[], ?::text[],
-                                 ?::bigint[], ?::timestamptz[], ?::bytea[])
-            ON CONFLICT (instrument_key, kind) DO UPDATE SET
-                record_id = excluded.record_id, captured_at = excluded.captured_at, counts_at = excluded.counts_at,
-                boot_id = excluded.boot_id, monotonic_ns = excluded.monotonic_ns,
-                received_at = excluded.received_at, raw = excluded.raw
-            WHERE {_NEWER} RETURNING instrument_key, kind"""
         if not ranked:
             return []
         bound = self._connection.bound
         values = [[bound(value) for value in row] for row in self.latest_values(ranked)]
-        kept = set(self._connection.fetch(sql, *_columns(values, 9)))
+        kept = set(self._connection.fetch(_LATEST, *_columns(values, 9)))
         return [one for one in ranked if one[:2] in kept]
 
 
@@ -106,9 +98,7 @@ class PostgresWrites(SqlWrites, PostgresReads):
         found = self._connection.fetch(sql, CHAIN_START, *_columns(list(began), 2), list(began.values()))
         return {(row[0], row[1]): row[2] for row in found}
 
-    def note_stands(
-        self, spools: Sequence[tuple[int, int, str, int, datetime]], heard: Sequence[tuple[str, datetime]]
-    ) -> None:
+    def note_stands(self, spools: Sequence[SpoolStand], heard: Sequence[tuple[str, datetime]]) -> None:
         sql = """WITH told AS (
                 UPDATE agents SET heard_at = w.at FROM unnest(?::text[], ?::timestamptz[]) AS w (agent_id, at)
                 WHERE agents.agent_id = w.agent_id

@@ -11,102 +11,27 @@ from __future__ import annotations
 import logging
 import sqlite3
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import datetime
 from importlib.resources import files
-from itertools import chain
 from pathlib import Path
-from typing import Any
-from uuid import UUID
 
 from server.errors import SettingsError, StoreError
 from server.store.base import Job, Outcome, Reads, Store
-from server.store.connection import Connection, to_us
-from server.store.filed import RECORD_COLUMNS, FiledRecords, Numbered
 from server.store.jobs import run_jobs
 from server.store.reads import SqlReads
+from server.store.sqlite_connection import SqliteConnection
+from server.store.sqlite_writes import SqliteWrites
 from server.store.versions import SCHEMA_VERSION, check_version
-from server.store.writes import SqlWrites
 
 FILE_NAME = "collector.sqlite"
 SAFE_SQLITE = (3, 51, 3)
 BUSY_TIMEOUT_S = 10.0
-_ROWS_AT_ONCE = 100
 _CHECKPOINT_PAGES = 8_000
 _CACHE_KIB = 64 << 10
 """Pages the writer keeps: the index of record ids is written all over."""
 
 _log = logging.getLogger(__name__)
-
-
-class SqliteConnection(Connection):
-    """Statements on one SQLite connection."""
-
-    def __init__(self, connection: sqlite3.Connection) -> None:
-        self._connection = connection
-
-    def fetch(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:
-        return self._connection.execute(sql, [self.bound(value) for value in values]).fetchall()
-
-    def do(self, sql: str, *values: Any) -> int:
-        return self._connection.execute(sql, [self.bound(value) for value in values]).rowcount
-
-    def do_each(self, sql: str, rows: Iterable[Sequence[Any]]) -> None:
-        self._connection.executemany(sql, ([self.bound(value) for value in row] for row in rows))
-
-    def add(self, table: str, columns: Sequence[str], rows: list[tuple[Any, ...]]) -> None:
-        self.add_new(table, columns, rows, on_conflict="")
-
-    def add_new(
-        self,
-        table: str,
-        columns: Sequence[str],
-        rows: list[tuple[Any, ...]],
-        on_conflict: str = "ON CONFLICT DO NOTHING",
-    ) -> int:
-        """Insert what is not there yet, and return how many that were."""
-        # Many rows to a statement: Python gives its lock up for each statement, and must wait to get it back.
-        marks = f"({', '.join('?' * len(columns))})"
-        into = f"INSERT INTO {table} ({', '.join(columns)}) VALUES"
-        n_added, n_whole = 0, len(rows) - len(rows) % _ROWS_AT_ONCE
-        for start in range(0, n_whole, _ROWS_AT_ONCE):
-            values = list(chain.from_iterable(rows[start : start + _ROWS_AT_ONCE]))
-            sql = f"{into} {', '.join([marks] * _ROWS_AT_ONCE)} {on_conflict}"
-            n_added += self._connection.execute(sql, values).rowcount
-        for row in rows[n_whole:]:
-            n_added += self._connection.execute(f"{into} {marks} {on_conflict}", row).rowcount
-        return n_added
-
-    def bound(self, value: Any) -> Any:
-        if isinstance(value, datetime):
-            return to_us(value)
-        return value.bytes if isinstance(value, UUID) else value
-
-    bound_time = staticmethod(to_us)
-
-    def bound_id(self, record_id: UUID) -> bytes:
-        return record_id.bytes
-
-
-class SqliteFiledRecords(FiledRecords):
-    """Filing where one index keeps every record once."""
-
-    def add_records(self, numbered: list[Numbered]) -> list[Numbered]:
-        connection = self._connection
-        assert isinstance(connection, SqliteConnection)
-        n_new = connection.add_new("records", RECORD_COLUMNS, self.record_values(numbered))
-        if n_new == len(numbered):
-            return numbered
-        first = numbered[0][0]
-        new = {row[0] for row in connection.fetch("SELECT position FROM records WHERE position >= ?", first)}
-        return [one for one in numbered if one[0] in new]
-
-
-class SqliteWrites(SqlWrites):
-    """Writes to SQLite."""
-
-    filed_records = SqliteFiledRecords
 
 
 class SqliteStore(Store):

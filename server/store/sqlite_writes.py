@@ -1,0 +1,78 @@
+"""Writing to SQLite: whole groups in few statements, because for each Python's lock is given up and waited for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from agent.records.wire import CHAIN_START
+from server.store.appending import Sender, SpoolName, SpoolStand, SpoolStands
+from server.store.filed import KEEP_NEWER, RECORD_COLUMNS, FiledRecords, Numbered, Ranked
+from server.store.sqlite_connection import SqliteConnection
+from server.store.writes import SqlWrites
+
+
+class SqliteFiledRecords(FiledRecords):
+    """Filing where one index keeps every record once."""
+
+    def add_records(self, numbered: list[Numbered]) -> list[Numbered]:
+        connection = _sqlite(self._connection)
+        n_new = connection.add_new("records", RECORD_COLUMNS, self.record_values(numbered))
+        if n_new == len(numbered):
+            return numbered
+        first = numbered[0][0]
+        new = {row[0] for row in connection.fetch("SELECT position FROM records WHERE position >= ?", first)}
+        return [one for one in numbered if one[0] in new]
+
+    def keep_newer(self, ranked: Sequence[Ranked]) -> list[Ranked]:
+        bound = self._connection.bound
+        values = [[bound(value) for value in row] for row in self.latest_values(ranked)]
+        kept = set(_sqlite(self._connection).fetch_on(KEEP_NEWER, values))
+        return [one for one in ranked if one[:2] in kept]
+
+
+class SqliteWrites(SqlWrites):
+    """Writes to SQLite."""
+
+    filed_records = SqliteFiledRecords
+
+    def stands(self, names: Sequence[SpoolName]) -> tuple[dict[SpoolName, SpoolStands], dict[str, Sender]]:
+        connection = _sqlite(self._connection)
+        spools = connection.fetch_on(
+            """SELECT agent_id, spool_id, spool_key, mark, chain, n_skipped
+            FROM ({rows}) AS w JOIN spools ON agent_id = w.column1 AND spool_id = w.column2""",
+            names,
+        )
+        agents = connection.fetch_on(
+            """SELECT agent_id, instrument_key, instrument_id, public_key, revoked_at
+            FROM ({rows}) AS w JOIN agents ON agent_id = w.column1 JOIN instruments USING (instrument_id)""",
+            list({(agent_id,) for agent_id, _ in names}),
+        )
+        return {row[:2]: row[2:] for row in spools}, {row[0]: Sender(*row[1:]) for row in agents}
+
+    def new_spools(self, began: Mapping[SpoolName, datetime]) -> dict[SpoolName, int]:
+        bound = self._connection.bound
+        found = _sqlite(self._connection).fetch_on(
+            """INSERT INTO spools (agent_id, spool_id, mark, chain, first_received_at, last_received_at) {rows}
+            RETURNING agent_id, spool_id, spool_key""",
+            [(*name, 0, CHAIN_START, bound(at), bound(at)) for name, at in began.items()],
+        )
+        return {(agent_id, spool_id): key for agent_id, spool_id, key in found}
+
+    def note_stands(self, spools: Sequence[SpoolStand], heard: Sequence[tuple[str, datetime]]) -> None:
+        connection, bound = _sqlite(self._connection), self._connection.bound
+        connection.fetch_on(
+            """UPDATE spools SET mark = w.column2, chain = w.column3, n_skipped = w.column4, last_received_at = w.column5
+            FROM ({rows}) AS w WHERE spool_key = w.column1""",
+            [(*stand, bound(at)) for *stand, at in spools],
+        )
+        connection.fetch_on(
+            "UPDATE agents SET heard_at = w.column2 FROM ({rows}) AS w WHERE agent_id = w.column1",
+            [(agent_id, bound(at)) for agent_id, at in heard],
+        )
+
+
+def _sqlite(connection: Any) -> SqliteConnection:
+    assert isinstance(connection, SqliteConnection)
+    return connection
