@@ -12,7 +12,7 @@ from uuid import UUID
 
 from server.store.connection import Connection, to_us
 
-_ROWS_AT_ONCE = 100
+_ROWS_AT_ONCE = 500
 """Rows to a statement; SQLite takes 32 766 values."""
 
 
