@@ -8,7 +8,7 @@ be stricter than the model but never more lenient; ``tests/server/test_glance.py
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 from uuid import UUID
 
 import msgspec
@@ -70,11 +70,14 @@ class _Change(msgspec.Struct, frozen=True):
 
 
 class _SnapshotHeader(_Header, frozen=True, tag="state_snapshot"):
-    pass
+    named: ClassVar[str] = "state_snapshot"
+    changes: ClassVar[tuple[()]] = ()
+    acquisition_id: ClassVar[None] = None
 
 
 class _ChangeHeader(_Header, frozen=True, tag="state_change"):
-    changes: tuple[msgspec.Raw, ...]
+    named: ClassVar[str] = "state_change"
+    changes: Annotated[tuple[msgspec.Raw, ...], msgspec.Meta(min_length=1)]
     acquisition_id: UUID | None = None
 
 
@@ -122,41 +125,30 @@ def _is_utf8(raw: bytes) -> bool:
 
 
 def _filed(header: _SnapshotHeader | _ChangeHeader, agent: Agent) -> Filed | None:
-    kind = "state_change" if isinstance(header, _ChangeHeader) else "state_snapshot"
-    if not _is_ours(header, kind, agent):
+    version = _VERSIONS[header.named]
+    is_ours = header.producer.agent_id == agent.agent_id and header.instrument_id == agent.instrument_id
+    if header.schema_version != version or not is_ours:
         return None
     captured = header.captured
     try:
-        filed = Filed(
+        return Filed(
             header.record_id,
-            kind,
-            _VERSIONS[kind],
+            header.named,
+            version,
             agent.instrument_id,  # the same object for all: it is a key of what comes after
             _utc(captured.wall_at),
             captured.boot_id,
             captured.monotonic_ns,
+            header.acquisition_id,
+            tuple([_change(raw) for raw in header.changes]) if header.changes else (),
         )
-        return _with_changes(filed, header) if isinstance(header, _ChangeHeader) else filed
     except (msgspec.MsgspecError, RecursionError, OverflowError):
         return None
 
 
-def _is_ours(header: _Header, kind: str, agent: Agent) -> bool:
-    return (
-        header.schema_version == _VERSIONS[kind]
-        and header.producer.agent_id == agent.agent_id
-        and header.instrument_id == agent.instrument_id
-    )
-
-
-def _with_changes(filed: Filed, header: _ChangeHeader) -> Filed | None:
-    """Return it with its changes, None when there are none: a change record without changes is malformed."""
-    changes = []
-    for raw in header.changes:
-        change = _CHANGES.decode(raw)
-        at = _utc(change.last_at.wall_at)
-        changes.append(FiledChange(change.device, change.property, at, bytes(raw).decode()))
-    return filed._replace(acquisition_id=header.acquisition_id, changes=tuple(changes)) if changes else None
+def _change(raw: msgspec.Raw) -> FiledChange:
+    change = _CHANGES.decode(raw)
+    return FiledChange(change.device, change.property, _utc(change.last_at.wall_at), bytes(raw).decode())
 
 
 def _utc(moment: datetime) -> datetime:

@@ -41,10 +41,8 @@ KEEP_NEWER = """
         ELSE excluded.counts_at >= l.counts_at END
     RETURNING instrument_key, kind"""
 """Puts rows into `latest` that are newer there (`is_newer`), and yields which those are."""
-
-
-_MORE = rows.Filed._fields.index("changes")
-_NOTHING_MORE = tuple(rows.Filed._field_defaults.values())[-len(rows.Filed._fields) + _MORE :]
+_NOTHING_MORE = "state_snapshot"
+"""The kind of by far most records, of which nothing more is kept in tables."""
 
 
 class _Keys(dict[str, int]):
@@ -79,8 +77,7 @@ class FiledRecords(ABC):
         """File what is not filed yet, numbered from `position` + 1, and return how many numbers that took."""
         new = self.add_records(list(enumerate(taken, start=position + 1)))
         self._keep_latest([one for _, one in new])
-        # By far most records are snapshots, of which nothing more is kept in tables.
-        telling = [one for one in new if one[1][2].filed[_MORE:] != _NOTHING_MORE]  # type: ignore[index]
+        telling = [one for one in new if one[1][2].filed.kind != _NOTHING_MORE]  # type: ignore[union-attr]
         if telling:
             self._add_more(telling)
         return len(taken)
@@ -118,19 +115,19 @@ class FiledRecords(ABC):
 
     def record_values(self, numbered: Sequence[Numbered]) -> list[tuple[Any, ...]]:
         """Return what goes into `RECORD_COLUMNS`, a row for each."""
-        kinds, instruments, bound = self._kinds, self._instruments, self._connection.bound
-        time, record_id = self._connection.bound_time, self._connection.bound_id
+        kinds, instruments = self._kinds, self._instruments
+        time, uuid = self._connection.bound_time, self._connection.bound_id
         return [
             (
                 position,
-                record_id(filed.record_id),
+                uuid(filed.record_id),
                 kinds[filed.kind],
                 filed.schema_version,
                 instruments[filed.instrument_id],
                 time(filed.captured_at),
                 batch_id,
                 line.seq - batch.first_seq,
-                bound(filed.acquisition_id),
+                None if filed.acquisition_id is None else uuid(filed.acquisition_id),
             )
             for position, (batch_id, batch, line) in numbered
             if (filed := line.filed) is not None

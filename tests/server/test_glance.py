@@ -6,6 +6,7 @@ import json
 import random
 
 import pytest
+from msgspec import structs
 
 from agent.records import RecordError, StateChange, StateSnapshot, decode_tolerant, encode
 from server.ingest.filing import file_line, filed_of
@@ -57,7 +58,7 @@ def test_glance_takes_the_frequent_kinds_and_files_them_as_the_model_does(record
         assert (filed is not None) == isinstance(record, StateSnapshot | StateChange)
         if filed is not None:
             ours = filed_of(record)
-            assert filed._replace(changes=()) == ours._replace(changes=())
+            assert structs.replace(filed, changes=()) == structs.replace(ours, changes=())
             assert [json.loads(c.change) for c in filed.changes] == [
                 json.loads(c.change) for c in ours.changes
             ]

@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from msgspec import structs
 
 from agent.records import Cause, FinishReason, How, QcStatus, encode
 from agent.records.wire import CHAIN_START, chain_skip
@@ -581,7 +582,8 @@ def test_batch_that_cannot_be_stored_harms_no_neighbour(store, sender, scope):
     """Batches that wait together are appended together; one no engine takes is refused alone."""
     good = [batch_of(sender, [scope.heartbeat()], spool_id=name) for name in ("a", "b")]
     poison = batch_of(sender, [scope.heartbeat()], spool_id="poison")
-    unstorable = poison.lines[0]._replace(filed=poison.lines[0].filed._replace(schema_version=object()))
+    line = poison.lines[0]
+    unstorable = structs.replace(line, filed=structs.replace(line.filed, schema_version=object()))
     broken = replace(poison, lines=(unstorable,))
 
     outcomes = store.write([good[0], broken, good[1]])

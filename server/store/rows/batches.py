@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import NamedTuple
+
+from msgspec import Struct
 
 from agent.records.wire import Flagged
 from server.store.rows.fleet import Agent
@@ -24,7 +25,7 @@ class Spool:
     last_received_at: datetime
 
 
-class Line(NamedTuple):
+class Line(Struct, frozen=True, gc=False):
     """One line of a batch: its bytes, the chain value after it, and either where it is filed or why it is not."""
 
     seq: int
