@@ -50,6 +50,7 @@ PREV_HEADER = "Scopestamp-Prev"
 SKIPPED_FROM_HEADER = "Scopestamp-Skipped-From"
 TIME_HEADER = "Scopestamp-Time"
 SIGNATURE_HEADER = "Scopestamp-Signature"
+_SIGNATURE = SIGNATURE_HEADER.lower()
 
 MAX_BODY_BYTES = 1 << 20
 """Largest body as transmitted; a collector may announce less with 413."""
@@ -82,11 +83,8 @@ def signing_bytes(method: str, path: str, headers: Mapping[str, str], body: byte
     Method, path with query, every ``Scopestamp-*`` header but the signature (lower case, sorted) and the SHA-256 of
     the body as it is transmitted, so that a collector can refuse a stranger before it decompresses anything.
     """
-    signed = sorted(
-        (name.lower(), value)
-        for name, value in headers.items()
-        if name.lower().startswith("scopestamp-") and name.lower() != SIGNATURE_HEADER.lower()
-    )
+    own = ((name.lower(), value) for name, value in headers.items())
+    signed = sorted(one for one in own if one[0].startswith("scopestamp-") and one[0] != _SIGNATURE)
     lines = ["scopestamp-request-v1", method.upper(), path]
     lines += [f"{name}:{value}" for name, value in signed]
     lines.append(hashlib.sha256(body).hexdigest())

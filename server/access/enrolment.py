@@ -102,6 +102,11 @@ def check_approved(reads: Reads, agent_id: str) -> None:
         )
 
 
+def waiting(reads: Reads) -> set[str]:
+    """Return the ids of all agents that nobody has approved yet."""
+    return {document.key for document in reads.documents(WAITING)}
+
+
 def _check_code(code: JoinCode, request: EnrolRequest, now: datetime) -> None:
     if code.used_by is not None:
         raise _bad_code("This join code has been used; ask for a new one.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
@@ -21,12 +22,19 @@ from agent.records.wire import (
     RotateRequest,
     agent_id_of,
 )
-from server.access.enrolment import check_approved, check_instrument_id, decoded_key, enrol_job, public_key_of
+from server.access.enrolment import (
+    check_approved,
+    check_instrument_id,
+    decoded_key,
+    enrol_job,
+    public_key_of,
+    waiting,
+)
 from server.access.rotation import Replacement, keys_accepted, rotate_job
 from server.collector import Collector
 from server.dependencies import TheAddress, WholeCollector
 from server.errors import RefusedError
-from server.forwarding.downstream import is_only_forwarded
+from server.forwarding.downstream import is_only_forwarded, only_forwarded
 from server.ingest import check_signature
 from server.ingest.headers import SPOOL_ID
 from server.ingest.signature import is_signed_by
@@ -112,6 +120,15 @@ def authenticated(collector: Collector, request: Request, body: bytes) -> Agent:
     return agent
 
 
+def all_admitted(collector: Collector) -> list[Agent]:
+    """Return every agent that `authenticated` lets in when it signs with its present key."""
+    with collector.store.reading_newest() as reads:
+        others = only_forwarded(reads)
+        if not collector.settings.enrolment.auto_approve:
+            others |= waiting(reads)
+        return [one for one in reads.agents() if one.revoked_at is None and one.agent_id not in others]
+
+
 def _signing(collector: Collector, request: Request, body: bytes) -> Agent:
     with collector.store.reading_newest() as reads:
         agent = reads.agent(request.headers.get(AGENT_HEADER, ""))
@@ -137,9 +154,9 @@ def _check_key(collector: Collector, agent: Agent, request: Request, body: bytes
         check_signature(agent.public_key, *told)
 
 
-def kept_headers(request: Request) -> dict[str, str]:
-    """Return the headers of a signed request that are kept with it as evidence."""
-    return {name: value for name, value in request.headers.items() if name.startswith(KEPT_HEADERS)}
+def kept_headers(headers: Mapping[str, str]) -> dict[str, str]:
+    """Return of the headers of a signed request those that are kept with it as evidence."""
+    return {name: value for name, value in headers.items() if name.startswith(KEPT_HEADERS)}
 
 
 def _rotate(collector: Collector, request: Request, body: bytes, address: str) -> RotateReply:
@@ -147,7 +164,9 @@ def _rotate(collector: Collector, request: Request, body: bytes, address: str) -
     try:
         agent = authenticated(collector, request, body)
         wanted = told_in(RotateRequest, body)
-        sent = Replacement(path=signed_path(request), headers=kept_headers(request), body=body.decode())
+        sent = Replacement(
+            path=signed_path(request), headers=kept_headers(request.headers), body=body.decode()
+        )
         until = collector.writer.do(rotate_job(agent.agent_id, wanted, sent, collector.now()))
     except RefusedError as refused:
         if collector.attempts.failed(address):

@@ -1,7 +1,8 @@
 """Batches: from the socket to the disk and back.
 
-By far most requests are batches, so `IngestFirst` finds them before any route is looked for. Each changes threads three times:
-the loop reads it, an opening thread checks it and takes it apart, the writer commits it with its neighbours and tells the loop.
+By far most requests are batches, so `IngestFirst` finds them before any route is looked for. The loop reads each, an opening
+thread checks it and takes it apart (the loop itself when it is small), the writer commits it with its neighbours and tells the
+loop.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from fastapi.concurrency import run_in_threadpool
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from agent.records.wire import AGENT_HEADER, INGEST_PATH, IngestReply, Refusal
-from server.api.agents import authenticated, kept_headers, read_body, signed_path
+from server.api.agents import all_admitted, authenticated, kept_headers, read_body, signed_path
 from server.collector import Collector
 from server.dependencies import TheAddress, WholeCollector, address_of
 from server.errors import OutdatedError, RefusedError, StoreError
@@ -24,6 +25,10 @@ from server.store.rows import Agent, Appended, Batch
 AnswerTo = Callable[[Request, Exception], Response]
 """Makes the answer to a request that failed."""
 
+SMALL_BYTES = 4 << 10
+"""What a remembered agent sends is opened at once, on the loop, up to this size: another thread would cost more than it takes."""
+
+_AGENT = AGENT_HEADER.lower()
 _REFUSALS = {status: {"model": Refusal} for status in (400, 401, 403, 409, 413, 429, 503)}
 
 router = APIRouter(tags=["agents"], responses=_REFUSALS)
@@ -71,7 +76,12 @@ class IngestFirst:
 async def _appended(collector: Collector, request: Request, body: bytes) -> Appended:
     """Return what the commit did; once more from the start when the agent has changed since it was remembered."""
     answer = LoopAnswer()
-    collector.opening.submit(_open, collector, request, body, answer).add_done_callback(answer.take_error)
+    sent = dict(request.headers.items())
+    agent = _remembered(collector, request, sent, body) if len(body) <= SMALL_BYTES else None
+    if agent is not None:
+        collector.writer.submit_for(answer, _opened(collector, request, sent, body, agent))
+    else:
+        collector.opening.submit(_open, collector, request, body, answer).add_done_callback(answer.take_error)
     try:
         appended: Appended = await answer.future
     except OutdatedError:
@@ -81,14 +91,27 @@ async def _appended(collector: Collector, request: Request, body: bytes) -> Appe
 
 
 def _open(collector: Collector, request: Request, body: bytes, answer: LoopAnswer) -> None:
-    """Check a batch, take it apart and hand it to the writer; on an opening thread."""
-    collector.writer.submit_for(answer, _opened(collector, request, body))
+    """Check a batch, take it apart and hand it to the writer; on an opening thread, for the store may have to be asked."""
+    sent = dict(request.headers.items())
+    agent = _remembered(collector, request, sent, body)
+    if agent is None:
+        collector.admitted.add_all(lambda: all_admitted(collector), collector.now())
+        agent = _remembered(collector, request, sent, body)
+    if agent is None:
+        agent = authenticated(collector, request, body)
+        collector.admitted.add(agent)
+    collector.writer.submit_for(answer, _opened(collector, request, sent, body, agent))
 
 
-def _opened(collector: Collector, request: Request, body: bytes) -> Batch:
-    agent = _verified(collector, request, body)
+def _remembered(collector: Collector, request: Request, sent: dict[str, str], body: bytes) -> Agent | None:
+    """Return the agent that signed the request if it was let in before, as it was then."""
+    agent = collector.admitted.get(sent.get(_AGENT, ""))
+    told = (request.method, signed_path(request), sent, body)
+    return agent if agent is not None and is_signed_by(agent.public_key, *told) else None
+
+
+def _opened(collector: Collector, request: Request, sent: dict[str, str], body: bytes, agent: Agent) -> Batch:
     collector.agent_limits.check(agent.agent_id, len(body))
-    sent = dict(request.headers)
     headers = parse_headers(sent)
     limit_bytes = collector.settings.limits.max_expanded_bytes
     expanded = expand(body, sent.get("content-encoding", "identity"), limit_bytes)
@@ -100,21 +123,11 @@ def _opened(collector: Collector, request: Request, body: bytes) -> Batch:
         skipped_from=headers.skipped_from,
         lines=file_lines(expanded, headers.first_seq, headers.n_records, headers.prev, agent),
         path=signed_path(request),
-        headers=kept_headers(request),
+        headers=kept_headers(sent),
         body=body,
         received_at=collector.now(),
         verified=agent,
     )
-
-
-def _verified(collector: Collector, request: Request, body: bytes) -> Agent:
-    """Return the agent that signed the request, as it was let in before or as the store knows it now."""
-    agent = collector.admitted.get(request.headers.get(AGENT_HEADER, ""))
-    told = (request.method, signed_path(request), request.headers, body)
-    if agent is None or not is_signed_by(agent.public_key, *told):
-        agent = authenticated(collector, request, body)
-        collector.admitted.add(agent)
-    return agent
 
 
 def _note_refusal(collector: Collector, request: Request, address: str, refused: RefusedError) -> None:

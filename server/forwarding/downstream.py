@@ -163,6 +163,11 @@ def is_only_forwarded(reads: Reads, agent_id: str) -> bool:
     return reads.document(AGENT, agent_id) is not None
 
 
+def only_forwarded(reads: Reads) -> set[str]:
+    """Return the ids of all agents of which `is_only_forwarded` is true."""
+    return {document.key for document in reads.documents(AGENT)}
+
+
 def forget_forwarded(writes: Writes, agent_id: str) -> None:
     """Note that an agent has enrolled here itself."""
     writes.remove_document(AGENT, agent_id)

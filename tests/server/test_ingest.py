@@ -20,8 +20,9 @@ from agent.records.wire import (
     SPOOL_HEADER,
     chain_skip,
 )
+from server.ingest import Admitted
 from server.settings import LimitSettings, Settings
-from server.store.rows import Instrument
+from server.store.rows import Agent, Instrument
 
 
 @pytest.fixture
@@ -72,6 +73,35 @@ def test_records_come_back_byte_for_byte(running, tools, sender):
 
 def test_cursor_of_a_spool_never_seen_is_zero(sender):
     assert (sender.cursor("new").json()["acked"], sender.cursor("new").json()["chain"]) == (0, CHAIN_START)
+
+
+def test_store_is_asked_for_a_fleet_that_returns_together_once(running, tools, monkeypatch):
+    fleet = [running.sender(f"scope-{number}") for number in range(4)]
+    asked = []
+    store = type(running.collector.whole_store)
+    ask = store.reading_newest
+    monkeypatch.setattr(store, "reading_newest", lambda self: asked.append(1) or ask(self))
+
+    replies = [one.send([tools.Scope(one).heartbeat()]) for one in fleet]
+
+    assert [reply.status_code for reply in replies] == [200] * 4
+    assert len(asked) == 1
+
+
+def test_all_agents_are_asked_for_once_a_minute_whatever_the_clock_does(clock):
+    agent = Agent("agt-1", b"key", "scope-1", "pc", "Linux", "0.1", clock())
+    admitted, asked = Admitted(), []
+
+    def ask():
+        asked.append(clock())
+        return [agent]
+
+    for seconds in (0, 59, 1, -3600, 30):
+        clock.later(seconds=seconds)
+        admitted.add_all(ask, clock())
+
+    assert len(asked) == 3
+    assert admitted.get("agt-1") == agent
 
 
 # Replays, overlaps, gaps, skips, forks
