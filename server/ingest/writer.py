@@ -2,7 +2,8 @@
 
 Requests hand it jobs; whatever has gathered while it was committing is committed next, together. That is all there is to
 group commit: the slower the disk, the larger the groups. On a fast disk groups would be of two or three, and each would write
-the same pages again; so while many send, commits begin at least `PACE_S` apart. Whoever writes alone never waits.
+the same pages again; so while many send, the writer rests after a commit as long as that took, but begins the next at the latest
+`PACE_S` after it. Whoever writes alone never waits.
 """
 
 from __future__ import annotations
@@ -24,8 +25,8 @@ MAX_WAITING = 1000
 """Jobs that may wait; more would be memory spent on clients that have given up."""
 MAX_WAITING_BYTES = 32 << 20
 """Records that may wait, in bytes as they came."""
-PACE_S = 0.006
-"""Measured with 900 agents that send ten records a second each: a third less CPU, 2 ms more in the median, less at the 99th percentile."""
+PACE_S = 0.015
+"""Measured with 900 agents that send ten records a second each: a third less CPU, a little more in the median, less at the 99th percentile."""
 
 
 class Answer(Protocol):
@@ -140,7 +141,7 @@ class GroupWriter:
         if (early_s := began - self._now()) > 0:
             self._wait(early_s)
         group = self._take_all()
-        self._next_at = began + PACE_S if len(group) > 1 else 0.0
+        self._next_at = 0.0
         if not group:  # whoever asked has gone
             return
         outcomes: list[Outcome] = []
@@ -149,6 +150,8 @@ class GroupWriter:
         except StoreError as error:
             outcomes = [Failed(error)] * len(group)
         finally:
+            if len(group) > 1:
+                self._next_at = began + min(2 * (self._now() - began), PACE_S)
             _answer(group, outcomes)
 
     def _take_all(self) -> list[tuple[Job, Answer]]:

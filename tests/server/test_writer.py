@@ -24,11 +24,13 @@ class Counting(SqliteStore):
         self.sizes: list[int] = []
         self.may_go = threading.Event()
         self.has_begun = threading.Event()
+        self.as_it_writes = lambda: None
 
     def write(self, jobs):
         self.sizes.append(len(jobs))
         self.has_begun.set()
         assert self.may_go.wait(timeout=30)
+        self.as_it_writes()
         return super().write(jobs)
 
 
@@ -73,9 +75,24 @@ def test_jobs_that_gather_are_committed_together(writer, store):
     assert len(names(store)) == 6
 
 
-def test_next_commit_after_a_shared_one_waits_a_little_and_whoever_writes_alone_never_does(store):
+@pytest.mark.parametrize(("took_s", "rests_s"), [(0.004, 0.004), (0.010, PACE_S - 0.010), (0.500, 0)])
+def test_writer_rests_after_a_shared_commit_as_long_as_that_took_and_never_after_one_of_a_job_alone(
+    store, took_s, rests_s
+):
     waits = []
-    writer = GroupWriter(store, wait=waits.append, now=lambda: 100.0)
+    at = 100.0
+
+    def wait(seconds):
+        nonlocal at
+        waits.append(seconds)
+        at += seconds
+
+    def take_a_while():
+        nonlocal at
+        at += took_s
+
+    store.as_it_writes = take_a_while
+    writer = GroupWriter(store, wait=wait, now=lambda: at)
     futures = [held_up(writer, store), *(writer.submit(add(f"u{i}")) for i in range(3))]
     store.may_go.set()
     for future in futures:
@@ -85,7 +102,7 @@ def test_next_commit_after_a_shared_one_waits_a_little_and_whoever_writes_alone_
     writer.close()
 
     assert store.sizes == [1, 3, 1, 1, 1, 1, 1]
-    assert waits == pytest.approx([PACE_S])
+    assert waits == pytest.approx([rests_s] if rests_s else [])
 
 
 def test_failing_job_is_undone_alone(writer, store):
