@@ -50,18 +50,19 @@ def migrate(
         check_room(room)
         if dry_run:
             return
+        migration.hold()
         _ask(room, yes, as_json)
         _run(migration, as_json)
     say(as_json, {"event": "done", **versions}, f"Schema {migration.before} brought to {SCHEMA_VERSION}.")
 
 
 def migration_of(data: Path, settings: Settings) -> Migration:
-    """Return what is to be done to a data folder's store, which nobody else can use until it is closed.
+    """Return what is to be done to a data folder's store; close it.
 
     Raises
     ------
     SettingsError
-        There is no store, somebody uses it, or its version cannot be brought forward.
+        There is no store, or its version cannot be brought forward.
     """
     if not settings.store.postgresql:
         return SqliteMigration(data / FILE_NAME)

@@ -25,7 +25,7 @@ class Room:
 
 
 class Migration(ABC):
-    """A store that nobody else uses, and the parts of what is to be done to it.
+    """A store, and the parts of what is to be done to it. `hold` it before it is `run`.
 
     Attributes
     ----------
@@ -42,6 +42,16 @@ class Migration(ABC):
     @abstractmethod
     def room(self) -> Room:
         """Return what room is wanted and what there is."""
+
+    @abstractmethod
+    def hold(self) -> None:
+        """Have the store alone until it is closed.
+
+        Raises
+        ------
+        SettingsError
+            Somebody else uses it, or another program has brought it forward meanwhile.
+        """
 
     @abstractmethod
     def run(self, tell: Tell) -> None:
@@ -80,6 +90,12 @@ class Migration(ABC):
             end = min(start + part.n_at_once - 1, last)
             self.connection.do(part.sql, start, end)
             yield end - first + 1, last - first + 1
+
+
+def check_still(before: int, version: int, where: str) -> None:
+    """Refuse to go on from another version than the one that was looked at."""
+    if version != before:
+        raise SettingsError(f"Another program brought {where} to schema {version} meanwhile; run it again.")
 
 
 def check_room(room: Room) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import asyncpg
 
 from server.errors import SettingsError, StoreError
-from server.store.migration import Migration, Room, Tell
+from server.store.migration import Migration, Room, Tell, check_still
 from server.store.postgresql import FAILED, SCHEMA_LOCK
 from server.store.postgresql_connection import PostgresConnection
 from server.store.steps import parts_from
@@ -33,12 +33,12 @@ _LOG = "SELECT pg_size_bytes(current_setting('max_wal_size'))"
 
 
 class PostgresMigration(Migration):
-    """A database that no collector is connected to, when there is something to do to it.
+    """A database; held, no collector is connected to it.
 
     Raises
     ------
     SettingsError
-        It holds no store, collectors are connected to it, or its version cannot be brought forward.
+        It holds no store, or its version cannot be brought forward.
     StoreError
         It cannot be reached.
     """
@@ -63,10 +63,6 @@ class PostgresMigration(Migration):
         try:
             self.before = self._version()
             self.parts = parts_from("postgresql", self.before, _WHERE)
-            if self.before < SCHEMA_VERSION:
-                self._wait_for_others()
-                self._end_with_us()
-                self._hold()
         except FAILED as error:
             raise StoreError(f"Cannot read from PostgreSQL: {error}.") from error
 
@@ -74,6 +70,17 @@ class PostgresMigration(Migration):
         if not self.connection.fetch("SELECT to_regclass('schema_version') IS NOT NULL")[0][0]:
             raise SettingsError("The database holds no store; check [store] postgresql.")
         return int(self.connection.fetch("SELECT version FROM schema_version")[0][0])
+
+    def hold(self) -> None:
+        try:
+            self._wait_for_others()
+            self._end_with_us()
+            self.connection.do("BEGIN")
+            self.connection.do(f"SELECT pg_advisory_xact_lock({SCHEMA_LOCK})")
+            version = self._version()
+        except FAILED as error:
+            raise StoreError(f"Cannot read from PostgreSQL: {error}.") from error
+        check_still(self.before, version, "the database")
 
     def _wait_for_others(self) -> None:
         for _ in range(_TIMES_ASKED):
@@ -87,19 +94,12 @@ class PostgresMigration(Migration):
         )
 
     def _end_with_us(self) -> None:
-        """Let the server notice within seconds, in the middle of a statement, when this program is killed."""
-        with suppress(
-            asyncpg.PostgresError
-        ):  # before PostgreSQL 14, and on some systems, it does after the statement
-            self.connection.do("SET client_connection_check_interval = '2s'")
+        """Let the server notice within seconds, in the middle of a statement, when this program is killed.
 
-    def _hold(self) -> None:
-        self.connection.do("BEGIN")
-        self.connection.do(f"SELECT pg_advisory_xact_lock({SCHEMA_LOCK})")
-        if (version := self._version()) != self.before:
-            raise SettingsError(
-                f"Another program brought the database to schema {version} meanwhile; run it again."
-            )
+        Before PostgreSQL 14, and on some systems, it notices after the statement.
+        """
+        with suppress(asyncpg.PostgresError):
+            self.connection.do("SET client_connection_check_interval = '2s'")
 
     def room(self) -> Room:
         tables = {table for part in self.parts for table in part.writes_anew}

@@ -8,7 +8,7 @@ from contextlib import closing
 from pathlib import Path
 
 from server.errors import SettingsError, StoreError
-from server.store.migration import Migration, Room, Tell
+from server.store.migration import Migration, Room, Tell, check_still
 from server.store.sqlite import SqliteConnection
 from server.store.steps import parts_from
 from server.store.versions import SCHEMA_VERSION
@@ -19,12 +19,12 @@ _SMALL_BYTES = 16 << 20
 
 
 class SqliteMigration(Migration):
-    """A file that nobody else has open, when there is something to do to it.
+    """A file; held, nobody else has it open.
 
     Raises
     ------
     SettingsError
-        There is none, somebody else has it open, or its version cannot be brought forward.
+        There is none, or its version cannot be brought forward.
     StoreError
         It is no file of SQLite, or cannot be read.
     """
@@ -43,20 +43,19 @@ class SqliteMigration(Migration):
         self.parts = parts_from("sqlite", self.before, str(path))
         self._file = sqlite3.connect(path, timeout=_PATIENCE_S, isolation_level=None)
         self.connection = SqliteConnection(self._file)
-        if self.before < SCHEMA_VERSION:
-            self._hold()
 
-    def _hold(self) -> None:
-        """Have the file alone: in this mode SQLite says whether anybody else has it open, also when they do nothing."""
+    def hold(self) -> None:
+        # In this mode SQLite says whether anybody else has the file open, also when they do nothing.
         try:
             self._file.execute("PRAGMA locking_mode=EXCLUSIVE")
             self._file.execute("PRAGMA wal_autocheckpoint=0")
             self._file.execute("BEGIN EXCLUSIVE")
+            (version,) = self._file.execute("PRAGMA user_version").fetchone()
         except sqlite3.Error as error:
-            self._file.close()
             raise SettingsError(
                 f"Cannot have {self._path} alone ({error}): stop the collector on it, and whatever else has it open."
             ) from error
+        check_still(self.before, version, str(self._path))
 
     def room(self) -> Room:
         writes_anew = any(part.writes_anew for part in self.parts)

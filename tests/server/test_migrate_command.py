@@ -148,7 +148,16 @@ def test_a_file_that_somebody_has_open_is_refused(data, next_version):
         next_version(TABLE)
         with pytest.raises(SettingsError, match="stop the collector"):
             run("--data", data)
+        assert [one["event"] for one in run("--dry-run", "--data", data)] == ["plan"]
     assert run("--data", data)[-1]["event"] == "done"
+
+
+def test_a_store_that_was_brought_forward_meanwhile_is_left_alone(data, next_version):
+    next_version(TABLE)
+    with closing(sqlite_migration.SqliteMigration(data / FILE_NAME)) as late:
+        run("--data", data)
+        with pytest.raises(SettingsError, match="meanwhile"):
+            late.hold()
 
 
 def test_ctrl_c_undoes_everything(data, next_version, monkeypatch):
@@ -200,6 +209,7 @@ def test_postgresql_with_a_collector_on_it_is_refused(
         next_version(TABLE, engine="postgresql")
         with pytest.raises(SettingsError, match="1 connections of collectors"):
             run("--yes", "--data", tmp_path)
+        assert [one["event"] for one in run("--dry-run", "--data", tmp_path)] == ["plan"]
     monkeypatch.undo()
     with closing(postgres_store(database)) as store, store.reading() as reads:
         assert reads.users() == []

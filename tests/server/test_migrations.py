@@ -154,6 +154,7 @@ def test_store_of_an_older_version_is_brought_forward_and_loses_nothing(version,
     with closing(migration_of(old.data, load_settings(config_in(old.data)))) as migration:
         assert migration.before == version
         if version < SCHEMA_VERSION:
+            migration.hold()
             migration.run(lambda *_: None)
 
     after = old.rows()
@@ -186,7 +187,9 @@ def tell(does, n_done, n_all):
     if (does, n_done) == (part, n_all):
         die()
 
-migration_of(data, load_settings(config_in(data))).run(tell)
+migration = migration_of(data, load_settings(config_in(data)))
+migration.hold()
+migration.run(tell)
 die()
 """
 """Brings a store forward and is killed when a part is done, or right after the end."""
@@ -210,6 +213,7 @@ def test_killed_it_leaves_the_store_as_it_was_or_as_it_is_to_be(where, engine, f
     with closing(migration_of(old.data, load_settings(config_in(old.data)))) as migration:
         assert migration.before == (SCHEMA_VERSION if is_done else OLDEST)
         if not is_done:
+            migration.hold()
             migration.run(lambda *_: None)
     with opened(old.data) as store, store.reading() as reads:
         assert verify(reads, old_stores.SIGNER.verifier).problems == []
