@@ -24,6 +24,7 @@ from agent.records import AcquisitionFinished, QcInput, RecordError, decode
 FOCUS_S = 120.0
 _ACQUIRE_S = 6 * 3600.0
 _LOOK_S = 0.2
+SETTLED_S = 1800.0
 
 
 @dataclass
@@ -76,6 +77,7 @@ class Acquisition:
         self._watcher, self._sleep = watcher, sleep
         self._stem = _free_stem(images, f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{routine}")
         self._n_done = self._n_datasets = 0
+        self._is_broken_off = False
         self._notes: Path | None = images / f"{self._stem}-readings.csv"
         self._acquired = Acquired()
 
@@ -132,7 +134,7 @@ class Acquisition:
         def work() -> None:
             try:
                 self._hardware.call("acquire", _ACQUIRE_S, sequence=dict(shot.sequence), output=str(output))
-                self._hardware.call("settle", CALL_S)
+                self._settle(output)
             except HardwareError as error:
                 failed.append(error)
             finally:
@@ -151,8 +153,19 @@ class Acquisition:
         if failed:
             raise failed[0]
 
+    def _settle(self, output: Path) -> None:
+        """Wait until the frames are hashed and stamped, which takes a slow disk minutes for gigabytes."""
+        until_s = time.monotonic() + SETTLED_S
+        while not self._hardware.call("settle", CALL_S) and not self._is_broken_off:
+            if time.monotonic() >= until_s:
+                raise HardwareError(
+                    f"{output} was acquired, and is not hashed and stamped after {SETTLED_S / 60:g} min: is the disk slow, or "
+                    "full? The frames are there; 'scopestamp qc analyse' measures them."
+                )
+
     def _break_off(self, done: threading.Event) -> None:
         """Have what is under way end, and ask again until it has: what has not begun yet is not reached."""
+        self._is_broken_off = True
         until_s = time.monotonic() + CALL_S
         while not done.is_set() and time.monotonic() < until_s:
             self._hardware.call("cancel", CALL_S)
