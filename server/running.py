@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 from typing import Protocol
+from urllib.parse import urlsplit
 
 import uvicorn
 
@@ -26,6 +27,7 @@ from server.opening import open_store
 from server.settings import ListenSettings, Settings
 
 URL_FILE = "url.json"
+_ANSWERS_S = 2.0
 _log = logging.getLogger(__name__)
 
 
@@ -67,13 +69,14 @@ def run(
     listening = _listen(settings.listen)
     collector = Collector.on(open_store(data, settings), settings)
     url = _url_of(settings.listen, listening)
-    going: list[Beside] = [Chores(collector, signer_in(data, settings.collector.name))]
-    if settings.upstream.url:
-        going.append(Forwarder(collector, keys_in(data)))
-    if beside is not None:
-        going.append(beside(collector))
     tell = tell or (lambda _, at: _announce(at, as_json))
+    going: list[Beside] = []
     try:
+        going.append(Chores(collector, signer_in(data, settings.collector.name)))
+        if settings.upstream.url:
+            going.append(Forwarder(collector, keys_in(data)))
+        if beside is not None:
+            going.append(beside(collector))
         server = _Server(_uvicorn_config(collector), data, url, lambda: tell(collector, url))
         _spare_the_collector_of_garbage()
         for one in going:
@@ -108,11 +111,14 @@ def check_listen(listen: ListenSettings) -> None:
 
 
 def running_url(data: Path) -> str | None:
-    """Return the address of the collector that runs on this data folder, None when none runs."""
+    """Return the address of the collector that runs on this data folder, None when none runs: one that was killed left it behind."""
     try:
-        return str(json.loads((data / URL_FILE).read_text(encoding="utf-8"))["url"])
+        url = str(json.loads((data / URL_FILE).read_text(encoding="utf-8"))["url"])
+        at = urlsplit(url)
+        socket.create_connection((at.hostname or "", at.port or 0), timeout=_ANSWERS_S).close()
     except (OSError, ValueError, KeyError):
         return None
+    return url
 
 
 def _is_loopback(host: str) -> bool:

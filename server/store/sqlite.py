@@ -76,15 +76,19 @@ class SqliteStore(Store):
     @contextmanager
     def _lent(self) -> Iterator[sqlite3.Connection]:
         try:
-            connection = self._free_readers.pop()
-        except IndexError:
-            connection = open_reader(self.path)
-        try:
-            yield connection
+            connection = self._free_reader()
+            try:
+                yield connection
+            finally:
+                self._free_readers.append(connection)
         except sqlite3.Error as error:
             raise StoreError(f"Cannot read {self.path}: {error}.") from error
-        finally:
-            self._free_readers.append(connection)
+
+    def _free_reader(self) -> sqlite3.Connection:
+        try:
+            return self._free_readers.pop()
+        except IndexError:
+            return open_reader(self.path)
 
     def write(self, jobs: Sequence[Job]) -> list[Outcome]:
         try:

@@ -174,7 +174,13 @@ def test_first_admin_signs_in_by_link_while_it_runs(tmp_path):
         assert client.get("/admin").status_code == 200
 
 
-def test_link_without_a_running_collector_says_what_to_do(tmp_path):
+@pytest.mark.parametrize("was_killed", [False, True])
+def test_link_without_a_running_collector_says_what_to_do(tmp_path, was_killed):
+    if was_killed:
+        with serving(tmp_path) as (process, _):
+            process.kill()
+            process.wait(timeout=30)
+        assert (tmp_path / "url.json").exists()
     done = command("sign-in-link", data=tmp_path)
     assert done.returncode == 1
     assert "--url" in done.stderr

@@ -30,6 +30,13 @@ def test_only_the_collector_checkpoints(tmp_path):
         assert pragma(beside, "wal_autocheckpoint") == 0
 
 
+def test_file_that_is_gone_is_told(tmp_path):
+    with closing(SqliteStore(tmp_path)) as store:
+        store.path = tmp_path / "gone.sqlite"
+        with pytest.raises(StoreError, match="gone"), store.reading():
+            pass
+
+
 def test_readers_cannot_write(tmp_path):
     with (
         closing(SqliteStore(tmp_path)) as store,
