@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import tracemalloc
 from dataclasses import replace
 
 import pytest
@@ -20,7 +21,8 @@ from agent.records.wire import (
     SPOOL_HEADER,
     chain_skip,
 )
-from server.ingest import Admitted
+from server.errors import RefusedError
+from server.ingest import Admitted, file_lines
 from server.settings import LimitSettings, Settings
 from server.store.rows import Agent, Instrument
 
@@ -102,6 +104,29 @@ def test_all_agents_are_asked_for_once_a_minute_whatever_the_clock_does(clock):
 
     assert len(asked) == 3
     assert admitted.get("agt-1") == agent
+
+
+def test_millions_of_empty_lines_are_counted_not_made(clock):
+    """ASVS 5.0 15.2.2: a few kilobytes of zstd may stand for eight million of them."""
+    agent = Agent("agt-1", b"key", "scope-1", "pc", "Linux", "0.1", clock())
+    body = b"\n" * MAX_EXPANDED_BYTES
+    tracemalloc.start()
+    try:
+        with pytest.raises(RefusedError, match=f"10 records, the body has {MAX_EXPANDED_BYTES} lines"):
+            file_lines(body, 1, 10, CHAIN_START, agent)
+        _, peak_bytes = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak_bytes < 1 << 20
+
+
+@pytest.mark.parametrize(
+    ("body", "n_records", "n_lines"), [(b"", 1, 0), (b"{}", 2, 1), (b"{}\n{}\n", 1, 2), (b"{}\n\n", 1, 2)]
+)
+def test_body_of_another_number_of_lines_is_refused(clock, body, n_records, n_lines):
+    agent = Agent("agt-1", b"key", "scope-1", "pc", "Linux", "0.1", clock())
+    with pytest.raises(RefusedError, match=f"{n_records} records, the body has {n_lines} lines"):
+        file_lines(body, 1, n_records, CHAIN_START, agent)
 
 
 # Replays, overlaps, gaps, skips, forks
