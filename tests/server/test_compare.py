@@ -50,7 +50,10 @@ def test_every_series_stands_on_one_page_and_has_its_row_and_its_panel(compared)
 
 def test_every_figure_of_the_table_has_its_unit(compared):
     page = page_of(compared, "/compare?metric=fwhm_x_um&instrument=scope-1&path=Plan+00x")
-    cells = [re.sub(r"<[^>]+>", "", cell) for cell in re.findall(r'<td class="num whole" data-label="[^"]+">(.*?)</td>', page)]
+    cells = [
+        re.sub(r"<[^>]+>", "", cell)
+        for cell in re.findall(r'<td class="num whole" data-label="[^"]+">(.*?)</td>', page)
+    ]
     newest, expected, baseline, spread = cells
     assert all(cell.endswith(" µm") for cell in (newest, expected, baseline)) and spread == "–"
 
