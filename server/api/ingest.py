@@ -81,7 +81,8 @@ async def _appended(collector: Collector, request: Request, body: bytes) -> Appe
     if agent is not None:
         collector.writer.submit_for(answer, _opened(collector, request, sent, body, agent))
     else:
-        collector.opening.submit(_open, collector, request, body, answer).add_done_callback(answer.take_error)
+        opening = collector.opening.submit(_open, collector, request, sent, body, answer)
+        opening.add_done_callback(answer.take_error)
     try:
         appended: Appended = await answer.future
     except OutdatedError:
@@ -90,9 +91,10 @@ async def _appended(collector: Collector, request: Request, body: bytes) -> Appe
     return appended
 
 
-def _open(collector: Collector, request: Request, body: bytes, answer: LoopAnswer) -> None:
+def _open(
+    collector: Collector, request: Request, sent: dict[str, str], body: bytes, answer: LoopAnswer
+) -> None:
     """Check a batch, take it apart and hand it to the writer; on an opening thread, for the store may have to be asked."""
-    sent = dict(request.headers.items())
     agent = _remembered(collector, request, sent, body)
     if agent is None:
         collector.admitted.add_all(lambda: all_admitted(collector), collector.now())

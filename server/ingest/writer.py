@@ -26,8 +26,7 @@ MAX_WAITING = 1000
 MAX_WAITING_BYTES = 32 << 20
 """Records that may wait, in bytes as they came."""
 PACE_S = (0.008, 0.015)
-"""Measured with 900 agents that send ten records a second each: a third less CPU, some milliseconds more in the median, less at the 99th
-percentile."""
+"""Measured in SQLite with 900 agents that send ten records a second each: commits 6 ms apart take a third less CPU than commits at once."""
 
 
 class Answer(Protocol):
