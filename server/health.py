@@ -10,6 +10,7 @@ from agent.records import Heartbeat, RecordError, decode_tolerant
 from server.store.base import Reads
 from server.store.rows import AcquisitionRow, FleetRow, Instrument, LatestRecord
 from server.web.languages import gettext
+from server.web.numbers import count
 
 _MOST_OFFSET_S = 5
 
@@ -31,7 +32,8 @@ class Problem:
 
     def __str__(self) -> str:
         """Return the sentence."""
-        return gettext(self.what) % self.values
+        told = {name: count(one) if isinstance(one, int) else one for name, one in self.values.items()}
+        return gettext(self.what) % told
 
 
 @dataclass(frozen=True, slots=True)

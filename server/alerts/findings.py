@@ -253,7 +253,7 @@ def _heartbeat_figure(rule: r.Rule, condition: r.HeartbeatFigure, scene: Scene) 
         "",
         _("%(figure)s is %(value)s"),
         scene.beat.captured.wall_at,
-        {"figure": condition.figure, "value": f"{value:.4g}"},
+        {"figure": condition.figure, "value": f"{value:.0f}" if abs(value) >= 1000 else f"{value:.4g}"},
         _("The instrument's page shows its heartbeat and what the agent said of itself."),
         f"/instruments/{scene.instrument_id}#heartbeat",
     )

@@ -18,6 +18,7 @@ from server.quality.causes import Companion, Event, Suspect, companions, suspect
 from server.quality.control_chart import Chart
 from server.store.base import Reads
 from server.store.rows import ChangeInShort, ChangeMark, Place
+from server.web.numbers import number
 
 MOST_CHANGES = 2000
 """Entries of the change log looked at before a step: as far back as they reach, it is known how often a thing recurs."""
@@ -261,6 +262,4 @@ def _event(mark: ChangeMark, told: ChangeInShort | None) -> Event:
 
 
 def _shown(value: object) -> str | None:
-    if value is None:
-        return None
-    return f"{value:.6g}" if isinstance(value, float) else str(value)
+    return None if value is None else number(value)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from server.reports.recognition import Line, Recognition
 from server.web.languages import SOURCE_LANGUAGE, current_language, gettext, speak
-from server.web.words import size
+from server.web.numbers import count, fixed, size
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -113,21 +113,19 @@ def _first_page(report: Recognition, title: str, now: datetime, n_pages: int) ->
 def _tiles(figure: Figure, report: Recognition) -> None:
     made, total, qc = report.use.all_made, report.use.total, report.qc
     tiles = (
-        (gettext("Acquisitions"), f"{made.n_acquisitions:,}"),
-        (gettext("Datasets"), f"{made.n_datasets:,}"),
-        (gettext("Frames"), f"{made.n_frames:,}"),
+        (gettext("Acquisitions"), count(made.n_acquisitions)),
+        (gettext("Datasets"), count(made.n_datasets)),
+        (gettext("Frames"), count(made.n_frames)),
         (gettext("Data written"), size(made.n_bytes)),
-        (gettext("People served"), f"{report.use.n_people:,}"),
-        (gettext("Instruments"), f"{len(report.lines):,}"),
+        (gettext("People served"), count(report.use.n_people)),
+        (gettext("Instruments"), count(len(report.lines))),
         (gettext("Hours in use"), _h(total.used_s)),
-        (gettext("QC runs"), f"{qc.total():,}"),
+        (gettext("QC runs"), count(qc.total())),
         (gettext("Maintenance, hours"), _h(total.maintenance_told_s)),
     )
     for number, (name, value) in enumerate(tiles):
         x, y = 0.08 + 0.29 * (number % 3), 0.815 - 0.068 * (number // 3)
-        figure.text(
-            x, y, value.replace(",", "\u202f") if "," in value else value, size=17, weight="bold", color=_INK
-        )
+        figure.text(x, y, value, size=17, weight="bold", color=_INK)
         figure.text(x, y - 0.018, name, size=9, color=_SOFT)
 
 
@@ -176,8 +174,8 @@ def _table_page(report: Recognition, lines: Sequence[Line], title: str, number: 
         _row(figure, 0.93 - 0.0245 * at, _cells(line), _INK, 7.5)
     if number == n_pages:
         made = report.use.all_made
-        sums = (gettext("Total"), "", _h(report.use.total.used_s), str(made.n_acquisitions), str(made.n_frames),
-                size(made.n_bytes), str(report.use.n_people), str(report.qc.total()))  # fmt: skip
+        sums = (gettext("Total"), "", _h(report.use.total.used_s), count(made.n_acquisitions), count(made.n_frames),
+                size(made.n_bytes), count(report.use.n_people), count(report.qc.total()))  # fmt: skip
         _row(figure, 0.93 - 0.0245 * (len(lines) + 1), sums, _INK, 7.5, weight="bold")
     return figure
 
@@ -185,8 +183,8 @@ def _table_page(report: Recognition, lines: Sequence[Line], title: str, number: 
 def _cells(line: Line) -> tuple[str, ...]:
     made = line.made
     pid = line.pid.removeprefix("https://")
-    return (line.instrument.name, pid or "–", _h(line.hours.used_s), str(made.n_acquisitions), str(made.n_frames),
-            size(made.n_bytes), str(line.n_people), str(line.qc.total()))  # fmt: skip
+    return (line.instrument.name, pid or "–", _h(line.hours.used_s), count(made.n_acquisitions), count(made.n_frames),
+            size(made.n_bytes), count(line.n_people), count(line.qc.total()))  # fmt: skip
 
 
 def _row(
@@ -205,4 +203,4 @@ def _row(
 
 
 def _h(seconds: float) -> str:
-    return f"{seconds / 3600:.1f}"
+    return fixed(seconds / 3600)

@@ -25,6 +25,7 @@ from server.dependencies import (
 )
 from server.errors import RefusedError
 from server.web.languages import gettext
+from server.web.numbers import count, decimal
 from server.web.render import render
 from server.web.vocabulary import HEARTBEAT_FIGURES
 from server.web.words import figure_name, words
@@ -157,13 +158,18 @@ def in_words(alert: Alert) -> str:
     return gettext(alert.what) % {name: _spoken(name, value) for name, value in alert.values.items()}
 
 
+_COUNTS = ("minutes", "hours", "days", "missing", "value")
+
+
 def _spoken(name: str, value: str) -> str:
     """Return a value of an alert as people say it: names of ours in words, everything else as it is."""
     if name == "figure":
         return gettext(HEARTBEAT_FIGURES[value]) if value in HEARTBEAT_FIGURES else figure_name(value)
     if name in ("routine", "verdict", "reason", "part"):
         return words(value)
-    return gettext(value) if name == "pattern" else value
+    if name in _COUNTS and value.isdecimal():
+        return count(int(value))
+    return gettext(value) if name == "pattern" else decimal(value) if name == "value" else value
 
 
 def _clean(text: str) -> str:

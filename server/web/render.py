@@ -7,9 +7,10 @@ from typing import Any
 from fastapi import Request
 from fastapi.responses import HTMLResponse
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
 
 from server.access.people import Person
-from server.web import drawn, words
+from server.web import drawn, numbers, words
 from server.web.languages import LANGUAGES, gettext, language_of, ngettext, speak
 
 _TEMPLATES = Environment(
@@ -20,7 +21,16 @@ _TEMPLATES = Environment(
     undefined=StrictUndefined,
     extensions=["jinja2.ext.i18n"],
 )
+
+
+def _counted(singular: str, plural: str, num: int, **values: Any) -> Markup:
+    """Return the text for that many things, with their number as the viewer's language groups it."""
+    said = ngettext(singular, plural, num).replace("%(num)d", "%(num)s")
+    return Markup(said) % {"num": numbers.count(num), **values}
+
+
 _TEMPLATES.install_gettext_callables(gettext, ngettext, newstyle=True)  # type: ignore[attr-defined]
+_TEMPLATES.globals["ngettext"] = _counted
 _TEMPLATES.filters.update(
     when=words.when,
     when_ms=words.when_ms,
@@ -28,13 +38,16 @@ _TEMPLATES.filters.update(
     clock=words.clock,
     day=words.day,
     duration=words.duration,
-    size=words.size,
-    number=words.number,
+    size=numbers.size,
+    number=numbers.number,
+    count=numbers.count,
+    fixed=numbers.fixed,
+    decimal=numbers.decimal,
     words=words.words,
     rule_words=words.rule_words,
     unit=words.unit,
     axes=words.axes,
-    measured=words.measured,
+    measured=numbers.measured,
     figure_name=words.figure_name,
     light_path=words.light_path,
     file_name=words.file_name,

@@ -17,7 +17,7 @@ import numpy as np
 from server.quality.causes import Companion, Event, Suspect
 from server.quality.control_chart import Chart
 from server.quality.figures import Figure, Value
-from server.web.words import measured
+from server.web.numbers import decimal, measured
 
 WIDTH, HEIGHT = 820.0, 210.0
 N_LANES = 3
@@ -219,13 +219,13 @@ class _Scale:
         """Return three to six round numbers."""
         width = self.high - self.low
         if width <= 0:
-            return [Tick(HEIGHT / 2, f"{self.low:.6g}")]
+            return [Tick(HEIGHT / 2, decimal(f"{self.low:.6g}"))]
         rough = width / 4
         unit = 10.0 ** floor(log10(rough))
         step = min((k * unit for k in (1, 2, 2.5, 5, 10)), key=lambda one: abs(one - rough))
         first = floor(self.low / step) + 1
         numbers = [first * step + i * step for i in range(12)]
-        return [Tick(self.y(n), f"{n + 0.0:.6g}") for n in numbers if n <= self.high]
+        return [Tick(self.y(n), decimal(f"{n + 0.0:.6g}")) for n in numbers if n <= self.high]
 
 
 def _range(figure: Figure) -> tuple[float, float]:

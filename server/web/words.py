@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, date, datetime, timedelta
-from math import floor, log10
-from typing import Any
 from zoneinfo import ZoneInfo
 
 from babel.dates import format_skeleton, get_day_names
@@ -13,6 +11,7 @@ from markupsafe import Markup, escape
 
 from agent.records.schedules import DAYS
 from server.web.languages import current_language, gettext, ngettext
+from server.web.numbers import count, decimal
 
 
 def when(moment: datetime | None, *, ms: bool = False) -> Markup:
@@ -77,40 +76,12 @@ def duration(seconds: float) -> str:
     """
     if seconds >= 172_800:
         days = int(seconds // 86_400)
-        return ngettext("%d day", "%d days", days) % days
+        return ngettext("%d day", "%d days", days).replace("%d", count(days))
     if seconds >= 7200:
         return gettext("%d h") % (seconds // 3600)
     if seconds >= 120:
         return gettext("%d min") % (seconds // 60)
-    return f"{seconds:.0f} s" if seconds >= 10 else f"{seconds:.1f} s"
-
-
-def size(n_bytes: int | None) -> str:
-    """Return a size in decimal units.
-
-    >>> size(2_147_483_648)
-    '2.15\xa0GB'
-    """
-    if n_bytes is None:
-        return "–"
-    if n_bytes < 1000:
-        return f"{n_bytes}\xa0B"
-    amount, units = float(n_bytes), ["B", "kB", "MB", "GB", "TB", "PB"]
-    while amount >= 1000 and len(units) > 1:
-        amount, units = amount / 1000, units[1:]
-    return f"{amount:.3g}\xa0{units[0]}"
-
-
-def number(value: Any) -> str:
-    """Return a number short enough to read, anything else as text, None as a dash.
-
-    >>> number(1.23456789), number(None), number("Cy5")
-    ('1.23457', '–', 'Cy5')
-    """
-    if value is None:
-        return "–"
-    # adding zero turns the minus zero of a stage at its origin into zero
-    return f"{value + 0.0:.6g}" if isinstance(value, float) else str(value)
+    return f"{seconds:.0f} s" if seconds >= 10 else decimal(f"{seconds:.1f} s")
 
 
 def words(name: str) -> str:
@@ -189,20 +160,6 @@ def axes(lengths: dict[str, int]) -> str:
     known = [axis for axis in _AXES if axis in lengths]
     others = [axis for axis in lengths if axis not in _AXES]
     return " × ".join(f"{axis} {lengths[axis]}" for axis in known + others) or "–"
-
-
-def measured(value: Any, uncertainty: Any = None) -> str:
-    """Return a value with its uncertainty, both to two digits of the uncertainty.
-
-    >>> measured(0.23123, 0.0042), measured(1234.5), measured(None)
-    ('0.2312 ± 0.0042', '1234.5', '–')
-    """
-    if not isinstance(uncertainty, int | float) or not isinstance(value, int | float):
-        return number(value)
-    if not 1e-6 < abs(uncertainty) < 1e6 or abs(value) > 1e9:
-        return f"{number(value)} ± {number(uncertainty)}"
-    n_decimals = max(0, 1 - floor(log10(abs(uncertainty))))
-    return f"{value + 0.0:.{n_decimals}f} ± {uncertainty:.{n_decimals}f}"
 
 
 def figure_name(name: str, ucum: str | None = None) -> str:
