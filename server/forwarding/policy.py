@@ -1,7 +1,7 @@
 """What of a record goes up. Whatever is not known to be harmless is withheld; what is changed says so.
 
 The rules name fields of the records' models. A record of a kind or version that is not known here cannot be judged, and is withheld
-wholly as soon as people or samples are; so is a field that the model does not know.
+wholly as soon as anything within records is; so is a field that the model does not know.
 """
 
 from __future__ import annotations
@@ -14,49 +14,33 @@ from datetime import datetime, timedelta
 from fnmatch import fnmatchcase
 from typing import Any
 
-from agent.records import Record, RecordError, canonical_json, decode_tolerant
+from pydantic import TypeAdapter, ValidationError
+
+from agent.records import Record, canonical_json, decode_tolerant
+from server.forwarding.fields import (
+    PEOPLE,
+    REPLACED,
+    SUMMARIES,
+    SUMMARY_LEAVES_OUT,
+    TEXTS,
+    Json,
+    Path,
+    ends,
+    named_properties,
+    named_settings,
+    objects,
+    properties_in,
+    remove,
+    remove_text_parameters,
+    remove_words,
+)
 from server.forwarding.protocol import MARK, Filtered
 from server.settings import UpstreamSettings
 
-SUMMARIES = frozenset(
-    {"instrument", "instrument_profile", "heartbeat", "agent_event", "gap", "qc_result", "acquisition_finished",
-     "usage_session", "schedule_run", "dataset_stamp"}
-)  # fmt: skip
 _WITHHELD = "withheld"
 _NAMES = ("path", "sidecar", "name")
-
-Json = dict[str, Any]
-_Path = tuple[str, ...]
-
-# A path goes down by key; "*" is every item of a list or value of an object. What it ends at is removed, or replaced where the
-# model wants a value.
-_PEOPLE: dict[str, tuple[_Path, ...]] = {
-    "usage_session": (("user",),),
-    "schedule_run": (("confirmed_by",),),
-    "instrument_profile": (
-        ("profile", "people"), ("profile", "rights"), ("profile", "micro_meta"),
-        ("profile", "instrument", "owners", "*", "contact"),
-    ),
-}  # fmt: skip
-_TEXTS: dict[str, tuple[_Path, ...]] = {
-    "acquisition_started": (("plan", "sequence"), ("outputs",)),
-    "acquisition_finished": (("plan", "sequence"), ("problems",)),
-    "dataset_found": (("facts",), ("problems",)),
-    "qc_result": (("remarks",),),
-    "agent_event": (("details",),),
-    "schedule_run": (("guards",), ("reason",)),
-    "heartbeat": (("watch", "away"),),
-}
-_REPLACED: dict[str, tuple[_Path, ...]] = {
-    "acquisition_finished": (("files", "*", "path"),),
-    "dataset_stamp": (("files", "*", "path"), ("files", "*", "sidecar"), ("files", "*", "error")),
-    "dataset_found": (("path",), ("completeness_note",)),
-    "qc_result": (("inputs", "*", "name"),),
-    "agent_event": (("message",),),
-}
-_SUMMARY_LEAVES_OUT: dict[str, tuple[_Path, ...]] = {
-    "acquisition_finished": (("before",), ("after",), ("changed",), ("images",), ("plan", "sequence")),
-}
+_MARKS: TypeAdapter[list[Filtered]] = TypeAdapter(list[Filtered])
+_WORST_FIRST = ("fail", "warn", "pass", "unknown")
 
 
 class Policy:
@@ -77,6 +61,7 @@ class Policy:
         self._secret = secret
         self._collector_id = collector_id
         self._is_strict = settings.withhold_people or settings.withhold_samples
+        self._looks_within = self._is_strict or settings.summaries_only or bool(settings.metrics)
         self._thinned = {
             "state_snapshot": timedelta(seconds=settings.snapshots_every_s),
             "heartbeat": timedelta(seconds=settings.heartbeats_every_s),
@@ -103,13 +88,13 @@ class Policy:
         if raw.startswith(b"#"):  # given up by retention
             return None
         try:
-            record = decode_tolerant(raw)
-        except (RecordError, OverflowError):
-            return None if self._is_strict or self._settings.summaries_only or self._settings.kinds else raw
-        kind = str(record.model_dump(include={"kind"})["kind"])
+            record, told = decode_tolerant(raw), json.loads(raw, object_pairs_hook=_once)
+        except (ValueError, OverflowError, RecursionError):  # it cannot be judged
+            return None if self._looks_within or self._settings.kinds else raw
+        kind = str(told["kind"])
         if not self._wants(kind) or self._is_too_soon(kind, record):
             return None
-        return self._changed(raw, record)
+        return self._changed(raw, told, record)
 
     def _wants(self, kind: str) -> bool:
         if self._settings.summaries_only and kind not in SUMMARIES:
@@ -127,12 +112,12 @@ class Policy:
         self._last[place] = at
         return False
 
-    def _changed(self, raw: bytes, record: Record) -> bytes | None:
-        told = json.loads(raw)
-        marks = told.pop(MARK, [])
-        value = record.model_dump(mode="json", exclude_none=True) if self._is_strict else json.loads(raw)
-        value.pop(MARK, None)
-        names = ["unknown fields"] if value != told else []
+    def _changed(self, raw: bytes, told: Json, record: Record) -> bytes | None:
+        if not self._looks_within:
+            return raw
+        value = record.model_dump(mode="json", exclude_none=True, exclude_unset=True)
+        marks = _marks_in(told)
+        names = [] if value | marks == told else ["unknown fields"]
         for name, is_on, apply in self._filters:
             before = json.dumps(value, sort_keys=True) if is_on else ""
             if is_on:
@@ -146,47 +131,42 @@ class Policy:
         mark = Filtered(
             by=self._collector_id, filters=tuple(names), original_sha256=hashlib.sha256(raw).hexdigest()
         )
-        return canonical_json({**value, MARK: [*marks, mark.model_dump()]})
+        return canonical_json({**value, MARK: [*marks.get(MARK, ()), mark.model_dump(mode="json")]})
 
     def _without_people(self, value: Json) -> None:
-        kind = value["kind"]
-        if kind == "usage_session" and "user" in value:
+        if value["kind"] == "usage_session" and "user" in value:
             value["user_name"] = "omitted"
-        for path in (*_PEOPLE.get(kind, ()), *_TEXTS.get(kind, ())):
-            _remove(value, path)
-        for path in _REPLACED.get(kind, ()):
-            self._replace(value, path)
+        for path in PEOPLE.get(value["kind"], ()):
+            remove(value, path)
+        self._without_samples(value)
 
     def _without_samples(self, value: Json) -> None:
-        for path in _TEXTS.get(value["kind"], ()):
-            _remove(value, path)
-        for path in _REPLACED.get(value["kind"], ()):
+        for path in TEXTS.get(value["kind"], ()):
+            remove(value, path)
+        for path in REPLACED.get(value["kind"], ()):
             self._replace(value, path)
+        remove_words(value)
+        remove_text_parameters(value)
 
     def _without_properties(self, value: Json) -> None:
-        """Withhold what devices are told of people and samples, wherever a state or a change tells it."""
-        for found in _objects(value):
-            if isinstance(found.get("devices"), dict) and value["kind"] != "instrument":
-                for device in found["devices"].values():
-                    if isinstance(device, dict):
-                        for name in [one for one in device if self._is_withheld(one)]:
-                            del device[name]
-            if (
-                "property" in found
-                and isinstance(found.get("after"), dict)
-                and self._is_withheld(found["property"])
-            ):
+        """Withhold what devices are told of people and samples, wherever a state, a change, a preset or a plan tells it."""
+        for table, name in named_properties(value):
+            if self._is_withheld(name):
+                table.pop(name, None)
+        for table, setting in named_settings(value):
+            if any(self._is_withheld(name) for name in properties_in(setting)):
+                table.pop(setting, None)
+        for found in objects(value):
+            for name in filter(self._is_withheld, found.get("properties", ())):
+                remove(found, ("properties", name, "allowed_values"))
+            if "after" in found and self._is_withheld(found.get("property", "")):
                 for end in ("before", "after"):
                     self._replace(found, (end, "value"))
-        if value["kind"] == "frame_ledger":
-            for state in value["states"]:
-                for device in state["values"].values():
-                    for name in [one for one in device if self._is_withheld(one)]:
-                        del device[name]
 
-    def _replace(self, value: Any, path: _Path) -> None:
-        for holder, key in _ends(value, path):
-            holder[key] = self._name_for(holder[key]) if key in _NAMES else _WITHHELD
+    def _replace(self, value: Any, path: Path) -> None:
+        for holder, key in ends(value, path):
+            if holder[key] != "":
+                holder[key] = self._name_for(holder[key]) if key in _NAMES else _WITHHELD
 
     def _name_for(self, path: str) -> str:
         """Return a name that is the same for the same path, and cannot be guessed back without the site's key."""
@@ -201,45 +181,44 @@ class Policy:
             return any(fnmatchcase(name, one) for one in self._settings.metrics)
 
         if value["kind"] == "qc_result":
-            value["metrics"] = [one for one in value["metrics"] if is_chosen(one["metric"])]
-        if "figures" in (value.get("qc") or {}):
-            value["qc"]["figures"] = [
-                one for one in value["qc"]["figures"] if is_chosen(one["figure"]["metric"])
-            ]
+            chosen = [one for one in value["metrics"] if is_chosen(one["metric"])]
+            if len(chosen) < len(value["metrics"]):  # the rest speaks of all figures
+                value |= {"metrics": chosen, "status": _worst(chosen), "remarks": [], "advice": []}
+        if value["kind"] == "schedule_run":
+            value.pop("qc_status", None)
+        if told := value.get("qc", {}).get("figures"):
+            figures = [one for one in told if is_chosen(one["figure"]["metric"])]
+            if len(figures) < len(told):
+                value["qc"] = {"figures": figures, "light_paths": []}
 
 
 def _summary(value: Json) -> None:
-    for path in _SUMMARY_LEAVES_OUT.get(value["kind"], ()):
-        _remove(value, path)
+    for path in SUMMARY_LEAVES_OUT.get(value["kind"], ()):
+        remove(value, path)
 
 
-def _remove(value: Any, path: _Path) -> None:
-    for holder, key in _ends(value, path):
-        del holder[key]
+def _marks_in(told: Json) -> Json:
+    """Return what sites below say they changed, as far as it is said as they say it; anything else is an unknown field."""
+    try:
+        return {MARK: [one.model_dump(mode="json") for one in _MARKS.validate_python(told[MARK])]}
+    except (KeyError, ValidationError):
+        return {}
+
+
+def _once(pairs: list[tuple[str, Any]]) -> Json:
+    """Return an object of JSON; one that tells a key twice tells what no model has seen."""
+    told = dict(pairs)
+    if len(told) != len(pairs):
+        raise ValueError("a key stands twice in an object")
+    return told
+
+
+def _worst(metrics: list[Json]) -> str:
+    statuses = {one["status"] for one in metrics}
+    return next((status for status in _WORST_FIRST if status in statuses), "unknown")
 
 
 def _format_of(path: str) -> str:
     """Return the format that a path's end tells, nothing of its name."""
     known = (".ome.zarr", ".ome.tiff", ".ome.tif", ".tiff", ".tif", ".czi", ".nd2", ".lif", ".oir", ".json")
     return next((one for one in known if path.lower().endswith(one)), "")
-
-
-def _ends(value: Any, path: _Path) -> list[tuple[Any, str]]:
-    """Return the objects that hold the end of a path, each with its key there."""
-    holders = [value]
-    for step in path[:-1]:
-        if step == "*":
-            holders = [one for holder in holders for one in holder]
-        else:
-            holders = [one[step] for one in holders if isinstance(one, dict) and step in one]
-    return [(one, path[-1]) for one in holders if isinstance(one, dict) and path[-1] in one]
-
-
-def _objects(value: Any) -> Iterable[Json]:
-    if isinstance(value, dict):
-        yield value
-        for one in list(value.values()):
-            yield from _objects(one)
-    elif isinstance(value, list):
-        for one in value:
-            yield from _objects(one)
