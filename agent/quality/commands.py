@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -199,16 +200,25 @@ def history(
     name: Annotated[str, typer.Argument(metavar="[ROUTINE]", help="Only this routine.")] = "",
     config: Config = None,
     data: Data = None,
+    as_json: Annotated[
+        bool,
+        typer.Option("--json", help="Machine-readable: a JSON object a line for each run, oldest first."),
+    ] = False,
 ) -> None:
     """Show the runs that are kept on this computer."""
     from agent.quality.assess import routine_named
-    from agent.quality.show import history_table
+    from agent.quality.show import history_table, run_in_short
     from qc_routines.catalogue import ROUTINES
 
     kept = _history(config, data)
     names = [routine_named(name).name] if name else list(ROUTINES)
     runs = sorted((run for one in names for run in kept.runs(one)), key=lambda run: run.captured.wall_at)
-    _console().print(history_table(runs, _baseline_ids(kept, runs)))
+    zero, invalid = _baseline_ids(kept, runs), kept.invalid()
+    if as_json:
+        for run in runs:
+            typer.echo(json.dumps(run_in_short(run, zero, invalid), ensure_ascii=False))
+        return
+    _console().print(history_table(runs, zero, invalid))
 
 
 @app.command()
@@ -269,7 +279,7 @@ def show_baseline(config: Config = None, data: Data = None) -> None:
     kept = _history(config, data)
     runs = [run for name in ROUTINES for run in kept.runs(name)]
     zero = _baseline_ids(kept, runs)
-    _console().print(history_table([run for run in runs if str(run.run_id) in zero], zero))
+    _console().print(history_table([run for run in runs if str(run.run_id) in zero], zero, {}))
 
 
 def _baseline_ids(kept: History, runs: list[QcResult]) -> set[str]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
+from typing import Any
 
 from rich import box
 from rich.console import Console
@@ -152,19 +153,43 @@ def _between(low: float | None, high: float | None) -> str:
     return f"≥ {low:.4g}" if high is None else f"{low:.4g} … {high:.4g}"
 
 
-def history_table(runs: Iterable[QcResult], baseline_ids: Iterable[str]) -> Table:
-    """Return runs, oldest first, with time zero marked."""
-    zero = set(baseline_ids)
+def history_table(
+    runs: Iterable[QcResult], baseline_ids: Collection[str], invalid: Mapping[str, str]
+) -> Table:
+    """Return runs, oldest first, with time zero marked, and those that count no more with when and why."""
     table = Table(title="QC runs", title_justify="left", box=box.SIMPLE_HEAD)
     for heading in ("Run", "When (UTC)", "Routine", "Light path", "Status", ""):
         table.add_column(heading, overflow="fold")
     for run in runs:
+        name = str(run.run_id)
+        noted = ["time zero"] if name in baseline_ids else []
+        noted += [f"invalid: {escape(invalid[name])}"] if name in invalid else []
         table.add_row(
-            str(run.run_id)[:8],
+            name[:8],
             run.captured.wall_at.strftime("%Y-%m-%d %H:%M:%S"),
             run.routine,
             escape(", ".join(run.light_path.values())),
             SIGNS[run.status],
-            "time zero" if str(run.run_id) in zero else "",
+            "; ".join(noted),
         )
     return table
+
+
+def run_in_short(run: QcResult, baseline_ids: Collection[str], invalid: Mapping[str, str]) -> dict[str, Any]:
+    """Return what the history says of a run, for a program: `invalid` is when and why it counts no more, else null."""
+    name = str(run.run_id)
+    return {
+        "run_id": name,
+        "captured_at": run.captured.wall_at.isoformat(),
+        "routine": run.routine,
+        "routine_version": run.routine_version,
+        "light_path": dict(run.light_path),
+        "status": run.status.value,
+        "is_time_zero": name in baseline_ids,
+        "invalid": invalid.get(name),
+        "figures": {
+            one.metric: {"value": one.measured.value, "unit": one.measured.unit, "status": one.status.value}
+            for one in run.metrics
+            if one.measured is not None
+        },
+    }

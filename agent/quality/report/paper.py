@@ -11,7 +11,15 @@ from typing import TYPE_CHECKING
 
 from agent.quality.report import words
 from agent.quality.report.content import NO_PICTURES, Picture, Report
-from agent.quality.report.sheet import BODY_PT, SOFT, STATUS_COLOURS, Sheets
+from agent.quality.report.sheet import (
+    BODY_PT,
+    LITTLE_IN,
+    SOFT,
+    STATUS_COLOURS,
+    Sheets,
+    axes_room_in,
+    image_room_in,
+)
 from agent.quality.report.trend import Trend
 from agent.records import QcMetric, QcStatus
 from qc_routines.figures import shown_unit
@@ -132,7 +140,8 @@ def _row(metric: QcMetric, sheets: Sheets) -> None:
 
 
 def _pictures(report: Report, sheets: Sheets) -> None:
-    sheets.heading("What it looks like", room_in=4.2 if report.pictures else 1.1)
+    first = report.pictures[0].png if report.pictures else None
+    sheets.heading("What it looks like", LITTLE_IN if first is None else image_room_in(first))
     if not report.pictures:
         sheets.write(NO_PICTURES, colour=SOFT)
     for picture in report.pictures:
@@ -150,7 +159,8 @@ def _picture(picture: Picture, sheets: Sheets) -> None:
 
 
 def _trends(report: Report, sheets: Sheets) -> None:
-    sheets.heading("Over the runs", room_in=TREND_HEIGHT_IN + 1.2)
+    is_drawn = bool(report.trends) and len(report.trends[0].points) > 1
+    sheets.heading("Over the runs", axes_room_in(TREND_HEIGHT_IN) if is_drawn else LITTLE_IN)
     for trend in report.trends:
         if len(trend.points) > 1:
             _plot(trend, sheets.axes(TREND_HEIGHT_IN, trend.title))

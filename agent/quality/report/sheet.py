@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 import textwrap
 from collections.abc import Mapping
 from io import BytesIO
@@ -24,6 +25,13 @@ BODY_PT = 9.0
 LINE = 1.42
 """Height of a line in its size."""
 
+HEADING_PT, ABOVE_HEADING_PT, BELOW_HEADING_PT = 12.0, 10.0, 2.0
+LITTLE_IN = 0.7
+"""Room for the first lines below a heading."""
+HEADING_IN = (ABOVE_HEADING_PT + HEADING_PT * LINE + BELOW_HEADING_PT) / 72
+AROUND_IMAGE_IN = 0.6
+"""Room for the title above a picture and for its caption."""
+
 EM = 0.58
 """Mean width of a letter of DejaVu Sans in its size, on the wide side."""
 
@@ -33,6 +41,17 @@ STATUS_COLOURS = {
     QcStatus.FAIL: "#a61b29",
     QcStatus.UNKNOWN: SOFT,
 }
+
+
+def image_room_in(png: bytes) -> float:
+    """Return how much room a picture as wide as the text takes, with title and caption."""
+    width_px, height_px = struct.unpack(">II", png[16:24])  # PNG, section 11.2.1: the header comes first
+    return TEXT_IN * height_px / width_px + AROUND_IMAGE_IN
+
+
+def axes_room_in(height_in: float) -> float:
+    """Return how much room axes take, with their title and the labels below them."""
+    return height_in + 0.9
 
 
 class Sheets:
@@ -79,12 +98,12 @@ class Sheets:
         """Leave some room."""
         self._y_in -= points / 72
 
-    def heading(self, words: str, room_in: float = 1.1) -> None:
-        """Write a heading where there is room for what comes first below it."""
-        self._need(room_in)
-        self.space(10)
-        self.write(words, size=12, bold=True)
-        self.space(2)
+    def heading(self, words: str, room_in: float = LITTLE_IN) -> None:
+        """Write a heading on the sheet that what comes first below it, so high, will stand on."""
+        self._need(HEADING_IN + room_in)
+        self.space(ABOVE_HEADING_PT)
+        self.write(words, size=HEADING_PT, bold=True)
+        self.space(BELOW_HEADING_PT)
 
     def write(
         self, words: str, size: float = BODY_PT, colour: str = INK, bold: bool = False, indent: float = 0.0
@@ -129,7 +148,7 @@ class Sheets:
 
         pixels = imread(BytesIO(png), format="png")
         height_in = TEXT_IN * pixels.shape[0] / pixels.shape[1]
-        self._need(height_in + 0.6)
+        self._need(image_room_in(png))
         self.write(title, bold=True)
         axes = self._box(MARGIN_IN, TEXT_IN, height_in)
         axes.imshow(pixels, aspect="auto", interpolation="none")
@@ -138,7 +157,7 @@ class Sheets:
 
     def axes(self, height_in: float, title: str) -> Axes:
         """Return axes below a title, with room for labels about them."""
-        self._need(height_in + 0.9)
+        self._need(axes_room_in(height_in))
         self.write(title, bold=True)
         axes = self._box(MARGIN_IN + 0.6, TEXT_IN - 1.7, height_in)
         self.space(height_in * 72 + 34)

@@ -26,6 +26,8 @@ from agent.mint import Mint
 from agent.quality.history import History
 from agent.quality.report import Report, page, paper, report_command, report_of, write_report
 from agent.quality.report.chart import HEIGHT, WIDTH, chart, ticks_over
+from agent.quality.report.paper import _pictures, _trends
+from agent.quality.report.sheet import Sheets
 from agent.quality.report.trend import trends
 from agent.quality.report.words import NO_LIMIT, shown
 from agent.quality.results import qc_result
@@ -356,6 +358,35 @@ def test_paper_is_a_pdf_of_several_pages_and_reproducible(report: Report) -> Non
     first = paper(report)
     assert pages(first) >= 4
     assert first == paper(report)
+
+
+class Pile:
+    """Takes sheets as a PDF would, and keeps them."""
+
+    def __init__(self) -> None:
+        self.sheets: list[Any] = []
+
+    def savefig(self, sheet: Any) -> None:
+        self.sheets.append(sheet)
+
+
+@pytest.mark.parametrize(("part", "heading"), [(_pictures, "What it looks like"), (_trends, "Over the runs")])
+def test_heading_stands_on_the_sheet_of_its_first_figure_wherever_it_falls(
+    report: Report, part: Any, heading: str
+) -> None:
+    one_each = replace(report, pictures=report.pictures[:1], trends=report.trends[:1])
+    for filled_pt in range(0, 700, 20):
+        pile = Pile()
+        sheets = Sheets(pile, "foot")
+        sheets.space(filled_pt)
+        part(one_each, sheets)
+        sheets.close()
+        (with_heading,) = (
+            sheet for sheet in pile.sheets if heading in [text.get_text() for text in sheet.texts]
+        )
+        assert with_heading.axes, filled_pt
+        (axes,) = with_heading.axes
+        assert axes.get_position().y0 > 0.06, "above the foot"
 
 
 def test_folder_gets_both_files_and_a_name_chooses(report: Report, tmp_path: Path) -> None:
