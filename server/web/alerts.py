@@ -24,6 +24,7 @@ from server.dependencies import (
     WholeCollector,
 )
 from server.errors import RefusedError
+from server.web.choice import TheChoice, whole_choice
 from server.web.languages import gettext
 from server.web.numbers import count, decimal
 from server.web.render import render
@@ -31,6 +32,8 @@ from server.web.vocabulary import HEARTBEAT_FIGURES
 from server.web.words import figure_name, words
 
 MOST_PAST = 100
+MOST_LOOKED_AT = 1000
+"""Of those that are over, so many are looked through for the ones of some instruments."""
 
 router = APIRouter(include_in_schema=False)
 
@@ -38,7 +41,7 @@ Token = Annotated[str, Form()]
 
 
 @router.get("/alerts")
-def alerts(request: Request, collector: TheCollector, person: ThePerson) -> Response:
+def alerts(request: Request, collector: TheCollector, person: ThePerson, asked: TheChoice) -> Response:
     """Show what fires, the most urgent first, then what is silenced and what is over."""
     now = collector.now()
     with collector.store.reading() as reads:
@@ -46,7 +49,11 @@ def alerts(request: Request, collector: TheCollector, person: ThePerson) -> Resp
         instruments = {one.instrument_id: one for one in reads.instruments()}
         silences = [one for one in silences_of(reads) if one.until > now]
         rules = rules_of(reads)
-        past = book.past(reads, limit=MOST_PAST)
+        choice = whole_choice(reads, asked)
+        past = book.past(reads, limit=MOST_LOOKED_AT if choice.is_narrowed else MOST_PAST)
+    if choice.is_narrowed:
+        firing = [alert for alert in firing if alert.instrument_id in choice.ids]
+        past = [alert for alert in past if alert.instrument_id in choice.ids][:MOST_PAST]
     sites = {key: one.site for key, one in instruments.items()}
     firing.sort(key=lambda alert: (alert.acknowledged_at is not None, -RANK[alert.severity], alert.since))
     return render(
@@ -55,6 +62,8 @@ def alerts(request: Request, collector: TheCollector, person: ThePerson) -> Resp
         person,
         firing=[(alert, in_words(alert), desk.silence_of(alert, silences, sites, now)) for alert in firing],
         past=[(alert, in_words(alert)) for alert in past],
+        choice=choice,
+        look_after_at=asked.link_on("/alerts/acknowledge")(),
         silences=silences,
         instruments=instruments,
         sites=sorted({one.site for one in instruments.values()}),
@@ -67,6 +76,7 @@ def acknowledge(
     collector: TheCollector,
     person: TheOperator,
     address: TheAddress,
+    asked: TheChoice,
     key: Annotated[str, Form(max_length=400)],
     form_token: Token = "",
     comment: Annotated[str, Form(max_length=400)] = "",
@@ -74,7 +84,7 @@ def acknowledge(
     """Look after an alert: it escalates no further."""
     person.must_have_sent(form_token)
     desk.look_after(collector, person, address, key, comment)
-    return _back()
+    return RedirectResponse(asked.link_on("/alerts")(), status_code=303)
 
 
 @router.post("/alerts/silences")

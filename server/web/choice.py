@@ -1,9 +1,9 @@
-"""Which instruments a page of schedules shows: those of a site, of a group, of a name; some at a time."""
+"""Which instruments a page is about: those of a site, of a group, of a name; all of them, or some at a time."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Any
 from urllib.parse import urlencode
 
@@ -69,6 +69,11 @@ class Choice:
     groups: tuple[str, ...]
 
     @property
+    def ids(self) -> frozenset[str]:
+        """The instruments, by their identifiers."""
+        return frozenset(one.instrument_id for one in self.instruments)
+
+    @property
     def is_narrowed(self) -> bool:
         """Whether anything was asked for."""
         return bool(self.asked.text or self.asked.site or self.asked.group)
@@ -76,21 +81,29 @@ class Choice:
 
 def choice_of(reads: Reads, asked: Asked) -> Choice:
     """Return the page of instruments behind `asked.after`: those that a schedule here is for first, then by name."""
-    everything, members = reads.instruments(), groups(reads)
-    scheduled = has_schedule(kept_schedules(reads), members)
+    whole = whole_choice(reads, asked)
+    scheduled = has_schedule(kept_schedules(reads), groups(reads))
 
     def place(one: Instrument) -> tuple[bool, str, str]:
         return one.instrument_id not in scheduled, one.name.casefold(), one.instrument_id
 
-    found = sorted((one for one in everything if asked.takes(one, members)), key=place)
-    last = next((one for one in everything if one.instrument_id == asked.after), None)
+    found = sorted(whole.instruments, key=place)
+    last = next((one for one in found if one.instrument_id == asked.after), None)
     rest = found if last is None else [one for one in found if place(one) > place(last)]
     shown = rest[:PAGE]
+    after = shown[-1].instrument_id if len(rest) > PAGE else ""
+    return replace(whole, instruments=tuple(shown), after=after)
+
+
+def whole_choice(reads: Reads, asked: Asked) -> Choice:
+    """Return all instruments asked for, of whatever page."""
+    everything, members = reads.instruments(), groups(reads)
+    found = tuple(one for one in everything if asked.takes(one, members))
     return Choice(
         asked=asked,
-        instruments=tuple(shown),
+        instruments=found,
         n_found=len(found),
-        after=shown[-1].instrument_id if len(rest) > PAGE else "",
+        after="",
         sites=tuple(sorted({place for one in everything for place in places_of(one.site) if place})),
         groups=tuple(sorted(members)),
     )

@@ -31,7 +31,7 @@ from server.quality.schedules import (
 )
 from server.store.base import Reads
 from server.store.rows import Instrument
-from server.web.choice import Asked, TheChoice, choice_of
+from server.web.choice import Asked, TheChoice, choice_of, whole_choice
 from server.web.render import render
 
 MOST_SHOWN = 30
@@ -131,21 +131,39 @@ def write_group(
 
 
 @router.get("/tasks")
-def tasks(request: Request, collector: TheCollector, person: ThePerson) -> Response:
-    """Show what people are asked to do."""
+def tasks(request: Request, collector: TheCollector, person: ThePerson, asked: TheChoice) -> Response:
+    """Show what people are asked to do, then what they have done already."""
     with collector.store.reading() as reads:
-        asked = open_tasks(reads, collector.asked, collector.now())
-    return render(request, "tasks.html", person, tasks=asked)
+        choice = whole_choice(reads, asked)
+        everything = open_tasks(reads, collector.asked, collector.now())
+    wanted = choice.ids
+    told = [(task, by) for task, by in everything if task.instrument_id in wanted]
+    return render(
+        request,
+        "tasks.html",
+        person,
+        choice=choice,
+        waiting=[task for task, by in told if by is None],
+        confirmed=[(task, by) for task, by in told if by is not None],
+        sites={one.instrument_id: one.site for one in choice.instruments},
+        n_elsewhere=len(everything) - len(told),
+        confirm_at=lambda run_id: asked.link_on(f"/tasks/{run_id}/confirm")(),
+    )
 
 
 @router.post("/tasks/{run_id}/confirm")
 def confirm(
-    run_id: UUID, collector: TheCollector, person: TheOperator, address: TheAddress, form_token: Short = ""
+    run_id: UUID,
+    collector: TheCollector,
+    person: TheOperator,
+    address: TheAddress,
+    asked: TheChoice,
+    form_token: Short = "",
 ) -> Response:
     """Note that a slide is in place."""
     person.must_have_sent(form_token)
     confirm_task(collector, run_id, person, address)
-    return RedirectResponse("/tasks", status_code=303)
+    return RedirectResponse(asked.link_on("/tasks")(), status_code=303)
 
 
 def _page(

@@ -49,6 +49,20 @@ def test_quiet_collector_says_so(running):
         assert "All quiet" in text_of(browser.get("/alerts").text)
 
 
+def test_alerts_of_one_site_can_be_had_and_looking_after_one_leads_back_to_them(firing):
+    with firing.browser("eve", "operator") as browser:
+        page = browser.get("/alerts?site=Basel").text
+        assert "No sign of life for 11 min" in page
+        action = unescape(re.search(r'action="(/alerts/acknowledge[^"]*)"', page)[1])
+        key = unescape(re.search(r'name="key" value="([^"]+)"', page)[1])
+        done = browser.post(action, data={"form_token": token_on(page), "key": key})
+        assert (done.url.path, done.url.params["site"]) == ("/alerts", "Basel")
+        assert "looked after" in done.text
+        elsewhere = text_of(browser.get("/alerts?site=Bern").text)
+    assert "No sign of life for" not in elsewhere
+    assert "No rule finds anything on these instruments." in elsewhere
+
+
 def test_alert_says_what_since_when_and_what_to_do(firing):
     with firing.browser("eve", "viewer") as browser:
         page = browser.get("/alerts").text

@@ -305,7 +305,7 @@ def test_task_for_a_person_leads_to_it_and_nothing_becomes_markup(agent, write, 
     agent.run(at(6, 1), "missed", reason=NASTY, routine=NASTY, schedule_id=NASTY)
     page = running.get("/calendar").text
     assert "<script>alert" not in page and "waiting for person" in page
-    assert re.search(r'href="/tasks">dark noise</a>', page)
+    assert re.search(r'href="/tasks\?q=scope-1">dark noise</a>', page)
 
 
 def test_instruments_with_schedules_come_first_and_may_be_chosen(running, agent, write):

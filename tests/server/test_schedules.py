@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 from uuid import UUID, uuid4
 
@@ -51,7 +52,7 @@ def write(running, schedule=NOISE, role="staff", query="", **more):
 
 
 def told(sender, state="waiting_for_person", **more) -> ScheduleRun:
-    mint = Mint("scope-1", sender.agent_id, Clock())
+    mint = Mint(more.pop("instrument_id", "scope-1"), sender.agent_id, Clock())
     now = more.pop("now")
     fields = {"run_id": uuid4(), "reason": "", "planned_at": now + timedelta(hours=2)} | more
     task = OperatorTask(slide=NASTY, slot=2, n_slots=4, steps=("Put it in.",), until=now + timedelta(hours=4))
@@ -235,6 +236,28 @@ def test_tasks_of_other_sites_are_not_shown(running, sender):
     elsewhere = running.collector.seen_in(Scope.of(["Elsewhere"]))
     with elsewhere.store.reading() as reads:
         assert open_tasks(reads, elsewhere.asked, elsewhere.now()) == []
+
+
+def test_tasks_of_one_site_can_be_had_and_confirming_leads_back_to_them(running, sender):
+    far = running.sender("scope-far")
+    running.collector.writer.do(
+        lambda writes: writes.put_instrument(
+            type(writes.instrument("scope-far"))("scope-far", "Far away", "Bern / Insel", running.clock())
+        )
+    )
+    here, there = told(sender, now=running.clock()), told(far, now=running.clock(), instrument_id="scope-far")
+    assert sender.send([here]).status_code == far.send([there]).status_code == 200
+    with running.browser(role="operator") as browser:
+        page = browser.get("/tasks").text
+        assert f"/tasks/{here.run_id}/confirm" in page and f"/tasks/{there.run_id}/confirm" in page
+        page = browser.get("/tasks?site=Bern").text
+        assert f"/tasks/{here.run_id}/confirm" not in page and "Far away</a>" in page
+        action = re.search(rf'action="(/tasks/{there.run_id}/confirm[^"]*)"', page)[1]
+        done = browser.post(action, data={"form_token": _form_token(browser)})
+        assert done.url.path == "/tasks" and done.url.params["site"] == "Bern"
+        assert "All of this is done" not in done.text and "Slides that are in place" in done.text
+        assert "1 task is asked of other instruments." in done.text
+        assert "Slides that are in place" not in browser.get("/tasks?site=Basel").text
 
 
 def _asked_for(running) -> set[UUID]:
