@@ -6,7 +6,7 @@ Every note is an entry of the store, so it is kept for ever as it was written: w
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Annotated, Literal
@@ -131,6 +131,14 @@ def notes(
     return [signed(entry) for entry in found[:limit]]
 
 
+def every_note(reads: Reads, instrument_id: str, kind: str) -> Iterator[Signed]:
+    """Yield all notes of a kind, however many there are, the last written first."""
+    before: int | None = None
+    while page := notes(reads, instrument_id, (kind,), before=before):
+        yield from page
+        before = page[-1].position
+
+
 def signed(entry: Entry) -> Signed:
     """Return a stored entry as the note it is."""
     note = _NOTES.validate_json(entry.body)
@@ -153,7 +161,7 @@ def standing_of(reads: Reads, record_id: str) -> Standing:
 
 def invalid_runs(reads: Reads, instrument_id: str) -> dict[str, Signed]:
     """Return the records of an instrument's runs that must not be relied on, each with the note that says why."""
-    return {one.subject: one for one in notes(reads, instrument_id, ("invalidation",)) if one.subject}
+    return {one.subject: one for one in every_note(reads, instrument_id, "invalidation") if one.subject}
 
 
 def baselines(said: Iterable[Signed]) -> dict[str, Signed]:
@@ -178,7 +186,7 @@ def told_to_agent(reads: Reads, instrument_id: str) -> tuple[tuple[InvalidRun, .
         if (run := find_run(reads, record_id)) is not None and isinstance(one.note, Invalidation):
             reason = one.note.reason[:MOST_TOLD]
             invalid.append(InvalidRun(run_id=run.result.run_id, reason=reason, by=one.by, at=one.at))
-    for one in baselines(notes(reads, instrument_id, ("baseline",))).values():
+    for one in baselines(every_note(reads, instrument_id, "baseline")).values():
         if (run := find_run(reads, one.subject or "")) is not None:
             result = run.result
             zero.append(
@@ -199,5 +207,5 @@ def _by_id(one: InvalidRun | BaselineRun) -> str:
 
 def _is_in_force(reads: Reads, one: Signed) -> bool:
     assert isinstance(one.note, BaselineChoice)
-    in_force = baselines(notes(reads, one.instrument_id, ("baseline",)))
+    in_force = baselines(every_note(reads, one.instrument_id, "baseline"))
     return in_force[one.note.series].entry_id == one.entry_id

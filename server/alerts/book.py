@@ -15,8 +15,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter
 
-from server.alerts.findings import Finding
-from server.alerts.rules import Rule, Severity
+from server.alerts.rules import RANK, Rule, Severity
+from server.alerts.scene import Finding
 from server.store.base import Reads, Writes
 from server.store.rows import Entry
 
@@ -47,6 +47,7 @@ class Alert(BaseModel):
     found_at: datetime
     """When the collector first saw it."""
     fired_at: datetime | None = None
+    """When it had held for long enough, or had become more severe."""
     away_since: datetime | None = None
     """When it was last looked for and not found, while it is not yet over."""
     over_at: datetime | None = None
@@ -68,6 +69,7 @@ class Turned(BaseModel):
 
 
 _ALERT: TypeAdapter[Alert] = TypeAdapter(Alert)
+_NOBODY = {"acknowledged_by": None, "acknowledged_at": None, "comment": ""}
 
 
 def turn(
@@ -99,15 +101,17 @@ def turn(
 
 
 def _seen(before: Alert | None, finding: Finding, rule: Rule, now: datetime) -> Alert:
-    found_at = before.found_at if before else now
+    found_at, severity = before.found_at if before else now, rule.severity_of(finding.values)
     is_firing = (before is not None and before.state == "firing") or (
         now - found_at >= timedelta(minutes=rule.holds_for_min)
     )
+    if before is not None and RANK[severity] > RANK[before.severity]:  # nobody looks after this yet
+        before = before.model_copy(update=_NOBODY | {"fired_at": None})
     return Alert(
         key=finding.key,
         rule=rule.key,
         name=rule.name,
-        severity=rule.severity_of(finding.values),
+        severity=severity,
         instrument_id=finding.instrument_id,
         subject=finding.subject,
         what=finding.what,
@@ -139,13 +143,26 @@ def keep(writes: Writes, before: Mapping[str, Alert], turned: Turned, now: datet
     """Store what changed, and what is over in the history, which is never changed."""
     for key, alert in turned.book.items():
         if _differs(before.get(key), alert):
-            writes.put_document(DOCUMENT, key, alert.model_dump_json(), now, "alerts")
+            kept = _with_what_was_said(writes, before.get(key), alert)
+            writes.put_document(DOCUMENT, key, kept.model_dump_json(), now, "alerts")
+    ended = [_with_what_was_said(writes, before.get(alert.key), alert) for alert in turned.ended]
     for key in turned.gone:
         writes.remove_document(DOCUMENT, key)
-    for alert in turned.ended:
+    for alert in ended:
         entry_id = f"{alert.key}|{alert.found_at.isoformat()}"
         body = alert.model_dump_json()
         writes.add_entry(Entry(entry_id, HISTORY, now, "alerts", body, alert.instrument_id, alert.rule))
+
+
+def _with_what_was_said(writes: Writes, before: Alert | None, alert: Alert) -> Alert:
+    """Return an alert with the acknowledgement that somebody wrote while the round looked at instruments."""
+    stored = writes.document(DOCUMENT, alert.key) if before else None
+    if before is None or stored is None:
+        return alert
+    told = _ALERT.validate_json(stored.body)
+    if told.acknowledged_at == before.acknowledged_at:
+        return alert
+    return alert.model_copy(update={name: getattr(told, name) for name in _NOBODY})
 
 
 def acknowledge(writes: Writes, key: str, by: str, at: datetime, comment: str = "") -> Alert | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from urllib.parse import urlencode
 
@@ -11,11 +10,13 @@ from packaging.version import InvalidVersion, Version
 
 from agent.records import AgentEvent, Heartbeat, RecordError, ScheduleRun, ScheduleState, decode_tolerant
 from server.alerts import rules as r
-from server.ingest.evidence import record_of, records_of
-from server.logbook import baselines, invalid_runs, notes
+from server.alerts.away import Away
+from server.alerts.scene import Finding, Firing, Scene
+from server.ingest.evidence import records_of
+from server.logbook import baselines, every_note, invalid_runs
 from server.quality.control_chart import Chart, Sample, chart_of
 from server.store.base import Reads
-from server.store.rows import FleetRow, QcPoint, QcSeriesRow
+from server.store.rows import FleetRow, QcPoint, QcSeriesRow, RecordRow
 
 
 def _(text: str) -> str:
@@ -23,57 +24,24 @@ def _(text: str) -> str:
     return text
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """A condition that holds.
-
-    `what` and `advice` are texts with named places for `values`, so that they can be told in any language.
-    """
-
-    rule: str
-    instrument_id: str
-    subject: str
-    what: str
-    since: datetime
-    values: dict[str, str] = field(default_factory=dict)
-    advice: str = ""
-    href: str = ""
-
-    @property
-    def key(self) -> str:
-        """The same for the same trouble, however often it is found."""
-        return f"{self.rule}|{self.instrument_id}|{self.subject}"
-
-
 _JUDGED_BY = ("invalidation", "baseline")
 """Notes that change what a control chart is made of."""
 _MOST_HEEDED = 100
 _PLANNED_RUNS_READ = 30
-
-Firing = Callable[[str], bool]
-"""Whether an alert with that key fires already."""
-
-
-@dataclass(frozen=True, slots=True)
-class Scene:
-    """One instrument as the rules see it, read only as far as some rule asks."""
-
-    reads: Reads
-    row: FleetRow
-    beat: Heartbeat | None
-    now: datetime
-    is_firing: Firing
-
-    @property
-    def instrument_id(self) -> str:
-        """The instrument's id."""
-        return self.row.instrument.instrument_id
+_EVENTS_AT_ONCE, _MOST_EVENTS = 20, 1000
 
 
 class Looker:
-    """Evaluates rules; remembers control charts until their series has a new run or people judge a run otherwise."""
+    """Evaluates rules; remembers control charts until their series has a new run or people judge a run otherwise.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    away : Away, optional
+        When the collector was away: nobody is called silent for not having been heard then.
+    """
+
+    def __init__(self, away: Away | None = None) -> None:
+        self._away = away
         self._charts: dict[tuple[str, str], tuple[str, list[tuple[QcPoint, Chart]]]] = {}
         self._heeded = dict.fromkeys(_JUDGED_BY, 0)
 
@@ -83,7 +51,7 @@ class Looker:
         rules = list(rules)
         found: list[Finding] = []
         for row in reads.fleet():
-            scene = Scene(reads, row, _heartbeat(row), now, is_firing)
+            scene = Scene(reads, row, _heartbeat(row), now, is_firing, self._away)
             for rule in rules:
                 if rule.concerns(scene.instrument_id, row.instrument.site):
                     found += self._holds(rule, scene)
@@ -151,7 +119,10 @@ class Looker:
             limits = [limit for limit in (point.lower_limit, point.upper_limit) if limit is not None]
             times = [chart.drift.crosses(limit) for limit in limits] if chart.drift else []
             soonest = min((time for time in times if time is not None), default=None)
-            if soonest is not None and soonest <= timedelta(days=condition.days):
+            if soonest is None:
+                continue
+            left, ahead = soonest - (scene.now - point.captured_at), timedelta(days=condition.days)
+            if -ahead <= left <= ahead:  # long after it, without a run, the line says nothing any more
                 yield Finding(
                     rule=rule.key,
                     instrument_id=scene.instrument_id,
@@ -160,7 +131,7 @@ class Looker:
                     values={
                         "figure": point.metric,
                         "routine": series.routine,
-                        "days": f"{soonest / timedelta(days=1):.0f}",
+                        "days": f"{max(left, timedelta()) / timedelta(days=1):.0f}",
                     },
                     since=point.captured_at,
                     advice=_("Plan the service now, while the instrument still meets its limits."),
@@ -185,7 +156,7 @@ def _charts(reads: Reads, series: QcSeriesRow) -> list[tuple[QcPoint, Chart]]:
     for point in reads.qc_points(series.instrument_id, series.series_key):
         if point.value is not None and point.record_id not in invalid:
             points.setdefault(point.metric, []).append(point)
-    chosen = baselines(notes(reads, series.instrument_id, ("baseline",))).get(series.series_key)
+    chosen = baselines(every_note(reads, series.instrument_id, "baseline")).get(series.series_key)
     found = []
     for told in points.values():
         same_unit = [point for point in told if point.unit == told[-1].unit]
@@ -210,20 +181,25 @@ def _heartbeat(row: FleetRow) -> Heartbeat | None:
 
 def _silent(rule: r.Rule, condition: r.Silent, scene: Scene) -> Iterator[Finding]:
     heard_at = scene.row.heard_at
-    if heard_at is not None and (quiet := scene.now - heard_at) > timedelta(minutes=condition.minutes):
-        is_long = quiet >= timedelta(hours=2)
-        minutes, hours = quiet / timedelta(minutes=1), quiet / timedelta(hours=1)
-        yield Finding(
-            rule.key,
-            scene.instrument_id,
-            "",
-            _("No sign of life for %(hours)s h") if is_long else _("No sign of life for %(minutes)s min"),
-            heard_at,
-            {"minutes": f"{minutes:.0f}", "hours": f"{hours:.0f}"},
-            _(
-                "Is the microscope PC switched on and on the network? `scopestamp doctor` on it says what is wrong."
-            ),
-        )
+    if heard_at is None:
+        return
+    quiet = scene.now - heard_at
+    minutes, hours = quiet / timedelta(minutes=1), quiet / timedelta(hours=1)
+    finding = Finding(
+        rule.key,
+        scene.instrument_id,
+        "",
+        _("No sign of life for %(hours)s h") if hours >= 2 else _("No sign of life for %(minutes)s min"),
+        heard_at,
+        {"minutes": f"{minutes:.0f}", "hours": f"{hours:.0f}"},
+        _(
+            "Is the microscope PC switched on and on the network? `scopestamp doctor` on it says what is wrong."
+        ),
+    )
+    if scene.away is not None and not scene.is_firing(finding.key):
+        quiet = scene.away.quiet(heard_at, scene.now)
+    if quiet > timedelta(minutes=condition.minutes):
+        yield finding
 
 
 _FIGURES: dict[str, Callable[[Heartbeat], float | None]] = {
@@ -293,31 +269,32 @@ def _is_older(version: str, wanted: str) -> bool:
 
 
 def _agent_error(rule: r.Rule, condition: r.AgentError, scene: Scene) -> Iterator[Finding]:
-    event = scene.reads.latest(scene.instrument_id).get("agent_event")
-    if event is None or scene.now - event.received_at > timedelta(hours=condition.hours):
-        return
-    for row in scene.reads.recent(scene.instrument_id, "agent_event", 20):
-        if scene.now - row.received_at > timedelta(hours=condition.hours):
-            return
-        told = _event(scene.reads, row.record_id)
-        if told is not None:
-            name, message = told
+    told = set()
+    for row, event in _events_since(scene, scene.now - timedelta(hours=condition.hours)):
+        if event.severity.value == "error" and event.event not in told:
+            told.add(event.event)  # of several of a name the newest
             yield Finding(
                 rule.key,
                 scene.instrument_id,
-                name,
+                event.event,
                 _("The agent reports: %(message)s"),
                 row.received_at,
-                {"message": message},
+                {"message": event.message},
                 href=f"/records/{row.record_id}",
             )
 
 
-def _event(reads: Reads, record_id: str) -> tuple[str, str] | None:
-    """Return name and words of an event that is an error."""
-    record = record_of(reads, reads.record(record_id))
-    is_error = isinstance(record, AgentEvent) and record.severity.value == "error"
-    return (record.event, record.message) if is_error else None
+def _events_since(scene: Scene, since: datetime) -> Iterator[tuple[RecordRow, AgentEvent]]:
+    """Yield what an agent told of itself since then, the last to arrive first, however much it says."""
+    before: int | None = None
+    for _page in range(_MOST_EVENTS // _EVENTS_AT_ONCE):
+        rows = scene.reads.recent(scene.instrument_id, "agent_event", _EVENTS_AT_ONCE, before)
+        new = [row for row in rows if row.received_at >= since]
+        told = zip(new, records_of(scene.reads, new), strict=True)
+        yield from ((row, event) for row, event in told if isinstance(event, AgentEvent))
+        if len(new) < _EVENTS_AT_ONCE:
+            return
+        before = new[-1].position
 
 
 def _part_stopped(rule: r.Rule, scene: Scene) -> Iterator[Finding]:

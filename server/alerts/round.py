@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import logging
+from functools import partial
 
 from server.alerts import book, routes
+from server.alerts.away import away_until
 from server.alerts.findings import Looker
 from server.alerts.rules import rules_of, rules_on
-from server.alerts.telling import Teller, compose
+from server.alerts.telling import PartlyToldError, Teller, compose
 from server.collector import Collector
+from server.errors import survived
 from server.outgoing import OutgoingError
 from server.store.base import Writes
 from server.store.rows import AuditEntry
@@ -32,7 +35,8 @@ class AlertRound:
     def __init__(self, collector: Collector, teller: Teller) -> None:
         self._collector = collector
         self._teller = teller
-        self._looker = Looker()
+        with collector.store.reading() as reads:
+            self._looker = Looker(away_until(reads, collector.now()))
 
     def go(self) -> None:
         """Go one round. What is to be told is stored before anybody is told, and stays stored until it was told."""
@@ -61,7 +65,8 @@ class AlertRound:
         self._collector.writer.do(keep)
         for route in all_routes:
             if routes.is_ready(route, after[route.key], now):
-                self._tell(route, after[route.key], turned.book)
+                tell = partial(self._tell, route, after[route.key], turned.book)
+                survived(tell, f"Telling route {route.key}")  # the others are told all the same
 
     def _tell(self, route: routes.Route, waiting: routes.Waiting, alerts: dict[str, book.Alert]) -> None:
         collector, now = self._collector, self._collector.now()
@@ -71,6 +76,9 @@ class AlertRound:
         message = compose(began, waiting.ended, names, collector.settings.collector.url, now)
         try:
             self._teller.send(route, message)
+        except PartlyToldError as error:
+            left, outcome, detail = routes.told(waiting, now, str(error)), "done", str(error)
+            _log.warning("Route %s was told in part: %s", route.key, error)
         except OutgoingError as error:
             left, outcome, detail = routes.failed(waiting, str(error), now), "refused", str(error)
             _log.warning("Route %s could not be told: %s", route.key, error)

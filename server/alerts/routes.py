@@ -123,8 +123,8 @@ def gather(
 ) -> Waiting:
     """Return what waits on a route after a round.
 
-    An alert is told of once it is due (at once, or unacknowledged for ``after_min``) and again every ``repeats_h``; its end is
-    told to whoever was told of its beginning.
+    An alert is told of once it is due (at once, or unacknowledged for ``after_min``), when it has become more severe, and again
+    every ``repeats_h``; its end is told to whoever was told of its beginning.
     """
     if not route.is_on:
         return Waiting(route=route.key)
@@ -136,8 +136,8 @@ def gather(
         and _concerns(route, alert, sites)
     ]
     over = [alert for alert in turned.ended if route.tells_end and alert.key in waiting.told_at]
-    still_there = {key for key in (*waiting.began, *due) if key in turned.book}
-    began = tuple(dict.fromkeys(key for key in (*waiting.began, *due) if key in still_there))
+    still_due = set(due)  # what waited may be silenced, looked after, or over by now
+    began = tuple(dict.fromkeys(key for key in (*waiting.began, *due) if key in still_due))
     ended = (*waiting.ended, *over)
     return waiting.model_copy(
         update={
@@ -156,14 +156,15 @@ def is_ready(route: Route, waiting: Waiting, now: datetime) -> bool:
     return now - waiting.since >= timedelta(seconds=route.gathers_s)
 
 
-def told(waiting: Waiting, now: datetime) -> Waiting:
-    """Return what is left after everything that waited was told."""
-    return Waiting(route=waiting.route, told_at={**waiting.told_at, **dict.fromkeys(waiting.began, now)})
+def told(waiting: Waiting, now: datetime, error: str = "") -> Waiting:
+    """Return what is left after everything that waited was told, though perhaps not to everybody."""
+    told_at = {**waiting.told_at, **dict.fromkeys(waiting.began, now)}
+    return Waiting(route=waiting.route, told_at=told_at, error=error[:400])
 
 
 def failed(waiting: Waiting, error: str, now: datetime) -> Waiting:
     """Return what waits after telling failed: all of it, to be tried again later and later."""
-    pause = min(RETRY_FIRST * 2**waiting.n_failed, RETRY_LONGEST)
+    pause = min(RETRY_FIRST * 2 ** min(waiting.n_failed, 10), RETRY_LONGEST)
     return waiting.model_copy(
         update={"n_failed": waiting.n_failed + 1, "retry_at": now + pause, "error": error[:400]}
     )
@@ -175,7 +176,7 @@ def _is_due(route: Route, waiting: Waiting, alert: Alert, now: datetime) -> bool
     last = waiting.told_at.get(alert.key)
     if alert.acknowledged_at is not None:
         return False
-    if last is not None:
+    if last is not None and last >= alert.fired_at:
         return now - last >= timedelta(hours=route.repeats_h)
     return now - alert.fired_at >= timedelta(minutes=route.after_min)
 

@@ -24,6 +24,10 @@ MOST_LISTED = 20
 SIGNATURE_HEADER = "Scopestamp-Signature-256"
 
 
+class PartlyToldError(OutgoingError):
+    """Some were told, and must not be told again because others could not be."""
+
+
 @dataclass(frozen=True, slots=True)
 class Message:
     """One message: a line that says it all, and one paragraph for each trouble, as far as anybody reads."""
@@ -122,6 +126,8 @@ class Teller:
         ------
         OutgoingError
             It was not taken; says by whom and why.
+        PartlyToldError
+            It was taken for some; says for whom it was not.
         """
         match route.channel:
             case Email() as email:
@@ -150,7 +156,7 @@ class Teller:
         except (OSError, smtplib.SMTPException) as error:
             raise OutgoingError(f"{smtp.host} did not take the mail: {error}.") from error
         if refused:
-            raise OutgoingError(f"{smtp.host} refused {', '.join(refused)}; the others were told.")
+            raise PartlyToldError(f"{smtp.host} refused {', '.join(refused)}; the others were told.")
 
 
 def _connected(smtp: SmtpSettings) -> smtplib.SMTP:

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from functools import cached_property, lru_cache
 from typing import NamedTuple
 
-from server.logbook import Signed, baselines, invalid_runs, notes
+from server.logbook import Signed, baselines, every_note, invalid_runs
 from server.quality.control_chart import N_MOST, Chart, Sample, chart_of
 from server.store.base import Reads
 from server.store.rows import QcPoint, QcSeriesRow
@@ -93,7 +93,7 @@ class Said:
 def said_of(reads: Reads, instrument_id: str) -> Said:
     """Return what people said of the runs of an instrument."""
     invalid = invalid_runs(reads, instrument_id)
-    chosen = baselines(notes(reads, instrument_id, ("baseline",)))
+    chosen = baselines(every_note(reads, instrument_id, "baseline"))
     return Said(invalid, {series: one for series, one in chosen.items() if one.subject not in invalid})
 
 

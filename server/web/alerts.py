@@ -131,7 +131,7 @@ def feed(
     request: Request, collector: WholeCollector, token: Annotated[str, Query(max_length=200)] = ""
 ) -> Response:
     """Give what fires as RSS. A feed reader signs in with an API token in the address, good for this feed's role."""
-    with collector.store.reading() as reads:
+    with collector.store.reading_newest() as reads:
         person = person_of(reads, token, "token", collector.now())
     person.must(Permission.VIEW)
     with collector.seen_in(person.scope).store.reading() as reads:

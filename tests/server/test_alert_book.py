@@ -7,8 +7,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from server.alerts.book import Turned, turn
-from server.alerts.findings import Finding
 from server.alerts.rules import Rule, Severity, Silent
+from server.alerts.scene import Finding
 
 START = datetime(2026, 5, 4, 12, 0, tzinfo=UTC)
 RULE = Rule(

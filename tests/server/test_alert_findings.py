@@ -136,6 +136,13 @@ def test_error_of_the_agent_is_found_for_a_day(running, sender, scope, look):
     assert look(AgentError()) == []
 
 
+def test_error_is_found_behind_much_that_came_after_it(sender, scope, look):
+    errors = [scope.event(words).model_copy(update={"severity": Severity.ERROR}) for words in ("old", "new")]
+    deliver(sender, [*errors, *(scope.event(f"no error {n}") for n in range(45))])
+    (found,) = look(AgentError())
+    assert found.what % found.values == "The agent reports: new"
+
+
 def test_failed_run_is_found_until_it_is_declared_invalid(running, sender, scope, look):
     run = scope.qc(0.31, QcStatus.FAIL)
     deliver(sender, [run])
@@ -273,8 +280,15 @@ def test_warning_matters_less_than_a_failure(sender, scope, look, status, severi
 
 def test_drift_foretells_the_crossing(running, sender, scope, look):
     _send_trend(running, sender, scope, [0.220 + 0.002 * n + 0.0002 * (n % 2) for n in range(20)])
-    (found,) = look(DriftToLimit(days=30))  # at 0.258 on the last day, the limit is 0.282: 12 days
-    assert found.values["days"] == "12"
+    (found,) = look(
+        DriftToLimit(days=30)
+    )  # 0.258 was measured yesterday, the limit is 0.282: 12 days from there
+    assert found.values["days"] == "11"
+    assert look(DriftToLimit(days=5)) == []
+    running.clock.later(days=9)  # and nothing is measured
+    (found,) = look(DriftToLimit(days=5))
+    assert found.values["days"] == "2"
+    running.clock.later(days=90)
     assert look(DriftToLimit(days=5)) == []
 
 

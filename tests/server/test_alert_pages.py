@@ -22,8 +22,9 @@ def firing(running, tools):
     """A collector on which one instrument is silent."""
     sender = running.sender()
     sender.send([tools.Scope(sender, start_at=running.clock()).heartbeat()])
+    rounds = AlertRound(running.collector, Teller(SmtpSettings(), OutgoingSettings()))
     running.clock.later(minutes=11)
-    AlertRound(running.collector, Teller(SmtpSettings(), OutgoingSettings())).go()
+    rounds.go()
     return running
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 from server.alerts.book import Turned, turn
-from server.alerts.findings import Finding
 from server.alerts.routes import Email, Route, Silence, Waiting, failed, gather, is_ready, told
-from server.alerts.rules import Rule, Severity, Silent
+from server.alerts.rules import Grade, QcVerdict, Rule, Severity, Silent
+from server.alerts.scene import Finding
 
 START = datetime(2026, 5, 4, 12, 0, tzinfo=UTC)
 RULE = Rule(
@@ -149,3 +149,44 @@ def test_failed_message_is_kept_and_tried_later_and_later():
     assert pauses == [1, 2, 4, 8, 16, 32, 60, 60, 60]
     assert len(waiting.began) == 1
     assert told(waiting, now).n_failed == 0
+
+
+def test_what_is_silenced_or_looked_after_while_it_waits_is_not_told():
+    night = Night(route(gathers_s=180))
+    night.minute("scope-1", "scope-2", "scope-3")
+    one = night.book["silent|scope-2|"]
+    night.book["silent|scope-2|"] = one.model_copy(update={"acknowledged_at": night.now})
+    until = night.now + timedelta(hours=1)
+    night.silences = (Silence(key="s", until=until, by="ada", reason="a test", instruments=("scope-3",)),)
+    for _ in range(3):
+        night.minute("scope-1", "scope-2", "scope-3")
+    assert night.messages == [(1, 0)]
+
+
+def test_message_that_fails_for_months_is_tried_every_hour():
+    waiting = Waiting(route="staff", n_failed=10_000)
+    assert failed(waiting, "connection refused", START).retry_at == START + timedelta(hours=1)
+
+
+def test_alert_that_becomes_more_severe_is_told_though_somebody_looked_after_it():
+    grades = (Grade(of="warn", severity=Severity.WARNING),)
+    rule = Rule(
+        key="qc", name="QC", condition=QcVerdict(worst="warn"), severity=Severity.CRITICAL, grades=grades
+    )
+
+    def turned(book, verdict, minutes):
+        found = Finding("qc", "scope-1", "psf", "%(verdict)s", START, {"verdict": verdict})
+        return turn(book, [found], [rule], START + timedelta(minutes=minutes))
+
+    waiting, book, n_told, looking_after = Waiting(route="staff"), {}, [], []
+    for minute, verdict in enumerate(["warn", "warn", "fail", "fail", "warn", "fail"]):
+        now = START + timedelta(minutes=minute)
+        after = turned(book, verdict, minute)
+        waiting = gather(route(gathers_s=0), waiting, after, (), {}, now)
+        n_told.append(len(waiting.began))
+        waiting = told(waiting, now)
+        (alert,) = after.book.values()
+        looking_after.append(alert.acknowledged_by)
+        book = {alert.key: alert.model_copy(update={"acknowledged_by": "ada", "acknowledged_at": now})}
+    assert n_told == [1, 0, 1, 0, 0, 1]
+    assert looking_after == [None, "ada", None, "ada", "ada", None]

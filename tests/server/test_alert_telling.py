@@ -16,7 +16,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 import pytest
 from aiosmtpd.controller import Controller
 
-from server.alerts.book import Alert
+from server.alerts.book import Alert, acknowledge, book_of
 from server.alerts.round import AlertRound
 from server.alerts.routes import ROUTE, Chat, Email, Route, Webhook, waiting_on
 from server.alerts.rules import Severity
@@ -58,6 +58,12 @@ class Inbox:
 
     def __init__(self) -> None:
         self.mails = []
+
+    async def handle_RCPT(self, server, session, envelope, address, options):
+        if address.startswith("gone"):
+            return "550 no such user"
+        envelope.rcpt_tos.append(address)
+        return "250 OK"
 
     async def handle_DATA(self, server, session, envelope):
         self.mails.append((envelope.rcpt_tos, message_from_bytes(envelope.content, policy=policy.default)))
@@ -279,8 +285,9 @@ def test_what_could_not_be_told_waits_through_a_restart(make_running, tools, smt
     running.collector.writer.do(
         lambda writes: writes.put_document(ROUTE, told.key, told.model_dump_json(), AT, "ada")
     )
+    rounds = AlertRound(running.collector, Teller(SmtpSettings(), LOOPBACK))
     running.clock.later(minutes=11)
-    AlertRound(running.collector, Teller(SmtpSettings(), LOOPBACK)).go()
+    rounds.go()
     with running.collector.store.reading() as reads:
         waiting = waiting_on(reads, [told])["staff"]
         assert (waiting.n_failed, len(waiting.began)) == (1, 1)
@@ -292,3 +299,88 @@ def test_what_could_not_be_told_waits_through_a_restart(make_running, tools, smt
     running.clock.later(minutes=2)
     again.go()
     assert len(inbox.mails) == 1
+
+
+@pytest.fixture
+def lost(make_running, tools):
+    """Return what makes a collector that has just lost its instrument, with routes, and what goes a round there."""
+
+    def make(smtp_settings, *routes: Route):
+        running = make_running()
+        sender = running.sender()
+        rounds = AlertRound(running.collector, Teller(smtp_settings, LOOPBACK))
+        sender.send([tools.Scope(sender, start_at=running.clock()).heartbeat()])
+        for one in routes:
+            document = (ROUTE, one.key, one.model_dump_json(), AT, "ada")
+            running.collector.writer.do(lambda writes, document=document: writes.put_document(*document))
+        running.clock.later(minutes=11)
+        return running, rounds
+
+    return make
+
+
+def test_one_address_that_is_refused_does_not_repeat_the_mail_to_the_others(lost, smtp):
+    inbox, settings = smtp
+    told = route(Email(to=("ada@example.org", "gone@example.org")))
+    running, rounds = lost(settings, told)
+    for _ in range(5):
+        rounds.go()
+        running.clock.later(hours=1)
+    assert [to for to, _ in inbox.mails] == [["ada@example.org"]]
+    with running.collector.store.reading() as reads:
+        assert "gone@example.org" in waiting_on(reads, [told])["staff"].error
+
+
+def test_route_that_cannot_even_be_tried_keeps_nobody_else_from_being_told(lost, smtp, caplog, monkeypatch):
+    inbox, settings = smtp
+    odd = Route(key="a", name="A", channel=Email(to=("eve@example.org",)), gathers_s=0)
+    _, rounds = lost(settings, odd, route(Email(to=("ada@example.org",))))
+    send = Teller.send
+
+    def send_or_trip(self, route, message):  # as the library of mail headers does over x@[
+        if route.key == "a":
+            raise AttributeError("all_defects")
+        send(self, route, message)
+
+    monkeypatch.setattr(Teller, "send", send_or_trip)
+    rounds.go()
+    assert [to for to, _ in inbox.mails] == [["ada@example.org"]]
+    assert "Telling route a failed" in caplog.text
+
+
+def test_acknowledgement_written_while_a_round_looks_is_kept(lost, monkeypatch):
+    running, rounds = lost(SmtpSettings())
+    rounds.go()
+    with running.collector.store.reading() as reads:
+        (key,) = book_of(reads)
+    running.clock.later(hours=2)  # from here on it is told in hours: the alert is written anew
+    look = rounds._looker.look
+
+    def look_slowly(*args):
+        running.collector.writer.do(
+            lambda writes: acknowledge(writes, key, "ada", running.clock(), "on my way")
+        )
+        return look(*args)
+
+    monkeypatch.setattr(rounds._looker, "look", look_slowly)
+    rounds.go()
+    with running.collector.store.reading() as reads:
+        alert = book_of(reads)[key]
+    assert (alert.acknowledged_by, alert.comment) == ("ada", "on my way")
+    assert alert.what.endswith("h")
+
+
+def test_collector_that_was_away_itself_calls_nobody_silent_at_once(lost, tools):
+    running, _ = lost(SmtpSettings())  # and this is its restart, eleven minutes after its last sign of life
+    rounds = AlertRound(running.collector, Teller(SmtpSettings(), LOOPBACK))
+    found = []
+    for _ in range(3):
+        rounds.go()
+        with running.collector.store.reading() as reads:
+            found.append([alert.what % alert.values for alert in book_of(reads).values()])
+        running.clock.later(minutes=5, seconds=10)
+    assert found == [[], [], ["No sign of life for 21 min"]]
+    again = AlertRound(running.collector, Teller(SmtpSettings(), LOOPBACK))
+    again.go()
+    with running.collector.store.reading() as reads:
+        assert [alert.away_since for alert in book_of(reads).values()] == [None]  # what fires goes on

@@ -198,3 +198,15 @@ def test_whose_scope_is_limited_sees_and_silences_within_it(firing, client):
         mine.end_silence(everything.key)
     assert refused.value.status == 403
     mine.end_silence(kept.key)
+
+
+def test_silence_is_seen_as_far_as_it_concerns_ones_own(firing, client):
+    """ASVS 5.0 8.2.3: neither others' instruments nor others' sites are named."""
+    staff = client("staff")
+    both = staff.silence(SilenceAsked(reason="both", hours=1, instruments=("scope-1", "scope-2")))
+    site = staff.silence(SilenceAsked(reason="site", hours=1, sites=("Basel", "Zürich")))
+    staff.silence(SilenceAsked(reason="others", hours=1, instruments=("scope-1",)))
+    staff.silence(SilenceAsked(reason="elsewhere", hours=1, instruments=("scope-2",), sites=("Zürich",)))
+    mine = client("staff", Scope.of(instruments=["scope-2"]))
+    seen = {one.key: (one.instruments, one.sites) for one in mine.silences()}
+    assert seen == {both.key: (("scope-2",), ()), site.key: ((), ("Basel",))}

@@ -9,6 +9,7 @@ from html import unescape
 import pytest
 
 from agent.records import QcStatus
+from server import logbook
 from server.quality.figures import said_of
 
 LOGBOOK = "/instruments/scope-1/logbook"
@@ -173,3 +174,14 @@ def test_newest_notes_come_first_and_pages_miss_none(running, sender, monkeypatc
                 break
             page = browser.get(unescape(older[1])).text
     assert seen == [f"visit {n}" for n in reversed(range(5))]
+
+
+def test_run_stays_invalid_however_many_are_declared_so_after_it(running, sender):
+    def job(writes):
+        note, now = logbook.Invalidation(reason="the slide was dry"), running.clock()
+        for n in range(logbook.MOST_NOTES + 1):
+            logbook.write(writes, note, "scope-1", "ada", now, f"run-{n}")
+
+    running.collector.writer.do(job)
+    with running.collector.store.reading() as reads:
+        assert len(logbook.invalid_runs(reads, "scope-1")) == logbook.MOST_NOTES + 1

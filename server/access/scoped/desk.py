@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from server.access.scoped.basis import ScopedReads
+from server.sites import is_within
 from server.store import rows
 
 _AT_ONCE = 500
@@ -38,10 +39,19 @@ class ScopedDesk(ScopedReads):
         if document.kind == "qc_schedule":
             return self._part_of_schedule(document, told)
         if document.kind == "alert_silence":
-            named = [*told.get("instruments", ()), *told.get("sites", ())]
-            sites = {one.site for one in self.instruments()}
-            return document if not named or any(self._has(one) or one in sites for one in named) else None
+            return self._part_of_silence(document, told)
         return document if isinstance(told, dict) and self._has(told.get("instrument_id")) else None
+
+    def _part_of_silence(self, document: rows.Document, told: dict[str, Any]) -> rows.Document | None:
+        names, sites = told.get("instruments", ()), told.get("sites", ())
+        covered = [
+            one
+            for one in self.instruments()
+            if (not names or one.instrument_id in names) and (not sites or is_within(one.site, sites))
+        ]
+        told["instruments"] = [one for one in names if self._has(one)]
+        told["sites"] = [one for one in sites if any(is_within(mine.site, [one]) for mine in covered)]
+        return replace(document, body=json.dumps(told)) if covered else None
 
     def _part_of_schedule(self, document: rows.Document, told: dict[str, Any]) -> rows.Document | None:
         groups = {one.key for one in self.documents("instrument_group")}
