@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
-from server.access.attempts import Attempts
+from server.access.attempts import Attempts, PasswordChecks
 from server.access.limits import AgentLimits
 from server.access.oidc import Provider
 from server.access.scope import Scope
@@ -36,6 +36,7 @@ class Collector:
     attempts: Attempts
     now: Now
     agent_limits: AgentLimits
+    password_checks: PasswordChecks = field(default_factory=PasswordChecks)
     admitted: Admitted = field(default_factory=Admitted)
     asked: Asked = field(default_factory=Asked)
     """What people are asked for by the agents."""

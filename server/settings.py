@@ -114,6 +114,9 @@ class LimitSettings(_Section):
         ge=0,
         description="Requests for pages and the API from one address, ten times that at once; 0 is any.",
     )
+    live_streams_of_one: int = Field(
+        default=10, ge=1, description="Streams of live events that one person or token may hold at once."
+    )
     request_timeout_s: float = Field(default=120.0, gt=0, description="Time for a request to come in whole.")
     max_upload_bytes: int = Field(
         default=64 << 20,

@@ -1,4 +1,4 @@
-"""How often an address may guess: a token bucket for each, in memory.
+"""How often an address may guess: a token bucket for each, in memory; and how many passwords are checked at once.
 
 Addresses of IPv6 are counted by their first 64 bits, which is what a subscriber has: each of the 2**64 in there would be an
 allowance of its own.
@@ -10,7 +10,7 @@ import ipaddress
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
-from threading import Lock
+from threading import BoundedSemaphore, Lock
 
 from server.clock import Now
 from server.errors import RefusedError
@@ -86,6 +86,48 @@ class Attempts:
         left, counted_at = self._left.get(key, (float(self._per_minute), self._now()))
         given_back = (self._now() - counted_at).total_seconds() * self._per_minute / 60
         return min(left + max(given_back, 0.0), float(self._per_minute))
+
+
+class PasswordChecks:
+    """How many passwords are checked at once, whoever asks: each takes 32 MiB and a processor for a third of a second.
+
+    Parameters
+    ----------
+    at_once : int
+        So many are checked.
+    waiting : int
+        So many more wait their turn; the threads they wait on are those that answer everybody else.
+    longest_wait_s : float
+        Then they are refused as well.
+    """
+
+    def __init__(self, at_once: int = 4, waiting: int = 8, longest_wait_s: float = 30.0) -> None:
+        self._places = BoundedSemaphore(at_once)
+        self._room = BoundedSemaphore(at_once + waiting)
+        self._longest_wait_s = longest_wait_s
+
+    @contextmanager
+    def one(self) -> Iterator[None]:
+        """Have a place while a password is checked.
+
+        Raises
+        ------
+        RefusedError
+            503 when there is none.
+        """
+        with _taken(self._room, 0.0), _taken(self._places, self._longest_wait_s):
+            yield
+
+
+@contextmanager
+def _taken(places: BoundedSemaphore, longest_wait_s: float) -> Iterator[None]:
+    if not places.acquire(timeout=longest_wait_s):
+        message = "Too many sign in at this moment; try again in a few seconds."
+        raise RefusedError(503, "too_many_sign_ins", message, retry_after_s=5)
+    try:
+        yield
+    finally:
+        places.release()
 
 
 def neighbourhood(address: str) -> str:

@@ -87,8 +87,14 @@ def has_ended(user: User, now: datetime) -> bool:
 
 
 def sign_in(collector: Collector, name: str, password: str, address: str) -> str:
-    """Return the secret of a new session, or refuse alike for a wrong name and a wrong password."""
-    with collector.attempts.counted_first(address):
+    """Return the secret of a new session, or refuse alike for a wrong name and a wrong password.
+
+    Raises
+    ------
+    RefusedError
+        401; 429 when the address has tried too often; 503 when too many passwords are checked at once.
+    """
+    with collector.attempts.counted_first(address), collector.password_checks.one():
         with collector.store.reading_newest() as reads:
             user = reads.user(name)
         is_over = user is not None and has_ended(user, collector.now())

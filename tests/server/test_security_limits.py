@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections import Counter
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from threading import Event, Lock
 from urllib.parse import urlsplit
 
 import httpx
@@ -189,3 +190,34 @@ def test_good_passwords_use_up_nothing(running):
     running.collector.writer.do(lambda writes: writes.put_user(user))
     right = {"name": "ada", "password": "correct horse battery"}
     assert [running.client.post("/login", data=right).status_code for _ in range(12)] == [303] * 12
+
+
+def test_passwords_from_many_addresses_are_checked_few_at_once(running, monkeypatch):
+    """ASVS 5.0 2.4.1: each takes 32 MiB, and a thread of those that answer everybody else."""
+    n_now, most = 0, 0
+    lock, is_full = Lock(), Event()
+
+    def check(password, kept):
+        nonlocal n_now, most
+        with lock:
+            n_now, most = n_now + 1, max(most, n_now + 1)
+        assert is_full.wait(60)
+        with lock:
+            n_now -= 1
+        return False
+
+    monkeypatch.setattr("server.access.people.is_password", check)
+    wrong = {"name": "ada", "password": "wrong"}
+    with ThreadPoolExecutor(20) as many:
+        asking = [
+            many.submit(asked_from, running.app, f"192.0.2.{n}", "POST", "/login", data=wrong)
+            for n in range(20)
+        ]
+        told = []
+        for one in as_completed(asking, timeout=60):
+            told.append(one.result())
+            if len(told) == 8:  # those beyond the four that are checked and the eight that wait
+                is_full.set()
+    assert told == [503] * 8 + [401] * 12
+    assert most == 4
+    assert asked_from(running.app, "192.0.2.99", "POST", "/login", data=wrong) == 401

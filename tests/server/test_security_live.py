@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from contextlib import ExitStack
 from datetime import timedelta
+from threading import Semaphore
 
 import pytest
 
 from server.access.people import link_job
 from server.access.scope import EVERYTHING, Scope
 from server.access.secrets import hash_of, new_secret
+from server.api import live
+from server.settings import LimitSettings, Settings
 from server.store.rows import Grant, Instrument, User
 
 
@@ -100,3 +104,53 @@ def test_stream_follows_the_scope(running, beat):
         beat("Bern")
         beat("Basel")
         assert told(lines)["instrument_id"] == "scope-Basel"
+
+
+def test_streams_of_one_person_are_so_many_and_those_of_others_are_others(make_running):
+    """ASVS 5.0 15.2.2: against a real server; whoever closes one may open another."""
+    running = make_running(Settings(limits=LimitSettings(live_streams_of_one=3, address_requests_per_s=0)))
+    mine = running.token()
+
+    def opened(client, headers) -> int:
+        return held.enter_context(client.stream("GET", "/v1/live", headers=headers)).status_code
+
+    with running.browser("eve", "viewer") as eve, ExitStack() as held:
+        streams = [
+            held.enter_context(running.client.stream("GET", "/v1/live", headers=mine)) for _ in range(3)
+        ]
+        refused = running.client.get("/v1/live", headers=mine)
+        assert (refused.status_code, refused.json()["error"]) == (429, "too_many_streams")
+        assert "3 streams" in refused.json()["message"]
+        assert refused.headers["retry-after"] == "60"
+        assert opened(eve, {}) == 200
+        streams[-1].close()
+        assert any(opened(running.client, mine) == 200 for _ in range(20_000))  # once the server has noticed
+
+
+def test_ten_streams_are_enough_for_anybody(running):
+    headers = running.token()
+    with ExitStack() as held:
+        told = [
+            held.enter_context(running.client.stream("GET", "/v1/live", headers=headers)).status_code
+            for _ in range(11)
+        ]
+    assert told == [200] * 10 + [429]
+
+
+def test_what_is_out_of_scope_is_looked_through_once(running, beat, monkeypatch):
+    looks, arrived, has_looked = [], live._arrived, Semaphore(0)
+
+    def look(request, instrument, after):
+        looks.append(after)
+        has_looked.release()
+        return arrived(request, instrument, after)
+
+    monkeypatch.setattr(live, "_arrived", look)
+    beat("Bern")
+    sign_in(running, Scope.of(["Basel"]))
+    with running.client.stream("GET", "/v1/live", headers=FROM_THE_FIRST) as reply:
+        for _ in range(2):
+            assert has_looked.acquire(timeout=60)
+        beat("Basel")
+        assert told(reply.iter_lines())["instrument_id"] == "scope-Basel"
+    assert looks[:2] == [0, 1]
