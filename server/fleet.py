@@ -19,6 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from server.alerts.book import DOCUMENT as ALERT
 from server.alerts.rules import Rule, overdue_after_days, rules_of
 from server.health import Health, Presence, health_in, presence_of
+from server.order import natural
 from server.quality.schedules import groups
 from server.sites import is_within, places_of
 from server.store.base import Reads
@@ -307,8 +308,8 @@ def _rank(status: str) -> int:
     return QC_RANKS.index(status) if status in QC_RANKS else 0
 
 
-def _name(one: Glance) -> tuple[str, str]:
-    return one.mark.name.casefold(), one.mark.instrument_id
+def _name(one: Glance) -> tuple[tuple[str | int, ...], str]:
+    return natural(one.mark.name), one.mark.instrument_id
 
 
 def _names(names: Iterable[str]) -> tuple[str, ...]:

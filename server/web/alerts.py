@@ -24,6 +24,7 @@ from server.dependencies import (
     WholeCollector,
 )
 from server.errors import RefusedError
+from server.order import by_name
 from server.web.choice import TheChoice, whole_choice
 from server.web.languages import gettext
 from server.web.numbers import count, decimal
@@ -46,7 +47,7 @@ def alerts(request: Request, collector: TheCollector, person: ThePerson, asked: 
     now = collector.now()
     with collector.store.reading() as reads:
         firing = [alert for alert in book.book_of(reads).values() if alert.state == "firing"]
-        instruments = {one.instrument_id: one for one in reads.instruments()}
+        instruments = {one.instrument_id: one for one in by_name(reads.instruments())}
         silences = [one for one in silences_of(reads) if one.until > now]
         rules = rules_of(reads)
         choice = whole_choice(reads, asked)

@@ -9,6 +9,7 @@ from urllib.parse import urlencode
 
 from fastapi import Depends, Query
 
+from server.order import natural
 from server.quality.calendar import has_schedule
 from server.quality.schedules import groups, kept_schedules
 from server.sites import is_within, places_of
@@ -84,8 +85,8 @@ def choice_of(reads: Reads, asked: Asked) -> Choice:
     whole = whole_choice(reads, asked)
     scheduled = has_schedule(kept_schedules(reads), groups(reads))
 
-    def place(one: Instrument) -> tuple[bool, str, str]:
-        return one.instrument_id not in scheduled, one.name.casefold(), one.instrument_id
+    def place(one: Instrument) -> tuple[bool, tuple[str | int, ...], str]:
+        return one.instrument_id not in scheduled, natural(one.name), one.instrument_id
 
     found = sorted(whole.instruments, key=place)
     last = next((one for one in found if one.instrument_id == asked.after), None)

@@ -28,6 +28,7 @@ def record(request: Request, record_id: str, collector: TheCollector, person: Th
             "record.html",
             person,
             row=row,
+            instrument=reads.instrument(row.instrument_id),
             batch=batch,
             is_signature_good=is_signature_good(reads, batch),
             text=json.dumps(json.loads(raw), indent=2, ensure_ascii=False),

@@ -16,6 +16,7 @@ from server.access.people import Person
 from server.collector import Collector
 from server.dependencies import TheAddress, TheCollector, TheOperator, ThePerson, TheStaff, found
 from server.errors import RefusedError
+from server.order import by_name
 from server.quality.schedules import (
     Kept,
     confirm_task,
@@ -170,7 +171,7 @@ def _page(
     request: Request, collector: Collector, person: Person, asked: Asked, chosen: Kept | None
 ) -> Response:
     with collector.store.reading() as reads:
-        choice, instruments = choice_of(reads, asked), reads.instruments()
+        choice, instruments = choice_of(reads, asked), by_name(reads.instruments())
         return render(
             request,
             "schedules.html",

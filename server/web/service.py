@@ -8,6 +8,7 @@ from agent.records import AgentEvent
 from server.dependencies import TheCollector, TheServicePerson, found
 from server.health import health_of
 from server.ingest.evidence import records_of
+from server.order import by_name
 from server.store.base import Reads
 from server.web.render import render
 
@@ -21,7 +22,7 @@ def instruments(request: Request, collector: TheCollector, person: TheServicePer
     """Show the instruments and whether their agents are alive."""
     with collector.store.reading() as reads:
         now = collector.now()
-        healths = [health_of(reads, one, now, collector.silent_after) for one in reads.instruments()]
+        healths = [health_of(reads, one, now, collector.silent_after) for one in by_name(reads.instruments())]
     return render(request, "service.html", person, healths=healths)
 
 

@@ -11,6 +11,7 @@ from fastapi import APIRouter, Request, Response
 
 from server.api.reports import TheAsked
 from server.dependencies import TheCollector, ThePerson, found
+from server.order import by_name
 from server.quality.schedules import groups
 from server.use.credit import acknowledgement, profile_of
 from server.use.periods import Period, usual
@@ -36,15 +37,22 @@ class Piece:
     width: float
 
 
-def bar_of(hours: Hours) -> list[Piece]:
-    """Return the pieces of a bar as long as all the time that was looked at.
+def busy_s(hours: Hours) -> float:
+    """Return the time of which something is known, in seconds: all but the idle."""
+    return hours.all_s - hours.idle_s
 
-    >>> [(piece.mode, piece.x, piece.width) for piece in bar_of(Hours(acquiring_s=1, idle_s=3))]
-    [('acquiring', 0.0, 25.0), ('idle', 25.0, 75.0)]
+
+def bar_of(hours: Hours, longest_s: float) -> list[Piece]:
+    """Return the pieces of a bar, which fills its place when `longest_s` of it are not idle.
+
+    Of all the hours of a month instruments stand idle for most: drawn in full, nothing could be told apart.
+
+    >>> [(piece.mode, piece.x, piece.width) for piece in bar_of(Hours(acquiring_s=1, qc_s=1, idle_s=3), 4)]
+    [('acquiring', 0.0, 25.0), ('qc', 25.0, 25.0)]
     """
     pieces, at = [], 0.0
-    for mode in MODES:
-        width = 100 * hours.share(mode)
+    for mode in (mode for mode in MODES if mode != "idle"):
+        width = 100 * hours.of(mode) / longest_s if longest_s else 0.0
         if width:
             pieces.append(Piece(mode, at, width))
         at += width
@@ -78,7 +86,7 @@ def page(request: Request, collector: TheCollector, person: ThePerson, asked: Th
     speak(language_of(request))
     with collector.store.reading() as reads:
         members = groups(reads)
-        everything = reads.instruments()
+        everything = by_name(reads.instruments())
         period = asked.period(collector)
         use = utilisation(reads, period, asked.among(reads), collector.now())
     zone = collector.settings.collector.zone
@@ -92,6 +100,7 @@ def page(request: Request, collector: TheCollector, person: ThePerson, asked: Th
         period=period,
         modes=mode_names(),
         bar_of=bar_of,
+        busy_s=busy_s,
         periods={named[key]: one for key, one in usual(zone, collector.now()).items()},
         by_instrument=use.by_instrument(),
         by_group=use.by_group(members),

@@ -320,6 +320,44 @@ def test_chart_that_is_wider_than_a_phone_begins_at_its_newest_values(browser, s
     assert abs(browser.execute_script(ends, chart)) < 3
 
 
+FIELDS = """
+return [...document.querySelectorAll("form.filter > label, form.filter > button")].map(one => {
+  const box = one.getBoundingClientRect();
+  return [Math.round(box.left), Math.round(box.bottom)];
+});
+"""
+
+
+def test_filter_is_one_row_on_a_desktop_and_two_columns_on_a_phone(browser, site):
+    browser.get(site.url + "/logbook")
+    places = {}
+    for name, size in SIZES.items():
+        _resize(browser, size)
+        browser.execute_async_script(PAINTED)
+        places[name] = browser.execute_script(FIELDS)
+    assert len(places["desktop"]) == 7 and len({bottom for _, bottom in places["desktop"]}) == 1
+    assert len({left for left, _ in places["phone"]}) == 2
+
+
+def test_drawing_of_the_holder_can_be_read_on_a_phone(browser, site):
+    browser.get(site.url + "/tasks")
+    _resize(browser, SIZES["phone"])
+    browser.execute_async_script(PAINTED)
+    heights = (
+        "return [...document.querySelectorAll('.slide text')].map(one => one.getBoundingClientRect().height)"
+    )
+    shown = [height for height in browser.execute_script(heights) if height]
+    assert shown and min(shown) > 11
+
+
+def test_times_are_not_broken_within_a_sentence_on_a_phone(browser, site):
+    browser.get(site.url + "/tasks")
+    _resize(browser, SIZES["phone"])
+    browser.execute_async_script(PAINTED)
+    lines = "return [...document.querySelectorAll('main p time')].map(one => one.getClientRects().length)"
+    assert set(browser.execute_script(lines)) == {1}
+
+
 def test_keyboard_reaches_the_content_first(browser, site):
     browser.get(site.url)
     browser.find_element(By.TAG_NAME, "body").send_keys(Keys.TAB)

@@ -66,6 +66,23 @@ def ids(page):
     return [row.glance.mark.instrument_id for row in page.rows]
 
 
+def test_names_are_in_the_order_of_their_numbers_and_pages_follow_it(running):
+    wanted = ["live cell 2", "Live cell 9", "Live cell 10", "Live cell 10 b", "Live cell 100", "TIRF"]
+    for n, name in enumerate(sorted(wanted)):
+        put(running, Instrument(f"i-{n}", name, "Basel", running.clock()))
+
+    shown, after = [], None
+    for _ in range(3):
+        part = page(running, after=after, limit=2)
+        shown += [row.glance.mark.name for row in part.rows]
+        after = part.after
+    assert shown == wanted
+    with running.browser(role="viewer") as browser:
+        assert (
+            re.findall(r'<h2><a href="/instruments/[^"]+">([^<]+)', browser.get("/?sort=name").text) == wanted
+        )
+
+
 def test_each_plight_is_counted_and_found(site):
     fire(site, "passes")
     fire(site, "passes", "critical")

@@ -250,3 +250,31 @@ def test_page_that_is_not_there_is_a_page(running):
         reply = browser.get("/acquisitions/none")
     assert reply.status_code == 404
     assert "There is no such acquisition." in reply.text
+
+
+@pytest.mark.parametrize("path", ["/nothing-here", "/instruments/nobody", "/qc/nothing"])
+def test_page_that_is_not_there_says_so_in_the_viewers_language_and_leads_on(running, path):
+    german = {"Accept-Language": "de"}
+    with running.browser(role="viewer") as browser:
+        reply = browser.get(path, headers=german)
+        assert reply.status_code == 404
+        assert "Hier ist nichts" in reply.text and "Adresse vertippt" in reply.text
+        assert "Not Found" not in reply.text
+        assert 'href="/acquisitions"' in reply.text, "who is signed in keeps the way to all other pages"
+    stranger = running.client.get("/nothing-here", headers={"Accept": "text/html", **german})
+    assert stranger.status_code == 404 and 'href="/acquisitions"' not in stranger.text
+
+
+def test_page_that_is_not_allowed_keeps_the_way_to_the_others(running):
+    with running.browser(role="viewer") as browser:
+        reply = browser.get("/admin")
+    assert reply.status_code == 403 and 'href="/acquisitions"' in reply.text
+
+
+def test_record_is_told_to_be_of_its_instrument_by_name(running, tools, sender):
+    scope = tools.Scope(sender, start_at=running.clock())
+    beat = scope.heartbeat()
+    assert sender.send([beat]).status_code == 200
+    with running.browser(role="viewer") as browser:
+        page = browser.get(f"/records/{beat.record_id}").text
+    assert f'<a href="/instruments/{sender.instrument_id}">Spinning disk 2</a>' in page
