@@ -28,7 +28,7 @@ class ScopedAcquisitions(ScopedReads):
         def page(at: rows.Place | None, n: int) -> list[rows.AcquisitionRow]:
             return self._reads.find_acquisitions(wanted, at, n)
 
-        return self._filled(page, _place_of, before, limit)
+        return self._filled(page, _place_of, before, limit, self._is_mine)
 
     def datasets(self, among: Sequence[str]) -> dict[str, list[rows.Dataset]]:
         return self._reads.datasets([one for one in among if self.acquisition(one) is not None])

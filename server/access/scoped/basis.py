@@ -4,12 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import cached_property
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from server.access.scope import Scope
 from server.store.base import Reads
 
+
+class _OfAnInstrument(Protocol):
+    @property
+    def instrument_id(self) -> str | None: ...
+
+
 T = TypeVar("T")
+R = TypeVar("R", bound=_OfAnInstrument)
 _AT_ONCE = 500
 
 
@@ -27,8 +34,11 @@ class ScopedReads(Reads):
     def _has(self, instrument_id: str | None) -> bool:
         return instrument_id in self._ids
 
-    def _mine(self, row: T | None) -> T | None:
-        return row if row is not None and self._has(row.instrument_id) else None  # type: ignore[attr-defined]
+    def _is_mine(self, row: _OfAnInstrument) -> bool:
+        return self._has(row.instrument_id)
+
+    def _mine(self, row: R | None) -> R | None:
+        return row if row is not None and self._is_mine(row) else None
 
     def _has_agent(self, agent_id: str) -> bool:
         return self.agent(agent_id) is not None
@@ -42,10 +52,9 @@ class ScopedReads(Reads):
         place_of: Callable[[T], Any],
         before: Any,
         limit: int,
-        is_mine: Callable[[T], bool] | None = None,
+        is_mine: Callable[[T], bool],
     ) -> list[T]:
         """Return `limit` rows in scope, asking on from the last place until there are no more."""
-        is_mine = is_mine or (lambda one: self._has(one.instrument_id))  # type: ignore[attr-defined]
         found: list[T] = []
         n_asked = max(limit, _AT_ONCE)
         while len(found) < limit:

@@ -71,7 +71,7 @@ class ScopedDesk(ScopedReads):
         def page(at: int | None, n: int) -> list[rows.Entry]:
             return self._reads.entries(kind, instrument_id, subject, at, n)
 
-        return self._filled(page, lambda one: one.position, before, limit)
+        return self._filled(page, lambda one: one.position, before, limit, self._is_mine)
 
     def attachment(self, sha256: str) -> rows.Attachment | None:
         attachment = self._reads.attachment(sha256)

@@ -26,9 +26,7 @@ class ScopedRecords(ScopedReads):
 
         if instrument_id is not None:
             return page(after, limit) if self._has(instrument_id) else []
-        return self._filled(
-            page, lambda one: one.position, after, limit, lambda one: self._has(one.instrument_id)
-        )
+        return self._filled(page, lambda one: one.position, after, limit, self._is_mine)
 
     def last_position(self) -> int:
         return self._reads.last_position()
