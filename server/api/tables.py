@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import Annotated, Any, Literal
@@ -24,6 +25,8 @@ from server.places import place_of
 from server.store.base import Reads, Store
 
 PAGE = 500
+_BEGINS_A_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\0")
+_NUMBER = re.compile(r"[-+]?[0-9]+(\.[0-9]*)?([eE][-+]?[0-9]+)?")
 
 router = APIRouter(
     prefix="/v1",
@@ -208,10 +211,14 @@ def _schema(pyarrow: Any, columns: tuple[str, ...]) -> Any:
 
 
 def _cell(value: Any) -> Any:
-    """Return a value for a CSV cell; text that a spreadsheet would take for a formula is quoted (ASVS 5.0 1.2.10)."""
+    """Return a value for a CSV cell; text that a spreadsheet would take for a formula is quoted (ASVS 5.0 1.2.10).
+
+    >>> _cell("=1+1"), _cell("-cmd"), _cell("-12.5")
+    ("'=1+1", "'-cmd", '-12.5')
+    """
     if isinstance(value, datetime):
         return value.isoformat()
-    if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r"):
+    if isinstance(value, str) and value[:1] in _BEGINS_A_FORMULA and not _NUMBER.fullmatch(value):
         return f"'{value}"
     return value
 

@@ -88,9 +88,16 @@ class Policy:
         if raw.startswith(b"#"):  # given up by retention
             return None
         try:
-            record, told = decode_tolerant(raw), json.loads(raw, object_pairs_hook=_once)
-        except (ValueError, OverflowError, RecursionError):  # it cannot be judged
+            return self._judged(raw)
+        except (
+            ValueError,
+            OverflowError,
+            RecursionError,
+        ):  # no record of ours, or with numbers that JSON cannot tell
             return None if self._looks_within or self._settings.kinds else raw
+
+    def _judged(self, raw: bytes) -> bytes | None:
+        record, told = decode_tolerant(raw), json.loads(raw, object_pairs_hook=_once)
         kind = str(told["kind"])
         if not self._wants(kind) or self._is_too_soon(kind, record):
             return None

@@ -48,6 +48,18 @@ def test_csv_holds_every_figure_and_no_formula(filled):
     assert not [cell for row in rows for cell in row.values() if cell.startswith(("=", "@"))]
 
 
+def test_csv_tells_negative_numbers_as_numbers(running, tools):
+    """A stage at -12.5 is no formula: whoever reads the column with a program would have it as text."""
+    sender = running.sender()
+    scope = tools.Scope(sender)
+    told = (-12.5, "-3.25e-3", "+7", "-1+cmd|' /C calc'!A0", "@SUM(A1)", "\0=1", "-")
+    sender.send([scope.change("Stage", f"P{n}", scope.read(value)) for n, value in enumerate(told)])
+    table = running.get("/v1/instruments/scope-1/changes/table?format=csv").text
+    read = {row["property"]: row["after"] for row in csv.DictReader(io.StringIO(table))}
+    assert [float(read[f"P{n}"]) for n in range(3)] == [-12.5, -0.00325, 7]
+    assert all(read[f"P{n}"].startswith("'") for n in range(3, len(told)))
+
+
 def test_parquet_is_read_by_duckdb(filled, tmp_path):
     reply = filled.get("/v1/instruments/scope-1/qc/figures?format=parquet")
     file = tmp_path / "qc.parquet"

@@ -218,6 +218,17 @@ def test_line_that_cannot_be_judged_is_withheld_and_holds_nothing_up(scope, odd)
         assert chosen.apply([odd(line), next_line]) == [next_line]
 
 
+@pytest.mark.parametrize("number", ["NaN", "1e999", "-Infinity"])
+def test_number_that_json_cannot_tell_holds_nothing_up(scope, number):
+    started, heartbeat = next(iter(scope.acquisition())), r.encode(scope.heartbeat())
+    plan = started.plan.model_copy(update={"sequence": {"z": "odd"}})
+    line = r.encode(started.model_copy(update={"plan": plan})).replace(b'"odd"', number.encode())
+    for policy in ({}, {**OPEN, "metrics": ("*",)}):
+        left = Policy(UpstreamSettings(**policy), "col-x", b"key").apply([line, heartbeat])
+        assert left[-1] == heartbeat
+        assert number.encode() not in b"".join(left)
+
+
 def test_chosen_metrics_tell_nothing_of_the_others(scope):
     result = json.loads(r.encode(scope.qc(remarks=("Uniformity is 41 %.",))))
     seen, hidden = (
