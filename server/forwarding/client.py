@@ -48,6 +48,8 @@ from server.settings import OutgoingSettings, UpstreamSettings
 
 TIMEOUT_S = 30.0
 Reply = TypeVar("Reply", bound=BaseModel)
+_LONGEST_ASKED_S = 3600
+"""Whoever asks us to come back later than that, a proxy perhaps, is asked again all the same."""
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
@@ -180,7 +182,8 @@ def _refusal(host: str, reply: httpx.Response) -> UpstreamAwayError | UpstreamRe
         told = Refusal(error="http_error", message=f"It answered {reply.status_code}.")
     if reply.status_code in (429, 502, 503, 504) or reply.status_code >= 500:
         after = reply.headers.get("retry-after", "")
-        return UpstreamAwayError(f"{host}: {told.message}", float(after) if after.isdecimal() else None)
+        asked_s = min(int(after[:9]), _LONGEST_ASKED_S) if after.isdecimal() else None
+        return UpstreamAwayError(f"{host}: {told.message}", asked_s)
     return UpstreamRefusedError(told.error, f"{host}: {told.message}")
 
 

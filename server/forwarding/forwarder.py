@@ -90,9 +90,10 @@ class Forwarder:
         self._packer: Packer | None = None
         self._acked = 0
         self._leaf = CHAIN_START
+        self._most_parcels = MOST_PARCELS
         self._told_revoked: tuple[Revoked, ...] = ()
         self._looked_at: datetime | None = None
-        self._n_failures, self._pause_s = 0, IDLE_S
+        self._n_failures, self._n_forks, self._pause_s = 0, 0, IDLE_S
         with collector.store.reading() as reads:
             self._state = state_of(reads, self._settings.url)
 
@@ -119,7 +120,7 @@ class Forwarder:
         try:
             packer = self._packer or self._begin()
             while not self._stop.is_set() and (parcels := self._next(packer)):
-                reply, n_bytes = self._upstream.send(self._state.log_id, self._leaf, parcels)
+                reply, n_bytes = self._sent(parcels)
                 self._acked, self._leaf = reply.acked, reply.leaf
                 n_sent += len(parcels)
                 self._note(reply)
@@ -130,6 +131,16 @@ class Forwarder:
             self._keep(self._state.model_copy(update={"last_error": str(error)}))
             raise
         return n_sent
+
+    def _sent(self, parcels: list[Parcel]) -> tuple[ForwardReply, int]:
+        try:
+            answer = self._upstream.send(self._state.log_id, self._leaf, parcels)
+        except UpstreamRefusedError as refused:
+            if refused.error == "too_large":
+                self._most_parcels = max(len(parcels) // 2, 1)
+            raise
+        self._most_parcels = MOST_PARCELS
+        return answer
 
     def _tell_revoked(self) -> None:
         """Tell which agents are shut out, after what they sent before, when it has changed and after every start."""
@@ -171,7 +182,7 @@ class Forwarder:
         parcels: list[Parcel] = []
         n_bytes = 0
         with self._collector.store.reading() as reads:
-            for batch in reads.batches(self._acked, MOST_PARCELS):
+            for batch in reads.batches(self._acked, self._most_parcels):
                 size = len(batch.body or b"")
                 if parcels and n_bytes + size > _BODY_BYTES:
                     break
@@ -216,7 +227,7 @@ class Forwarder:
         """Forward what there is, and say how long to wait afterwards."""
         try:
             self.forward_once()
-            self._n_failures, self._pause_s = 0, IDLE_S
+            self._n_failures, self._n_forks, self._pause_s = 0, 0, IDLE_S
         except UpstreamAwayError as error:
             self._n_failures += 1
             self._pause_s = error.retry_after_s or random.random() * min(
@@ -224,8 +235,15 @@ class Forwarder:
             )
             _log.info("Waiting for the upstream collector: %s", error)
         except (UpstreamRefusedError, LoopError) as error:
-            self._pause_s = 0.0 if getattr(error, "error", "") == "log_fork" else REFUSED_S
+            self._pause_s = 0.0 if self._can_go_on_at_once(getattr(error, "error", "")) else REFUSED_S
             _log.warning("The upstream collector takes nothing: %s", error)
+
+    def _can_go_on_at_once(self, refusal: str) -> bool:
+        """Return whether another log, or fewer batches, may be taken now; two that forward with one key fork for ever."""
+        if refusal == "log_fork":
+            self._n_forks += 1
+            return self._n_forks == 1
+        return refusal == "too_large" and self._most_parcels > 1
 
 
 def keep_state(writes: Writes, url: str, state: UpstreamState, now: datetime) -> None:

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from datetime import datetime
 from importlib.metadata import version
 
+import httpx
 import pytest
 
 from agent import records as r
@@ -28,7 +29,7 @@ from server.forwarding.identity import collector_id_of, keys_in
 from server.forwarding.policy import Policy
 from server.forwarding.protocol import PROXY_SPOOL, JoinRequest, Revoked
 from server.keeping.verify import verify
-from server.settings import CollectorSettings, Settings, UpstreamSettings
+from server.settings import CollectorSettings, LimitSettings, Settings, UpstreamSettings
 from server.store.rows import Grant
 
 OPEN = {"withhold_people": False, "withhold_samples": False}
@@ -466,6 +467,57 @@ def test_forwarding_goes_on_after_what_nobody_foresaw(make_running, make_site, t
         forwarder.start()
         forwarder._thread.join()
     assert len(batches(top)) == 1
+
+
+@pytest.mark.parametrize("asked", ["7", "99999999999", "9" * 400])
+def test_who_asks_for_an_absurd_pause_is_asked_again_within_the_hour(
+    make_running, make_site, monkeypatch, asked
+):
+    site = make_site(make_running())
+    reply = httpx.Response(503, headers={"retry-after": asked}, content=b"busy")
+    monkeypatch.setattr(Upstream, "_sent", lambda *args: reply)
+    with site.forwarder() as forwarder:
+        forwarder._go()
+        assert forwarder._pause_s == min(int(asked), 3600)  # longer than a thread can wait, it would end
+
+
+def test_batches_that_are_too_large_together_go_up_fewer_at_a_time(make_running, make_site, tools):
+    """As 8 MiB that compress to a few kB would be: the sender counts what goes over the wire, the receiver what comes out."""
+    top = make_running(Settings(limits=LimitSettings(max_expanded_bytes=64 << 10)))
+    site = make_site(top, **OPEN)
+    sender = site.running.sender()
+    scope, prev = tools.Scope(sender), tools.wire.CHAIN_START
+    for seq in range(1, 15):
+        beat = [scope.heartbeat(versions={"long": "x" * 50_000})]
+        assert sender.send(beat, first_seq=seq, prev=prev).status_code == 200
+        prev = tools.chain_over(beat, prev)
+    with site.forwarder() as forwarder:
+        for _ in range(3):
+            forwarder._go()
+    assert len(batches(top)) == 14
+
+
+def test_two_that_forward_with_one_key_do_not_begin_logs_without_a_pause(
+    make_running, make_site, tools, monkeypatch
+):
+    site = make_site(make_running())
+    sender = site.running.sender()
+    sender.send([tools.Scope(sender).heartbeat()])
+    send = Upstream.send
+
+    def forked(self, *args):
+        raise UpstreamRefusedError("log_fork", "The log stands elsewhere.")
+
+    monkeypatch.setattr(Upstream, "send", forked)
+    pauses = []
+    with site.forwarder() as forwarder:
+        for _ in range(3):
+            forwarder._go()
+            pauses.append(forwarder._pause_s)
+        monkeypatch.setattr(Upstream, "send", send)
+        forwarder._go()
+    assert pauses == [0, 60, 60]
+    assert forwarder._pause_s == 1
 
 
 def test_batch_with_a_wrong_signature_is_passed_over_and_told(make_running, make_site, tools, monkeypatch):
