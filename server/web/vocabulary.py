@@ -129,6 +129,30 @@ CONTROL = (
     _("4 of 5 beyond 1 σ"),
     _("8 in a row on one side"),
 )
+ROUTINES = (
+    _("illumination"),
+    _("illumination change"),
+    _("registration"),
+    _("photon transfer"),
+    _("linearity"),
+    _("dark noise"),
+    _("dark current"),
+    _("uniformity"),
+    _("defects"),
+    _("point detector"),
+    _("power linearity"),
+    _("power stability"),
+    _("sample power"),
+    _("stage"),
+    _("drift"),
+    _("autofocus"),
+    _("axial steps"),
+    _("grid"),
+    _("pixel size"),
+    _("line pairs"),
+    _("thin layer"),
+)
+NAMEPLATE = (_("manufacturer"), _("serial number"))
 EVENTS = (_("maintenance"), _("change"), _("event"))
 STAMPS = (_("inside"), _("sidecar only"), _("none"))
 SESSION_ENDS = (_("idle"), _("logout"), _("other user"), _("agent stopped"), _("interrupted"))

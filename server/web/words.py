@@ -65,7 +65,15 @@ def ago(moment: datetime, now: datetime) -> str:
     if elapsed < timedelta(0):
         return gettext("in the future by this collector's clock")
     seconds = elapsed.total_seconds()
-    return gettext("moments ago") if seconds < 10 else gettext("%s ago") % duration(seconds)
+    if seconds < 10:
+        return gettext("moments ago")
+    if seconds >= _TWO_DAYS_S:  # a sentence of its own: days have another case in it in German
+        days = int(seconds // 86_400)
+        return ngettext("%d day ago", "%d days ago", days).replace("%d", count(days))
+    return gettext("%s ago") % duration(seconds)
+
+
+_TWO_DAYS_S = 172_800
 
 
 def duration(seconds: float) -> str:
@@ -74,7 +82,7 @@ def duration(seconds: float) -> str:
     >>> [duration(s) for s in (0.25, 42, 3600, 200000)]
     ['0.2 s', '42 s', '60 min', '2 days']
     """
-    if seconds >= 172_800:
+    if seconds >= _TWO_DAYS_S:
         days = int(seconds // 86_400)
         return ngettext("%d day", "%d days", days).replace("%d", count(days))
     if seconds >= 7200:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from babel.messages.checkers import checkers
 
+from qc_routines.catalogue import ROUTINES
 from server.web.languages import LANGUAGES, SOURCE_LANGUAGE, catalogue, speak, texts_in_source, translations
 from server.web.words import ago, words
 
@@ -129,3 +130,20 @@ def test_tables_stack_on_a_phone_and_say_what_each_cell_is(name):
     assert len(tables) - len(stacked) == SCROLLS_ON_A_PHONE.get(name, 0)
     for cell in (cell for table in stacked for cell in re.findall(r"<td[^>]*>", table)):
         assert "data-label=" in cell or "full" in cell or "colspan" in cell, cell
+
+
+@pytest.mark.parametrize(
+    ("code", "said"), [("de", "vor 3 Tagen"), ("fr", "il y a 3 jours"), ("ja", "3 日前")]
+)
+def test_days_ago_have_the_case_of_the_language(language, code, said):
+    now = datetime(2026, 5, 4, tzinfo=UTC)
+    language(code)
+    assert ago(now - timedelta(days=3), now) == said
+
+
+@pytest.mark.parametrize("code", FOREIGN)
+def test_every_routine_has_a_name(code):
+    """They come as data; the collector itself knows no routine."""
+    known = catalogue(code)
+    names = {routine.replace("_", " ") for routine in ROUTINES if routine != "psf"}
+    assert {name for name in names if name not in known} == set()

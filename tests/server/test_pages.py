@@ -278,3 +278,16 @@ def test_record_is_told_to_be_of_its_instrument_by_name(running, tools, sender):
     with running.browser(role="viewer") as browser:
         page = browser.get(f"/records/{beat.record_id}").text
     assert f'<a href="/instruments/{sender.instrument_id}">Spinning disk 2</a>' in page
+
+
+def test_status_is_a_shape_and_a_word_for_vendors_too(running, tools, sender):
+    scope = tools.Scope(sender, start_at=running.clock())
+    assert sender.send([scope.heartbeat(hardware="down"), scope.qc(), scope.event()]).status_code == 200
+    running.sender("scope-new")
+    with running.browser(role="vendor") as browser:
+        pages = {path: browser.get(path).text for path in ("/service", f"/service/{sender.instrument_id}")}
+    shown = {path: re.findall(r'class="shape"[^>]*>(.)</span>([^<]+)', page) for path, page in pages.items()}
+    assert shown["/service"] == [("●", "reporting"), ("○", "never reported")]
+    assert shown[f"/service/{sender.instrument_id}"] == [
+        ("●", "reporting"), ("■", "down"), ("●", "pass"), ("▲", "warning"),
+    ]  # fmt: skip
