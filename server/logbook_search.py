@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import date
+from datetime import UTC, date, tzinfo
 from typing import Any
 
 from server.logbook import KINDS, MOST_NOTES, Invalidation, Maintenance, Signed, notes
@@ -28,11 +28,13 @@ class Wanted:
     words: str = ""
     since: date | None = None
     until: date | None = None
+    zone: tzinfo = UTC
+    """By whose calendar a note was written on a day; maintenance says its day itself."""
 
     def takes(self, one: Signed) -> bool:
         """Return whether a note has it all."""
         row = row_of(one)
-        day = one.note.day if isinstance(one.note, Maintenance) else one.at.date()
+        day = one.note.day if isinstance(one.note, Maintenance) else one.at.astimezone(self.zone).date()
         told = f"{row['title']} {row['text']} {row['device']} {row['done_by']}".casefold()
         return (
             self.kind in ("", one.note.kind, row["work"])

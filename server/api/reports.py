@@ -213,7 +213,8 @@ def logbook(
     until: Day = None,
 ) -> Response:
     """The logbooks of all instruments, the last written first: who, when, what and why, with the hashes of attached files."""
-    wanted = logbook_search.Wanted(instrument, kind, device, who, q, since, until)
+    zone = collector.settings.collector.zone
+    wanted = logbook_search.Wanted(instrument, kind, device, who, q, since, until, zone)
     with collector.store.reading() as reads:
         rows = map(logbook_search.row_of, logbook_search.find(reads, wanted))
         return whole_table("logbook", logbook_search.COLUMNS, rows, form)

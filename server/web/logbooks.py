@@ -37,7 +37,9 @@ def logbooks(
     before: Annotated[int | None, Query(ge=1, le=2**62)] = None,
 ) -> Response:
     """Show the notes that have what is wanted, the last written first."""
-    wanted = Wanted(instrument, kind, device, who, q, _day(since), _day(until))
+    wanted = Wanted(
+        instrument, kind, device, who, q, _day(since), _day(until), collector.settings.collector.zone
+    )
     with collector.store.reading() as reads:
         page = list(islice(find(reads, wanted, before), PAGE + 1))
         names = {one.instrument_id: one.name for one in reads.instruments()}

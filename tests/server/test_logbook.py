@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from datetime import UTC, datetime
 from html import unescape
 
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from agent.records import QcStatus
 from server import logbook
 from server.quality.figures import said_of
+from server.settings import CollectorSettings, Settings
 
 LOGBOOK = "/instruments/scope-1/logbook"
 
@@ -185,3 +187,18 @@ def test_run_stays_invalid_however_many_are_declared_so_after_it(running, sender
     running.collector.writer.do(job)
     with running.collector.store.reading() as reads:
         assert len(logbook.invalid_runs(reads, "scope-1")) == logbook.MOST_NOTES + 1
+
+
+def test_notes_are_searched_by_the_days_of_the_sites_calendar(make_running):
+    """Half past eleven in the evening, UTC, is the day after in Zürich: both days of an audit must find what was said on them."""
+    running = make_running(Settings(collector=CollectorSettings(time_zone="Europe/Zurich")))
+    running.clock.at = datetime(2026, 5, 4, 23, 30, tzinfo=UTC)
+    said = logbook.SignOff(comment="all is well")
+    running.collector.writer.do(
+        lambda writes: logbook.write(writes, said, "scope-1", "ada", running.clock(), "run-1")
+    )
+    for day, n in (("2026-05-04", 0), ("2026-05-05", 1)):
+        found = running.get(f"/v1/logbook?format=jsonl&since={day}&until={day}").text
+        assert found.count("all is well") == n
+        with running.browser() as browser:
+            assert browser.get(f"/logbook?since={day}&until={day}").text.count("all is well") == n
