@@ -16,7 +16,6 @@ it is needed. What the collector declines raises `RefusedAnswerError` with its o
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator
 from datetime import date, datetime
 from types import TracebackType
@@ -149,15 +148,18 @@ class CollectorClient:
         """Give records as they arrive, without end; close the client to stop."""
         headers = {} if after is None else {"Last-Event-ID": str(after)}
         timeout = httpx.Timeout(TIMEOUT_S, read=60.0)
-        with self._http.stream(
-            "GET", "/v1/live", params=_given(instrument=instrument_id), headers=headers, timeout=timeout
-        ) as reply:
-            if not reply.is_success:
-                reply.read()
-                raise _refused(reply)
-            for line in reply.iter_lines():
-                if line.startswith("data: "):
-                    yield models.RecordEntry.model_validate_json(line.removeprefix("data: "))
+        try:
+            with self._http.stream(
+                "GET", "/v1/live", params=_given(instrument=instrument_id), headers=headers, timeout=timeout
+            ) as reply:
+                if not reply.is_success:
+                    reply.read()
+                    raise _refused(reply)
+                for line in reply.iter_lines():
+                    if line.startswith("data: "):
+                        yield models.RecordEntry.model_validate_json(line.removeprefix("data: "))
+        except httpx.HTTPError as error:
+            raise _away(error) from error
 
     def raw(self, record_id: str) -> bytes:
         """Return a record exactly as it was received."""
@@ -312,7 +314,7 @@ class CollectorClient:
         try:
             reply = self._http.request(method, path, params=params, json=body)
         except httpx.HTTPError as error:
-            raise CollectorError(f"The collector could not be reached: {error}.") from error
+            raise _away(error) from error
         if not reply.is_success:
             raise _refused(reply)
         return reply
@@ -328,10 +330,14 @@ def _part(text: str) -> str:
     return quote(text, safe="")
 
 
+def _away(error: httpx.HTTPError) -> CollectorError:
+    return CollectorError(f"The collector could not be reached: {error}.")
+
+
 def _refused(reply: httpx.Response) -> RefusedAnswerError:
     try:
         told = reply.json()
         return RefusedAnswerError(reply.status_code, str(told["error"]), str(told["message"]))
-    except (json.JSONDecodeError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError):  # no JSON, or not even UTF-8
         words = f"Expected an answer of a collector; {reply.url} answered {reply.status_code} with something else."
         return RefusedAnswerError(reply.status_code, "no_collector", words)

@@ -14,7 +14,7 @@ from typing import Annotated, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from server.alerts.book import Alert, Turned
-from server.alerts.rules import RANK, Severity
+from server.alerts.rules import MOST_DAYS, RANK, Severity
 from server.sites import is_within
 from server.store.base import Reads
 
@@ -29,7 +29,7 @@ RETRY_LONGEST = timedelta(hours=1)
 
 
 class _Model(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class Email(_Model):
@@ -68,12 +68,17 @@ class Route(_Model):
     sites: tuple[str, ...] = ()
     instruments: tuple[str, ...] = ()
     after_min: float = Field(
-        default=0, ge=0, description="Told only when nobody has acknowledged for that long: an escalation."
+        default=0,
+        ge=0,
+        le=MOST_DAYS * 1440,
+        description="Told only when nobody has acknowledged for that long: an escalation.",
     )
     gathers_s: float = Field(
         default=60, ge=0, le=3600, description="What comes meanwhile goes into one message."
     )
-    repeats_h: float = Field(default=24, gt=0, description="Told again when it still fires.")
+    repeats_h: float = Field(
+        default=24, gt=0, le=MOST_DAYS * 24, description="Told again when it still fires."
+    )
     tells_end: bool = True
 
 

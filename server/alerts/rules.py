@@ -39,22 +39,26 @@ Figure = Literal[
 """Figures of a heartbeat; `clock_offset_s` is taken without its sign."""
 
 
+MOST_DAYS = 3_660
+"""Ten years: what is longer is a slip, and beyond what a date can hold it would stop all alerts."""
+
+
 class _Model(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class Silent(_Model):
     """Nothing signed by its agents has come for that long, by the collector's own clock."""
 
     of: Literal["silent"] = "silent"
-    minutes: float = Field(default=10, gt=0)
+    minutes: float = Field(default=10, gt=0, le=MOST_DAYS * 1440)
 
 
 class QcOverdue(_Model):
     """A series of quality-control runs has had no run for that long."""
 
     of: Literal["qc_overdue"] = "qc_overdue"
-    days: float = Field(default=35, gt=0)
+    days: float = Field(default=35, gt=0, le=MOST_DAYS)
     routine: str = Field(default="", description="Only this routine; empty for all.")
 
 
@@ -79,7 +83,7 @@ class DriftToLimit(_Model):
     """A figure drifts, and its line reaches a limit within that many days."""
 
     of: Literal["drift_to_limit"] = "drift_to_limit"
-    days: float = Field(default=14, gt=0)
+    days: float = Field(default=14, gt=0, le=MOST_DAYS)
 
 
 class HeartbeatFigure(_Model):
@@ -109,7 +113,7 @@ class AgentError(_Model):
     """The agent reported an error of its own within that many hours."""
 
     of: Literal["agent_error"] = "agent_error"
-    hours: float = Field(default=24, gt=0)
+    hours: float = Field(default=24, gt=0, le=MOST_DAYS * 24)
 
 
 class PartStopped(_Model):
@@ -157,8 +161,12 @@ class Rule(_Model):
         default=(), max_length=50, description="Other severities; the first that fits holds."
     )
     is_on: bool = True
-    holds_for_min: float = Field(default=0, ge=0, description="It fires when it has held that long.")
-    clears_for_min: float = Field(default=10, ge=0, description="It is over when it has been away that long.")
+    holds_for_min: float = Field(
+        default=0, ge=0, le=MOST_DAYS * 1440, description="It fires when it has held that long."
+    )
+    clears_for_min: float = Field(
+        default=10, ge=0, le=MOST_DAYS * 1440, description="It is over when it has been away that long."
+    )
     sites: tuple[str, ...] = Field(default=(), description="Only these sites; empty for all.")
     instruments: tuple[str, ...] = Field(default=(), description="Only these instruments; empty for all.")
 

@@ -221,6 +221,25 @@ def test_rule_is_changed_and_a_wrong_threshold_refused(running):
     assert rule.condition.figure == "disk_free_gb"
 
 
+@pytest.mark.parametrize(
+    ("rule", "field", "value"),
+    [
+        ("silent", "condition.minutes", "1e300"),
+        ("qc_overdue", "condition.days", "1e12"),
+        ("disk", "condition.below", "nan"),
+        ("disk", "clears_for_min", "1e18"),
+        ("disk", "holds_for_min", "inf"),
+    ],
+)
+def test_threshold_beyond_all_dates_is_refused_and_alerts_go_on(firing, rule, field, value):
+    before = asked(firing, rules_of)
+    with firing.browser() as browser:
+        said = {field: value, "is_on": "on"}
+        assert post(browser, f"/admin/alerts/rules/{rule}", "/admin/alerts", **said).status_code == 400
+    assert asked(firing, rules_of) == before
+    AlertRound(firing.collector, Teller(SmtpSettings(), OutgoingSettings())).go()
+
+
 def test_severity_of_a_figure_is_set_and_shown_and_a_wrong_one_refused(running):
     path = "/admin/alerts/rules/out_of_control"
     with running.browser() as browser:

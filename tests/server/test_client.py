@@ -5,9 +5,11 @@ from __future__ import annotations
 import io
 import json
 import re
+import threading
 import zipfile
 from contextlib import suppress
 from datetime import date, timedelta
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 
 import httpx
@@ -193,3 +195,40 @@ def test_collector_that_is_away_is_said():
         pytest.raises(CollectorError, match="not be reached"),
     ):
         client.instruments()
+
+
+def test_stream_of_a_collector_that_is_away_is_said():
+    with (
+        CollectorClient("http://127.0.0.1:1", "t") as client,
+        pytest.raises(CollectorError, match="could not be reached"),
+    ):
+        next(client.live())
+
+
+def test_answer_of_a_proxy_in_another_alphabet_is_no_collectors(foreign_page):
+    with CollectorClient(foreign_page, "t") as client, pytest.raises(RefusedAnswerError) as refused:
+        client.instruments()
+    assert (refused.value.status, refused.value.error) == (502, "no_collector")
+
+
+@pytest.fixture
+def foreign_page():
+    """A proxy that answers with a page in Latin-1."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self):
+            body = "<p>Passerelle erronée, réessayez</p>".encode("latin-1")
+            self.send_response(502)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *args):
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
