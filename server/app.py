@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import logging
 from importlib.metadata import version
+from typing import Any
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp
 
 from server.access.limits import RequestLimits
 from server.api import (
@@ -28,7 +30,7 @@ from server.api import (
 from server.api.described import DescribedApi
 from server.collector import Collector
 from server.dependencies import address_of, collector_of
-from server.errors import NotSignedInError, RefusedError, StoreError
+from server.errors import NotSignedInError, RefusedError, StoreError, unavailable
 from server.etags import ETags
 from server.headers import HEADERS, SecurityHeaders
 from server.web import pages, refusals
@@ -37,20 +39,30 @@ from server.web.languages import Speaking
 _log = logging.getLogger(__name__)
 
 
+class _Api(DescribedApi):
+    """The application behind the one that takes batches."""
+
+    def __init__(self, collector: Collector, **described: Any) -> None:
+        super().__init__(**described)
+        self.state.collector = collector
+
+    def build_middleware_stack(self) -> ASGIApp:
+        return ingest.IngestFirst(super().build_middleware_stack(), self.state.collector)
+
+
 def create_app(collector: Collector) -> FastAPI:
     """Return the application; whoever calls this closes the collector."""
-    app = DescribedApi(
+    app = _Api(
+        collector,
         title="Scopestamp collector",
         version=version("scopestamp"),
         docs_url=None,
         redoc_url=None,
         openapi_url=None,
     )
-    app.state.collector = collector
     app.state.listeners = live.Listeners()
     app.add_middleware(Speaking)
     app.add_middleware(ETags)
-    app.add_middleware(ingest.IngestFirst, collector=collector, answer_to=_answer_to_agent)
     app.add_middleware(RequestLimits, limits=collector.settings.limits, now=collector.now)
     app.add_middleware(SecurityHeaders)
     for router in (
@@ -76,10 +88,6 @@ def create_app(collector: Collector) -> FastAPI:
     app.add_exception_handler(StoreError, _store_error)
     app.add_exception_handler(Exception, _last_handler)
     return app
-
-
-def _answer_to_agent(request: Request, error: Exception) -> Response:
-    return _refused(request, error) if isinstance(error, RefusedError) else _store_error(request, error)
 
 
 def _healthz(request: Request) -> JSONResponse:
@@ -144,8 +152,7 @@ def _http_error(request: Request, error: Exception) -> Response:
 
 def _store_error(request: Request, error: Exception) -> Response:
     _log.error("%s", error)
-    message = "The collector's store cannot be used right now; its log says why. Send again later."
-    return _answer(request, RefusedError(503, "store_unavailable", message, retry_after_s=5))
+    return _answer(request, unavailable())
 
 
 def _last_handler(request: Request, error: Exception) -> Response:

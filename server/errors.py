@@ -75,6 +75,12 @@ class NotSignedInError(RefusedError):
         )
 
 
+def unavailable() -> RefusedError:
+    """Return what a client is told of a `StoreError`, whose message is for the log."""
+    message = "The collector's store cannot be used right now; its log says why. Send again later."
+    return RefusedError(503, "store_unavailable", message, retry_after_s=5)
+
+
 def survived(work: Callable[[], object], what: str) -> bool:
     """Do `work`, and return whether it was done; what it raises, a bug of ours too, is logged.
 

@@ -12,6 +12,7 @@ from threading import Lock
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from server.access.attempts import neighbourhood
+from server.answers import send_refusal
 from server.clock import Now
 from server.errors import RefusedError
 from server.settings import LimitSettings
@@ -101,9 +102,9 @@ class RequestLimits:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        refused = self._refusal_of(scope)
+        refused = refusal_of_size(scope, self._limits.max_upload_bytes) or self._refusal_of_many(scope)
         if refused is not None:
-            await _answer(send, refused)
+            await send_refusal(send, scope, refused)
             return
         n_bytes, has_begun = 0, False
         ends_at = asyncio.get_running_loop().time() + self._limits.request_timeout_s
@@ -131,16 +132,9 @@ class RequestLimits:
         except (TimeoutError, RefusedError) as error:
             if has_begun:
                 raise
-            slow = RefusedError(408, "too_slow", "The request did not come within its time; send it again.")
-            await _answer(send, error if isinstance(error, RefusedError) else slow)
+            await send_refusal(send, scope, error if isinstance(error, RefusedError) else too_slow())
 
-    def _refusal_of(self, scope: Scope) -> RefusedError | None:
-        headers = scope["headers"]
-        if len(headers) > MAX_HEADERS or sum(len(n) + len(v) for n, v in headers) > MAX_HEADER_BYTES:
-            return RefusedError(431, "headers_too_large", "The request's headers are too many or too long.")
-        told = dict(headers).get(b"content-length", b"0")
-        if not told.isdigit() or int(told) > self._limits.max_upload_bytes:
-            return _too_large(self._limits.max_upload_bytes)
+    def _refusal_of_many(self, scope: Scope) -> RefusedError | None:
         if scope["path"].startswith((*FOR_AGENTS, "/static/")):
             return None
         address = scope["client"][0] if scope.get("client") else "unknown"
@@ -148,15 +142,23 @@ class RequestLimits:
         return _too_many("Too many requests from this address", wait_s) if wait_s else None
 
 
-async def _answer(send: Send, refused: RefusedError) -> None:
-    body = refused.refusal.model_dump_json(exclude_none=True).encode()
-    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
-    if refused.retry_after_s is not None:
-        headers.append((b"retry-after", str(refused.retry_after_s).encode()))
-    if refused.status in (408, 413):
-        headers.append((b"connection", b"close"))
-    await send({"type": "http.response.start", "status": refused.status, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
+def refusal_of_size(scope: Scope, limit_bytes: int) -> RefusedError | None:
+    """Return why a request is too large by its headers, None when it may be read."""
+    headers = scope["headers"]
+    if (
+        len(headers) > MAX_HEADERS
+        or sum([len(name) + len(value) for name, value in headers]) > MAX_HEADER_BYTES
+    ):
+        return RefusedError(431, "headers_too_large", "The request's headers are too many or too long.")
+    told = dict(headers).get(b"content-length", b"0")
+    if not told.isdigit() or int(told) > limit_bytes:
+        return _too_large(limit_bytes)
+    return None
+
+
+def too_slow() -> RefusedError:
+    """Return what is answered to a request that did not come to its end."""
+    return RefusedError(408, "too_slow", "The request did not come within its time; send it again.")
 
 
 def _too_many(what: str, wait_s: int) -> RefusedError:

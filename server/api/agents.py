@@ -7,6 +7,8 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
 from fastapi.concurrency import run_in_threadpool
+from starlette.requests import ClientDisconnect
+from starlette.types import Receive, Scope
 
 from agent.records.wire import (
     AGENT_HEADER,
@@ -65,7 +67,7 @@ def cursor(
 @router.post(ENROL_PATH)
 async def enrol(request: Request, collector: WholeCollector, address: TheAddress) -> EnrolReply:
     """Enrol an agent with a join code; signed with the key it brings."""
-    body = await read_body(request, MAX_ENROL_BYTES)
+    body = await read_body(request.receive, MAX_ENROL_BYTES)
     agent = await run_in_threadpool(_enrol, collector, request, body, address)
     return EnrolReply(
         agent_id=agent.agent_id,
@@ -78,20 +80,31 @@ async def enrol(request: Request, collector: WholeCollector, address: TheAddress
 @router.post(ROTATE_PATH)
 async def rotate(request: Request, collector: WholeCollector, address: TheAddress) -> RotateReply:
     """Replace the signing agent's key by another that it also has."""
-    body = await read_body(request, MAX_ENROL_BYTES)
+    body = await read_body(request.receive, MAX_ENROL_BYTES)
     return await run_in_threadpool(_rotate, collector, request, body, address)
 
 
-async def read_body(request: Request, limit_bytes: int) -> bytes:
-    """Return the body as transmitted. What is too large is read on for a while, so that the client hears the answer."""
+async def read_body(receive: Receive, limit_bytes: int) -> bytes:
+    """Return the body as transmitted. What is too large is read on for a while, so that the client hears the answer.
+
+    Raises
+    ------
+    RefusedError
+        413 ``too_large``.
+    ClientDisconnect
+        The client went before the end.
+    """
     chunks: list[bytes] = []
-    n_bytes = 0
-    async for chunk in request.stream():
+    n_bytes, has_more = 0, True
+    while has_more and n_bytes <= limit_bytes * _DRAINED_LIMITS:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        chunk = message.get("body", b"")
+        has_more = message.get("more_body", False)
         n_bytes += len(chunk)
         if n_bytes <= limit_bytes:
             chunks.append(chunk)
-        elif n_bytes > limit_bytes * _DRAINED_LIMITS:
-            break
     if n_bytes > limit_bytes:
         raise RefusedError(
             413, "too_large", f"A request has at most {limit_bytes} bytes. Send fewer records at a time."
@@ -99,10 +112,10 @@ async def read_body(request: Request, limit_bytes: int) -> bytes:
     return b"".join(chunks)
 
 
-def signed_path(request: Request) -> str:
-    """Return path and query as the client signed them."""
-    path = (request.scope.get("raw_path") or request.scope["path"].encode()).decode("latin-1")
-    query = request.scope["query_string"].decode("latin-1")
+def signed_path(scope: Scope) -> str:
+    """Return path and query of a request as the client signed them."""
+    path = (scope.get("raw_path") or scope["path"].encode()).decode("latin-1")
+    query = scope["query_string"].decode("latin-1")
     return f"{path}?{query}" if query else path
 
 
@@ -145,7 +158,7 @@ def _signing(collector: Collector, request: Request, body: bytes) -> Agent:
 
 def _check_key(collector: Collector, agent: Agent, request: Request, body: bytes) -> None:
     """Refuse what was signed with no key of the agent; one that was just replaced is accepted for a while."""
-    told = (request.method, signed_path(request), request.headers, body)
+    told = (request.method, signed_path(request.scope), request.headers, body)
     if is_signed_by(agent.public_key, *told):
         return
     with collector.store.reading_newest() as reads:
@@ -165,7 +178,7 @@ def _rotate(collector: Collector, request: Request, body: bytes, address: str) -
         agent = authenticated(collector, request, body)
         wanted = told_in(RotateRequest, body)
         sent = Replacement(
-            path=signed_path(request), headers=kept_headers(request.headers), body=body.decode()
+            path=signed_path(request.scope), headers=kept_headers(request.headers), body=body.decode()
         )
         until = collector.writer.do(rotate_job(agent.agent_id, wanted, sent, collector.now()))
     except RefusedError as refused:
@@ -183,7 +196,7 @@ def _enrol(collector: Collector, request: Request, body: bytes, address: str) ->
     wanted = told_in(EnrolRequest, body)
     check_instrument_id(wanted.instrument_id)
     public_key = public_key_of(wanted)
-    check_signature(public_key, request.method, signed_path(request), request.headers, body)
+    check_signature(public_key, request.method, signed_path(request.scope), request.headers, body)
     is_waiting = not collector.settings.enrolment.auto_approve
     try:
         agent: Agent = collector.writer.do(enrol_job(wanted, public_key, collector.now(), is_waiting))

@@ -51,7 +51,7 @@ router = APIRouter(
 @router.post(FORWARD_PATH, response_model=ForwardReply)
 async def forward(request: Request, collector: WholeCollector) -> Response:
     """Take what a collector below passes on. The answer is given after the commit: all up to `acked` is durable."""
-    body = await read_body(request, _BASE64 * collector.settings.limits.max_body_bytes)
+    body = await read_body(request.receive, _BASE64 * collector.settings.limits.max_body_bytes)
     loop = asyncio.get_running_loop()
     sender, parcels = await loop.run_in_executor(collector.opening, _open, collector, request, body)
     log_id, prev = request.headers.get(LOG_HEADER, "")[:64], request.headers.get(PREV_HEADER, CHAIN_START)
@@ -74,14 +74,14 @@ def standing_of(request: Request, collector: WholeCollector) -> Standing:
 @router.post(JOIN_PATH)
 async def join(request: Request, collector: WholeCollector, address: TheAddress) -> Standing:
     """Let a collector in with a join code; signed with the key it brings."""
-    body = await read_body(request, _MAX_JOIN_BYTES)
+    body = await read_body(request.receive, _MAX_JOIN_BYTES)
     return await run_in_threadpool(_join, collector, request, body, address)
 
 
 @router.post(REVOKED_PATH)
 async def revoked(request: Request, collector: WholeCollector, address: TheAddress) -> Standing:
     """Take note of the agents that the signing collector has shut out; nothing that they sent before is refused."""
-    body = await read_body(request, collector.settings.limits.max_body_bytes)
+    body = await read_body(request.receive, collector.settings.limits.max_body_bytes)
     return await run_in_threadpool(_heed_revoked, collector, request, body, address)
 
 
@@ -116,7 +116,7 @@ def _authenticated(collector: Collector, request: Request, body: bytes) -> Downs
             401, "unknown_collector", f"{AGENT_HEADER} names no collector known here; let it join first."
         )
     key = decoded_key(sender.public_key)
-    check_signature(key, request.method, signed_path(request), request.headers, body)
+    check_signature(key, request.method, signed_path(request.scope), request.headers, body)
     sender.must_be_allowed()
     return sender
 
@@ -141,7 +141,7 @@ def _join(collector: Collector, request: Request, body: bytes, address: str) -> 
     collector.attempts.check(address)
     wanted = told_in(JoinRequest, body)
     key = decoded_key(wanted.public_key)
-    check_signature(key, request.method, signed_path(request), request.headers, body)
+    check_signature(key, request.method, signed_path(request.scope), request.headers, body)
     standing = _standing(collector, Log())
     asking = Downstream(
         agent_id=agent_id_of(key),

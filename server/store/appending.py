@@ -7,12 +7,13 @@ in this process or another, until the commit: numbers come without gaps and in t
 
 from __future__ import annotations
 
-import json
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, ClassVar, NamedTuple
+
+import msgspec
 
 from agent.records.wire import CHAIN_START
 from server.errors import OutdatedError, RefusedError
@@ -22,7 +23,7 @@ from server.store.filed import FiledRecords
 from server.store.joining import Join, join
 from server.store.reads import SqlReads
 
-_BATCH_COLUMNS = (
+BATCH_COLUMNS = (
     "batch_id", "spool_key", "instrument_key", "first_seq", "last_seq", "n_known", "prev", "chain", "path", "headers",
     "received_at", "body",
 )  # fmt: skip
@@ -35,6 +36,17 @@ SpoolStands = tuple[int, int, str, int]
 """Key, mark, chain value, numbers skipped."""
 SpoolStand = tuple[int, int, str, int, datetime]
 """The same, and when that was."""
+
+
+Heard = tuple[str, datetime]
+"""Agent, and when it was heard."""
+
+
+class Numbers(NamedTuple):
+    """The last numbers given out."""
+
+    batch_id: int
+    position: int
 
 
 class Sender(NamedTuple):
@@ -96,7 +108,7 @@ class _Skip(NamedTuple):
 class _Group:
     """What a group of batches will add."""
 
-    batch_id: int
+    numbers: Numbers
     standings: dict[SpoolName, _Standing]
     senders: dict[str, Sender]
     batches: list[_Taken] = field(default_factory=list)
@@ -113,24 +125,18 @@ class SqlAppends(SqlReads):
 
     def append_all(self, batches: Sequence[rows.Batch]) -> list[Outcome]:
         """Append batches in order; each outcome is an `rows.Appended` or the refusal."""
-        batch_id, position = self._numbers()
-        spools, senders = self.stands(list({(batch.agent_id, batch.spool_id) for batch in batches}))
-        group = _Group(batch_id, {name: _Standing(*found) for name, found in spools.items()}, senders)
+        numbers, spools, senders = self.held(list({(batch.agent_id, batch.spool_id) for batch in batches}))
+        group = _Group(numbers, {name: _Standing(*found) for name, found in spools.items()}, senders)
         outcomes = [self._decided(batch, group) for batch in batches]
-        n_filed = self._add(group, position)
-        self._connection.do(
-            "UPDATE counters SET batch_id = ?, position = ?",
-            batch_id + len(group.batches),
-            position + n_filed,
-        )
+        self._add(group)
         return outcomes
 
-    def _numbers(self) -> tuple[int, int]:
-        """Return the last numbers given out, and hold the row until the commit."""
-        ((batch_id, position),) = self._connection.fetch(
-            "UPDATE counters SET batch_id = batch_id RETURNING batch_id, position"
-        )
-        return batch_id, position
+    @abstractmethod
+    def held(
+        self, names: Sequence[SpoolName]
+    ) -> tuple[Numbers, dict[SpoolName, SpoolStands], dict[str, Sender]]:
+        """Hold the row of `counters` until the commit; return what is in it, how the spools stand that there are, and by
+        their ids the agents."""
 
     # Deciding
 
@@ -155,10 +161,6 @@ class SqlAppends(SqlReads):
             group.standings[name] = _Standing(0, 0, CHAIN_START, 0)
         return group.standings[name]
 
-    @abstractmethod
-    def stands(self, names: Sequence[SpoolName]) -> tuple[dict[SpoolName, SpoolStands], dict[str, Sender]]:
-        """Return how the spools stand that there are, and by their ids the agents."""
-
     def _chain(self, batch: rows.Batch, spool: _Standing, seq: int) -> str | None:
         return spool.chain_at(seq) or self.chain_at(batch.agent_id, batch.spool_id, seq)
 
@@ -169,7 +171,7 @@ class SqlAppends(SqlReads):
             spool.n_skipped += last - spool.mark
             spool.skips[last] = batch.prev
         last_line = batch.lines[-1]
-        batch_id = group.batch_id + len(group.batches) + 1
+        batch_id = group.numbers.batch_id + len(group.batches) + 1
         group.batches.append(_Taken(batch_id, batch, joined, spool))
         for line in batch.lines[joined.n_known :]:
             if line.filed is not None:
@@ -187,12 +189,9 @@ class SqlAppends(SqlReads):
 
     # Writing
 
-    def _add(self, group: _Group, position: int) -> int:
-        connection = self._connection
+    def _add(self, group: _Group) -> None:
+        connection, (batch_id, position) = self._connection, group.numbers
         self._add_spools(group)
-        connection.add(
-            "batches", _BATCH_COLUMNS, [self._batch_values(*one, group.senders) for one in group.batches]
-        )
         connection.add("quarantine", _QUARANTINE_COLUMNS, group.flagged)
         connection.do_each(
             "INSERT INTO skips (spool_key, last_seq, first_seq, chain, noted_at) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
@@ -201,14 +200,18 @@ class SqlAppends(SqlReads):
                 for one in group.skips
             ],
         )
-        moved = [
-            (s.spool_key, s.mark, s.chain, s.n_skipped, s.at)
-            for s in group.standings.values()
-            if s.at is not None
-        ]
-        self.note_stands(moved, list(group.heard.items()))
+        self.note(
+            Numbers(batch_id + len(group.batches), position + len(group.filed)),
+            [self._batch_values(*one, group.senders) for one in group.batches],
+            [
+                (s.spool_key, s.mark, s.chain, s.n_skipped, s.at)
+                for s in group.standings.values()
+                if s.at is not None
+            ],
+            list(group.heard.items()),
+        )
         instruments = {sender.instrument_id: sender.instrument_key for sender in group.senders.values()}
-        return self.filed_records(connection, instruments).add(group.filed, position)
+        self.filed_records(connection, instruments).add(group.filed, position)
 
     def _add_spools(self, group: _Group) -> None:
         """Add the spools that are new, and say in the group which key each has."""
@@ -225,8 +228,14 @@ class SqlAppends(SqlReads):
         """Add spools that began then, and return their keys."""
 
     @abstractmethod
-    def note_stands(self, spools: Sequence[SpoolStand], heard: Sequence[tuple[str, datetime]]) -> None:
-        """Note how spools stand now and when agents were heard."""
+    def note(
+        self,
+        numbers: Numbers,
+        batches: Sequence[tuple[Any, ...]],
+        spools: Sequence[SpoolStand],
+        heard: Sequence[Heard],
+    ) -> None:
+        """Add batches (`BATCH_COLUMNS`), and note the numbers given out, how spools stand now and when agents were heard."""
 
     def _batch_values(
         self, batch_id: int, batch: rows.Batch, joined: Join, spool: _Standing, senders: dict[str, Sender]
@@ -241,7 +250,7 @@ class SqlAppends(SqlReads):
             batch.prev,
             batch.lines[-1].chain,
             batch.path,
-            json.dumps(batch.headers, separators=(",", ":")),
+            msgspec.json.encode(batch.headers).decode(),
             self._connection.bound(batch.received_at),
             batch.body,
         )

@@ -73,14 +73,13 @@ class FiledRecords(ABC):
         self._instruments = _Keys(self._instrument_key)
         self._instruments.update(instruments)
 
-    def add(self, taken: Sequence[Taken], position: int) -> int:
-        """File what is not filed yet, numbered from `position` + 1, and return how many numbers that took."""
+    def add(self, taken: Sequence[Taken], position: int) -> None:
+        """File what is not filed yet; each takes a number, from `position` + 1."""
         new = self.add_records(list(enumerate(taken, start=position + 1)))
         self._keep_latest([one for _, one in new])
         telling = [one for one in new if one[1][2].filed.kind != _NOTHING_MORE]  # type: ignore[union-attr]
         if telling:
             self._add_more(telling)
-        return len(taken)
 
     def _add_more(self, telling: Sequence[Numbered]) -> None:
         filed = [(place, line.filed) for place, (_, _, line) in telling if line.filed is not None]

@@ -127,8 +127,8 @@ class PostgresStore(Store):
             self._writer = self._open(self._dsn)
         writer = self._writer
         try:
-            writer.do("BEGIN")
-            outcomes = run_jobs(jobs, PostgresWrites(writer), writer.do, _DECLINED)
+            writer.soon("BEGIN ISOLATION LEVEL READ COMMITTED")
+            outcomes = run_jobs(jobs, PostgresWrites(writer), writer.soon, _DECLINED)
             writer.do("COMMIT")
         except FAILED as error:
             self._give_up(writer)

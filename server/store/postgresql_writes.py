@@ -10,12 +10,22 @@ from uuid import UUID
 import asyncpg
 
 from agent.records.wire import CHAIN_START
-from server.store.appending import Sender, SpoolName, SpoolStand, SpoolStands
+from server.store.appending import (
+    BATCH_COLUMNS,
+    Heard,
+    Numbers,
+    Sender,
+    SpoolName,
+    SpoolStand,
+    SpoolStands,
+)
+from server.store.base import Outcome
 from server.store.filed import KEEP_NEWER, FiledRecords, Numbered, Ranked
 from server.store.packing import PACKED_COLUMNS, USUAL_VERSION, packed
 from server.store.partitions import make_for_batches, make_for_records
 from server.store.postgresql_connection import PostgresConnection
 from server.store.postgresql_reads import PostgresReads
+from server.store.rows import Batch
 from server.store.tables import Table, loaded
 from server.store.writes import SqlWrites
 
@@ -26,27 +36,63 @@ _LATEST = KEEP_NEWER.replace(
 )
 
 
+_STANDS = """
+    SELECT w.agent, w.spool, spool_key, mark, chain, n_skipped, instrument_key, instrument_id, public_key, revoked_at,
+        counters.batch_id, counters.position
+    FROM unnest(?::text[], ?::text[]) AS w (agent, spool) CROSS JOIN counters
+    LEFT JOIN spools ON spools.agent_id = w.agent AND spools.spool_id = w.spool
+    LEFT JOIN (agents JOIN instruments USING (instrument_id)) ON agents.agent_id = w.agent"""
+_NOTE = f"""
+    WITH added AS (
+        INSERT INTO batches ({", ".join(BATCH_COLUMNS)}) SELECT * FROM unnest(
+            ?::bigint[], ?::bigint[], ?::bigint[], ?::bigint[], ?::bigint[], ?::bigint[], ?::text[], ?::text[], ?::text[],
+            ?::text[], ?::timestamptz[], ?::bytea[])
+    ), moved AS (
+        UPDATE spools SET mark = w.mark, chain = w.chain, n_skipped = w.n_skipped, last_received_at = w.at
+        FROM unnest(?::bigint[], ?::bigint[], ?::text[], ?::bigint[], ?::timestamptz[])
+            AS w (spool_key, mark, chain, n_skipped, at) WHERE spools.spool_key = w.spool_key
+    ), heard AS (
+        UPDATE agents SET heard_at = w.at FROM unnest(?::text[], ?::timestamptz[]) AS w (agent_id, at)
+        WHERE agents.agent_id = w.agent_id
+    ) UPDATE counters SET batch_id = ?, position = ?"""
+
+
 class PostgresFiledRecords(FiledRecords):
-    """Filing where the index of ids of each partition keeps every record once."""
+    """Filing of records that nobody has sent before: the index of ids of each partition keeps every record once."""
 
     def add_records(self, numbered: list[Numbered]) -> list[Numbered]:
-        if not numbered:
-            return []
-        connection = _postgres(self._connection)
-        make_for_records(connection, _ids_of(numbered), numbered[-1][1][1].received_at)
-        # Hardly ever is one known already: that is not asked beforehand, but found out.
-        connection.do("SAVEPOINT filing")
-        try:
-            self._copy(numbered)
-        except asyncpg.UniqueViolationError:
-            connection.do("ROLLBACK TO SAVEPOINT filing")
-            numbered = self._unknown(numbered)
-            self._copy(numbered)
-        return numbered  # the savepoint goes with the one around it
+        if numbered:
+            connection = _postgres(self._connection)
+            make_for_records(connection, _ids_of(numbered), numbered[-1][1][1].received_at)
+            rows = packed(numbered, self._kinds, self._instruments)
+            connection.add_packed("records", PACKED_COLUMNS, rows)
+        return numbered
 
-    def _copy(self, numbered: list[Numbered]) -> None:
-        rows = packed(numbered, self._kinds, self._instruments)
-        _postgres(self._connection).add_packed("records", PACKED_COLUMNS, rows)
+    def _kind_key(self, kind: str) -> int:
+        known = _postgres(self._connection).kinds
+        if kind in known:
+            return known[kind]
+        found = self._connection.one("SELECT kind_key FROM kinds WHERE kind = ?", kind)
+        if (
+            found is not None
+        ):  # made by a transaction that has ended, or by this one, with which the connection would go
+            known[kind] = int(found[0])
+        return super()._kind_key(kind)
+
+    def keep_newer(self, ranked: Sequence[Ranked]) -> list[Ranked]:
+        if not ranked:
+            return []
+        bound = self._connection.bound
+        values = [[bound(value) for value in row] for row in self.latest_values(ranked)]
+        kept = set(self._connection.fetch(_LATEST, *_columns(values, 9)))
+        return [one for one in ranked if one[:2] in kept]
+
+
+class _AskingFirst(PostgresFiledRecords):
+    """Filing of records of which some may be known."""
+
+    def add_records(self, numbered: list[Numbered]) -> list[Numbered]:
+        return super().add_records(self._unknown(numbered))
 
     def _unknown(self, numbered: list[Numbered]) -> list[Numbered]:
         """Return what is not filed yet, each once."""
@@ -61,34 +107,35 @@ class PostgresFiledRecords(FiledRecords):
                 unknown.append(one)
         return unknown
 
-    def keep_newer(self, ranked: Sequence[Ranked]) -> list[Ranked]:
-        if not ranked:
-            return []
-        bound = self._connection.bound
-        values = [[bound(value) for value in row] for row in self.latest_values(ranked)]
-        kept = set(self._connection.fetch(_LATEST, *_columns(values, 9)))
-        return [one for one in ranked if one[:2] in kept]
-
 
 class PostgresWrites(SqlWrites, PostgresReads):
     """Writes to PostgreSQL."""
 
     filed_records = PostgresFiledRecords
 
-    def _numbers(self) -> tuple[int, int]:
-        batch_id, position = super()._numbers()
-        make_for_batches(_postgres(self._connection), batch_id)
-        return batch_id, position
+    def append_all(self, batches: Sequence[Batch]) -> list[Outcome]:
+        # Hardly ever is a record known already: that is not asked beforehand, but found out.
+        connection = _postgres(self._connection)
+        connection.soon("SAVEPOINT appending")
+        try:
+            return super().append_all(batches)
+        except asyncpg.UniqueViolationError:
+            connection.soon("ROLLBACK TO SAVEPOINT appending")
+            self.filed_records = _AskingFirst
+            return super().append_all(batches)
 
-    def stands(self, names: Sequence[SpoolName]) -> tuple[dict[SpoolName, SpoolStands], dict[str, Sender]]:
-        sql = """SELECT w.agent, w.spool, spool_key, mark, chain, n_skipped, instrument_key, instrument_id, public_key, revoked_at
-            FROM unnest(?::text[], ?::text[]) AS w (agent, spool)
-            LEFT JOIN spools ON spools.agent_id = w.agent AND spools.spool_id = w.spool
-            LEFT JOIN (agents JOIN instruments USING (instrument_id)) ON agents.agent_id = w.agent"""
-        found = self._connection.fetch(sql, *_columns(names, 2))
+    def held(
+        self, names: Sequence[SpoolName]
+    ) -> tuple[Numbers, dict[SpoolName, SpoolStands], dict[str, Sender]]:
+        connection = _postgres(self._connection)
+        connection.soon("SELECT FROM counters FOR UPDATE")
+        found = connection.fetch(_STANDS, *_columns(names, 2))
+        numbers = Numbers(*found[0][10:])
+        make_for_batches(connection, numbers.batch_id)
         return (
+            numbers,
             {row[:2]: row[2:6] for row in found if row[2] is not None},
-            {row[0]: Sender(*row[6:]) for row in found if row[6] is not None},
+            {row[0]: Sender(*row[6:10]) for row in found if row[6] is not None},
         )
 
     def new_spools(self, began: Mapping[SpoolName, datetime]) -> dict[SpoolName, int]:
@@ -98,14 +145,15 @@ class PostgresWrites(SqlWrites, PostgresReads):
         found = self._connection.fetch(sql, CHAIN_START, *_columns(list(began), 2), list(began.values()))
         return {(row[0], row[1]): row[2] for row in found}
 
-    def note_stands(self, spools: Sequence[SpoolStand], heard: Sequence[tuple[str, datetime]]) -> None:
-        sql = """WITH told AS (
-                UPDATE agents SET heard_at = w.at FROM unnest(?::text[], ?::timestamptz[]) AS w (agent_id, at)
-                WHERE agents.agent_id = w.agent_id
-            ) UPDATE spools SET mark = w.mark, chain = w.chain, n_skipped = w.n_skipped, last_received_at = w.at
-            FROM unnest(?::bigint[], ?::bigint[], ?::text[], ?::bigint[], ?::timestamptz[])
-                AS w (spool_key, mark, chain, n_skipped, at) WHERE spools.spool_key = w.spool_key"""
-        self._connection.do(sql, *_columns(heard, 2), *_columns(spools, 5))
+    def note(
+        self,
+        numbers: Numbers,
+        batches: Sequence[tuple[Any, ...]],
+        spools: Sequence[SpoolStand],
+        heard: Sequence[Heard],
+    ) -> None:
+        columns = (*_columns(batches, len(BATCH_COLUMNS)), *_columns(spools, 5), *_columns(heard, 2))
+        self._connection.do(_NOTE, *columns, *numbers)
 
     # Copies of stores
 

@@ -7,7 +7,15 @@ from datetime import datetime
 from typing import Any
 
 from agent.records.wire import CHAIN_START
-from server.store.appending import Sender, SpoolName, SpoolStand, SpoolStands
+from server.store.appending import (
+    BATCH_COLUMNS,
+    Heard,
+    Numbers,
+    Sender,
+    SpoolName,
+    SpoolStand,
+    SpoolStands,
+)
 from server.store.filed import KEEP_NEWER, RECORD_COLUMNS, FiledRecords, Numbered, Ranked
 from server.store.sqlite_connection import SqliteConnection
 from server.store.writes import SqlWrites
@@ -37,8 +45,11 @@ class SqliteWrites(SqlWrites):
 
     filed_records = SqliteFiledRecords
 
-    def stands(self, names: Sequence[SpoolName]) -> tuple[dict[SpoolName, SpoolStands], dict[str, Sender]]:
+    def held(
+        self, names: Sequence[SpoolName]
+    ) -> tuple[Numbers, dict[SpoolName, SpoolStands], dict[str, Sender]]:
         connection = _sqlite(self._connection)
+        (numbers,) = connection.fetch("UPDATE counters SET batch_id = batch_id RETURNING batch_id, position")
         spools = connection.fetch_on(
             """SELECT agent_id, spool_id, spool_key, mark, chain, n_skipped
             FROM ({rows}) AS w JOIN spools ON agent_id = w.column1 AND spool_id = w.column2""",
@@ -49,7 +60,8 @@ class SqliteWrites(SqlWrites):
             FROM ({rows}) AS w JOIN agents ON agent_id = w.column1 JOIN instruments USING (instrument_id)""",
             list({(agent_id,) for agent_id, _ in names}),
         )
-        return {row[:2]: row[2:] for row in spools}, {row[0]: Sender(*row[1:]) for row in agents}
+        senders = {row[0]: Sender(*row[1:]) for row in agents}
+        return Numbers(*numbers), {row[:2]: row[2:] for row in spools}, senders
 
     def new_spools(self, began: Mapping[SpoolName, datetime]) -> dict[SpoolName, int]:
         bound = self._connection.bound
@@ -60,8 +72,16 @@ class SqliteWrites(SqlWrites):
         )
         return {(agent_id, spool_id): key for agent_id, spool_id, key in found}
 
-    def note_stands(self, spools: Sequence[SpoolStand], heard: Sequence[tuple[str, datetime]]) -> None:
+    def note(
+        self,
+        numbers: Numbers,
+        batches: Sequence[tuple[Any, ...]],
+        spools: Sequence[SpoolStand],
+        heard: Sequence[Heard],
+    ) -> None:
         connection, bound = _sqlite(self._connection), self._connection.bound
+        connection.do("UPDATE counters SET batch_id = ?, position = ?", *numbers)
+        connection.add("batches", BATCH_COLUMNS, list(batches))
         connection.fetch_on(
             """UPDATE spools SET mark = w.column2, chain = w.column3, n_skipped = w.column4, last_received_at = w.column5
             FROM ({rows}) AS w WHERE spool_key = w.column1""",
