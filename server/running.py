@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 import uvicorn
 
+from server.api.agents import all_admitted
 from server.app import create_app
 from server.chores import Chores
 from server.collector import Collector
@@ -68,6 +69,7 @@ def run(
     check_listen(settings.listen)
     listening = _listen(settings.listen)
     collector = Collector.on(open_store(data, settings), settings)
+    collector.admitted.add_all(lambda: all_admitted(collector), collector.now())
     url = _url_of(settings.listen, listening)
     tell = tell or (lambda _, at: _announce(at, as_json))
     going: list[Beside] = []

@@ -2,8 +2,9 @@
 
 A collector in a process of its own takes signed, compressed batches of state snapshots (1 kB each) through HTTP, every commit
 flushed before the answer. The load generator is another process on the same cores; its requests are made beforehand.
-Prints as JSON: full load with 64 agents at 100 records a batch, then 900 agents at 9000 records/s in an open loop (latency
-counts from when a request was due), bytes stored a record, and the collector's memory and CPU.
+The agents have enrolled before the collector starts. Prints as JSON: full load with 64 agents at 100 records a batch, then 900
+agents at 9000 records/s in an open loop (latency counts from when a request was due), bytes stored a record, and the collector's
+memory and CPU.
 """
 
 from __future__ import annotations
@@ -24,7 +25,8 @@ from collector import BenchCollector
 from fleet import BenchAgent, agents
 
 Collectors = Sequence[BenchCollector]
-Run = Callable[[Collectors], dict]
+Fleet = Sequence[BenchAgent]
+Run = Callable[[Collectors, Fleet], dict]
 SENDING = Path(__file__).with_name("sending.py")
 
 
@@ -38,23 +40,32 @@ def main() -> None:
     asked.add_argument("--collectors", type=int, default=1, help="processes that share the database")
     said = asked.parse_args()
     results = {
-        "full load, 64 agents, 100 records a batch": lambda c: _full_load(c, 64, said.batches),
-        "900 agents, 9000 records/s": lambda c: _set_rate(c, 900, said.seconds),
+        "full load, 64 agents, 100 records a batch": (
+            64,
+            lambda c, fleet: _full_load(c, fleet, said.batches),
+        ),
+        "900 agents, 9000 records/s": (900, lambda c, fleet: _set_rate(c, fleet, said.seconds)),
     }
     for what, name in zip(("load", "rate"), list(results), strict=True):
         if said.only not in (None, what):
             del results[name]
-    told = {name: _in_collectors(run, said.postgresql, said.collectors) for name, run in results.items()}
+    told = {
+        name: _in_collectors(list(agents(n)), run, said.postgresql, said.collectors)
+        for name, (n, run) in results.items()
+    }
     print(json.dumps(told, indent=2))
 
 
-def _in_collectors(run: Run, dsn: str | None, n: int) -> dict:
+def _in_collectors(fleet: Fleet, run: Run, dsn: str | None, n: int) -> dict:
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        collectors = [stack.enter_context(BenchCollector(folder / str(number), dsn)) for number in range(n)]
+        collectors = [BenchCollector(folder / str(number), dsn) for number in range(n)]
+        collectors[0].enrol(fleet)
+        for one in collectors:
+            stack.enter_context(one)
         stored = collectors[0].stored_bytes()
         before, database_before = _cpu_s(collectors), _database_cpu_s(dsn)
-        told = run(collectors)
+        told = run(collectors, fleet)
         database_s = _database_cpu_s(dsn) - database_before
         used_s = _cpu_s(collectors) - before
         memory = [psutil.Process(one.pid).memory_full_info().uss for one in collectors]
@@ -87,26 +98,18 @@ def _database_cpu_s(dsn: str | None) -> float:
     return sum(each.user + each.system for each in times)
 
 
-def _full_load(collectors: Collectors, n_agents: int, n_batches: int) -> dict:
-    fleet = _enrolled(collectors[0], n_agents)
+def _full_load(collectors: Collectors, fleet: Fleet, n_batches: int) -> dict:
     requests = [[agent.request(100) for _ in range(n_batches)] for agent in fleet]
     told = _send(collectors, requests, None)
-    assert told["records"] == n_agents * n_batches * 100
+    assert told["records"] == len(fleet) * n_batches * 100
     assert collectors[0].marks() == {n_batches * 100}
     again = _send(collectors, [own[:1] for own in requests], None)
     raw = sum(agent.n_raw_bytes for agent in fleet) / told["records"]
     return {**told, "added_by_a_replay": again["records"], "raw_bytes_per_record": round(raw)}
 
 
-def _set_rate(collectors: Collectors, n_agents: int, seconds: int) -> dict:
-    fleet = _enrolled(collectors[0], n_agents)
+def _set_rate(collectors: Collectors, fleet: Fleet, seconds: int) -> dict:
     return _send(collectors, [[agent.request(10) for _ in range(seconds)] for agent in fleet], 1.0)
-
-
-def _enrolled(collector: BenchCollector, n: int) -> list[BenchAgent]:
-    fleet = list(agents(n))
-    collector.enrol(fleet)
-    return fleet
 
 
 def _send(collectors: Collectors, requests: list[list[bytes]], every_s: float | None) -> dict:
