@@ -11,7 +11,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
-from starlette.types import ASGIApp
+from starlette.types import Receive, Scope, Send
 
 from server.access.limits import RequestLimits
 from server.api import (
@@ -45,9 +45,10 @@ class _Api(DescribedApi):
     def __init__(self, collector: Collector, **described: Any) -> None:
         super().__init__(**described)
         self.state.collector = collector
+        self._ingest_first = ingest.IngestFirst(super().__call__, collector)
 
-    def build_middleware_stack(self) -> ASGIApp:
-        return ingest.IngestFirst(super().build_middleware_stack(), self.state.collector)
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._ingest_first(scope, receive, send)
 
 
 def create_app(collector: Collector) -> FastAPI:
