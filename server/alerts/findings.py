@@ -11,7 +11,7 @@ from packaging.version import InvalidVersion, Version
 from agent.records import AgentEvent, Heartbeat, RecordError, ScheduleRun, ScheduleState, decode_tolerant
 from server.alerts import rules as r
 from server.alerts.away import Away
-from server.alerts.scene import Finding, Firing, Scene
+from server.alerts.scene import Finding, Firing, Fleetwide, Scene
 from server.ingest.evidence import records_of
 from server.logbook import baselines, every_note, invalid_runs
 from server.quality.control_chart import Chart, Sample, chart_of
@@ -50,8 +50,9 @@ class Looker:
         self._heed_people(reads)
         rules = list(rules)
         found: list[Finding] = []
+        fleet = Fleetwide(reads)
         for row in reads.fleet():
-            scene = Scene(reads, row, _heartbeat(row), now, is_firing, self._away)
+            scene = Scene(reads, fleet, row, _heartbeat(row), now, is_firing, self._away)
             for rule in rules:
                 if rule.concerns(scene.instrument_id, row.instrument.site):
                     found += self._holds(rule, scene)
@@ -140,7 +141,7 @@ class Looker:
 
     def _charts_of(self, scene: Scene) -> Iterator[tuple[QcSeriesRow, QcPoint, Chart]]:
         """Give the newest point and the chart of every figure that can have one."""
-        for series in scene.reads.qc_series(scene.instrument_id):
+        for series in scene.series:
             place = (scene.instrument_id, series.series_key)
             known = self._charts.get(place)
             if known is None or known[0] != series.record_id:
@@ -269,8 +270,10 @@ def _is_older(version: str, wanted: str) -> bool:
 
 
 def _agent_error(rule: r.Rule, condition: r.AgentError, scene: Scene) -> Iterator[Finding]:
-    told = set()
-    for row, event in _events_since(scene, scene.now - timedelta(hours=condition.hours)):
+    since, told = scene.now - timedelta(hours=condition.hours), set()
+    if not scene.fleet.has(scene.instrument_id, "agent_event", since):
+        return
+    for row, event in _events_since(scene, since):
         if event.severity.value == "error" and event.event not in told:
             told.add(event.event)  # of several of a name the newest
             yield Finding(
@@ -332,7 +335,7 @@ def _acquisition_trouble(rule: r.Rule, scene: Scene) -> Iterator[Finding]:
 
 
 def _qc_overdue(rule: r.Rule, condition: r.QcOverdue, scene: Scene) -> Iterator[Finding]:
-    for series in scene.reads.qc_series(scene.instrument_id):
+    for series in scene.series:
         age = scene.now - series.captured_at
         if condition.routine in ("", series.routine) and age > timedelta(days=condition.days):
             advice, href = _how_to_run(series, scene)
@@ -361,9 +364,10 @@ def _how_to_run(series: QcSeriesRow, scene: Scene) -> tuple[str, str]:
 
 def _qc_verdict(rule: r.Rule, condition: r.QcVerdict, scene: Scene) -> Iterator[Finding]:
     bad = ("fail",) if condition.worst == "fail" else ("fail", "warn")
-    invalid = invalid_runs(scene.reads, scene.instrument_id)
-    for series in scene.reads.qc_series(scene.instrument_id):
-        if series.status in bad and series.record_id not in invalid:
+    told = [series for series in scene.series if series.status in bad]
+    invalid = invalid_runs(scene.reads, scene.instrument_id) if told else {}
+    for series in told:
+        if series.record_id not in invalid:
             yield Finding(
                 rule.key,
                 scene.instrument_id,

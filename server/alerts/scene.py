@@ -9,7 +9,7 @@ from datetime import datetime
 from agent.records import Heartbeat
 from server.alerts.away import Away
 from server.store.base import Reads
-from server.store.rows import FleetRow
+from server.store.rows import FleetRow, QcSeriesRow
 
 Firing = Callable[[str], bool]
 """Whether an alert with that key fires already."""
@@ -37,11 +37,36 @@ class Finding:
         return f"{self.rule}|{self.instrument_id}|{self.subject}"
 
 
+class Fleetwide:
+    """What is asked for all instruments together, when a rule first wants it: asked for each, a thousand of them would take a
+    second of every round."""
+
+    def __init__(self, reads: Reads) -> None:
+        self._reads = reads
+        self._series: dict[str, list[QcSeriesRow]] | None = None
+        self._with: dict[tuple[str, datetime], set[str]] = {}
+
+    def series_of(self, instrument_id: str) -> list[QcSeriesRow]:
+        """Return the series of quality control of an instrument, the last measured first."""
+        if self._series is None:
+            self._series = {}
+            for one in sorted(self._reads.qc_standing(), key=lambda one: one.captured_at, reverse=True):
+                self._series.setdefault(one.instrument_id, []).append(one)
+        return self._series.get(instrument_id, [])
+
+    def has(self, instrument_id: str, kind: str, since: datetime) -> bool:
+        """Return whether a record of that kind came from an instrument since."""
+        if (kind, since) not in self._with:
+            self._with[kind, since] = self._reads.instruments_with(kind, since)
+        return instrument_id in self._with[kind, since]
+
+
 @dataclass(frozen=True, slots=True)
 class Scene:
     """One instrument as the rules see it, read only as far as some rule asks."""
 
     reads: Reads
+    fleet: Fleetwide
     row: FleetRow
     beat: Heartbeat | None
     now: datetime
@@ -52,3 +77,8 @@ class Scene:
     def instrument_id(self) -> str:
         """The instrument's id."""
         return self.row.instrument.instrument_id
+
+    @property
+    def series(self) -> list[QcSeriesRow]:
+        """Its series of quality control, the last measured first."""
+        return self.fleet.series_of(self.instrument_id)

@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 
 from server.private_keys import private_key_at
 from server.store import Reads
-from server.store.rows import Checkpoint, StoredBatch
+from server.store.rows import BatchLink, Checkpoint, StoredBatch
 
 KEY_FILE = "checkpoint.key"
 _ED25519 = b"\x01"
@@ -78,7 +78,7 @@ class Tree:
         return " ".join(node.hex() for node in self._edge)
 
 
-def leaf_of(batch: StoredBatch) -> bytes:
+def leaf_of(batch: StoredBatch | BatchLink) -> bytes:
     """Return what the tree holds of a batch: whose it is, which records are new in it, and the chain over them."""
     first = batch.first_seq + batch.n_known
     return f"{batch.agent_id} {batch.spool_id} {first} {batch.last_seq} {batch.prev} {batch.chain}".encode()
@@ -158,9 +158,9 @@ def next_checkpoint(reads: Reads, signer: Signer, now: datetime) -> Checkpoint |
     last = next(iter(reads.checkpoints(limit=1)), None)
     tree = Tree(last.n_batches, last.edge) if last else Tree()
     began_with = tree.n_leaves
-    while batches := reads.batches(tree.n_leaves, _AT_ONCE):
-        for batch in batches:
-            tree.add(leaf_of(batch))
+    while links := reads.batch_links(tree.n_leaves, _AT_ONCE):
+        for link in links:
+            tree.add(leaf_of(link))
     if tree.n_leaves == began_with:
         return None
     return Checkpoint(tree.n_leaves, tree.root.hex(), tree.edge, signer.sign(tree, _audit_head(reads)), now)

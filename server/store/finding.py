@@ -92,7 +92,7 @@ class FindingReads(DeskReads):
             for *named, heard_at, rank, qc_at, running_at in self._connection.fetch(_MARK)
         ]
 
-    def qc_standing(self, among: Sequence[str]) -> list[rows.QcSeriesRow]:
+    def qc_standing(self, among: Sequence[str] | None = None) -> list[rows.QcSeriesRow]:
         some, ids = among_these(among)
         sql = f"""
             SELECT i.instrument_id, series_key, routine, light_path, n_runs, record_id, captured_at, status

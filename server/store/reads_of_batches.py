@@ -19,6 +19,9 @@ _BATCH = """
            body_sha256, received_at
     FROM batches b JOIN spools USING (spool_key)"""
 
+_LINK = """
+    SELECT agent_id, spool_id, first_seq, last_seq, n_known, prev, b.chain FROM batches b JOIN spools USING (spool_key)"""
+
 
 class BatchReads(SqlRows, Reads):
     """The part of the reads that looks there."""
@@ -57,6 +60,10 @@ class BatchReads(SqlRows, Reads):
     def batches(self, after: int = 0, limit: int = 100) -> list[rows.StoredBatch]:
         sql = f"{_BATCH} WHERE batch_id > ? ORDER BY batch_id LIMIT ?"
         return [_batch(found) for found in self._connection.fetch(sql, after, limit)]
+
+    def batch_links(self, after: int = 0, limit: int = 100) -> list[rows.BatchLink]:
+        sql = f"{_LINK} WHERE batch_id > ? ORDER BY batch_id LIMIT ?"
+        return [rows.BatchLink(*found) for found in self._connection.fetch(sql, after, limit)]
 
     def checkpoints(self, limit: int | None = None) -> list[rows.Checkpoint]:
         sql = "SELECT n_batches, root, edge, note, made_at FROM checkpoints ORDER BY n_batches DESC LIMIT ?"

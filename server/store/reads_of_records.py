@@ -93,6 +93,11 @@ class RecordReads(SqlRows, Reads):
         found = self._all(rows.LatestRecord, f"{_LATEST} WHERE instrument_key = {KEY}", instrument_id)
         return {one.kind: one for one in found}
 
+    def instruments_with(self, kind: str, since: datetime) -> set[str]:
+        sql = """SELECT instrument_id FROM latest JOIN instruments USING (instrument_key)
+            WHERE kind = ? AND received_at >= ?"""
+        return {instrument_id for (instrument_id,) in self._connection.fetch(sql, kind, since)}
+
     def quarantine(self, before: int | None = None, limit: int = 50) -> list[rows.QuarantineRow]:
         sql = f"{_QUARANTINE} WHERE q.position < ? ORDER BY q.position DESC LIMIT ?"
         return self._all(rows.QuarantineRow, sql, LAST if before is None else before, limit)

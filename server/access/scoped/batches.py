@@ -35,5 +35,8 @@ class ScopedBatches(ScopedReads):
             self._reads.batches, lambda one: one.batch_id, after, limit, lambda one: one.agent_id in mine
         )
 
+    def batch_links(self, after: int = 0, limit: int = 100) -> list[rows.BatchLink]:
+        return []  # numbered without gaps, so that some of them would lead nowhere
+
     def checkpoints(self, limit: int | None = None) -> list[rows.Checkpoint]:
         return []

@@ -29,7 +29,7 @@ class ScopedFleet(ScopedReads):
     def fleet_marks(self) -> list[rows.FleetMark]:
         return [one for one in self._reads.fleet_marks() if self._has(one.instrument_id)]
 
-    def qc_standing(self, among: Sequence[str]) -> list[rows.QcSeriesRow]:
+    def qc_standing(self, among: Sequence[str] | None = None) -> list[rows.QcSeriesRow]:
         return self._reads.qc_standing(self._among(among))
 
     def join_code(self, code_sha256: str) -> rows.JoinCode | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 
 from server.access.scoped.basis import ScopedReads
 from server.store import rows
@@ -38,6 +39,9 @@ class ScopedRecords(ScopedReads):
 
     def latest(self, instrument_id: str) -> dict[str, rows.LatestRecord]:
         return self._reads.latest(instrument_id) if self._has(instrument_id) else {}
+
+    def instruments_with(self, kind: str, since: datetime) -> set[str]:
+        return {one for one in self._reads.instruments_with(kind, since) if self._has(one)}
 
     def last_of_kind(self, kind: str) -> dict[str, int]:
         return {one: at for one, at in self._reads.last_of_kind(kind).items() if self._has(one)}

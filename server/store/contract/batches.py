@@ -30,6 +30,10 @@ class ReadsBatches(ABC):
         """Batches in the order they were taken, numbered from 1 without gaps."""
 
     @abstractmethod
+    def batch_links(self, after: int = 0, limit: int = 100) -> list[rows.BatchLink]:
+        """The same batches without what is large in them."""
+
+    @abstractmethod
     def checkpoints(self, limit: int | None = None) -> list[rows.Checkpoint]:
         """Signed heads of the tree over all batches, the newest first."""
 

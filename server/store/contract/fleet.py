@@ -33,8 +33,8 @@ class ReadsFleet(ABC):
         """All instruments by name in a few words: one statement, without a record decoded."""
 
     @abstractmethod
-    def qc_standing(self, among: Sequence[str]) -> list[rows.QcSeriesRow]:
-        """Every series of some instruments with how it stands, by instrument and routine."""
+    def qc_standing(self, among: Sequence[str] | None = None) -> list[rows.QcSeriesRow]:
+        """Every series of all instruments, or of some, with how it stands, by instrument and routine."""
 
     @abstractmethod
     def join_code(self, code_sha256: str) -> rows.JoinCode | None: ...

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from datetime import datetime
 
 from server.store import rows
 
@@ -40,6 +41,10 @@ class ReadsRecords(ABC):
         Newest: within one ``boot_id`` by monotonic time; otherwise by wall time, where a time in the future counts as
         the time of receipt, so that a wrong clock cannot hold its place for ever.
         """
+
+    @abstractmethod
+    def instruments_with(self, kind: str, since: datetime) -> set[str]:
+        """Instruments whose newest record of a kind was received then or later: one question, however many there are."""
 
     @abstractmethod
     def last_of_kind(self, kind: str) -> dict[str, int]:

@@ -11,7 +11,7 @@ from server.store.rows.acquisitions import (
     LedgerRow,
     SearchFacts,
 )
-from server.store.rows.batches import Appended, Batch, Checkpoint, Line, Spool, StoredBatch
+from server.store.rows.batches import Appended, Batch, BatchLink, Checkpoint, Line, Spool, StoredBatch
 from server.store.rows.changes import ChangeInShort, ChangeMark, ChangeRow, FiledChange
 from server.store.rows.desk import Attachment, Document, Entry
 from server.store.rows.fleet import QC_RANKS, Agent, FleetMark, FleetRow, Instrument, JoinCode
@@ -49,6 +49,7 @@ __all__ = [
     "Attachment",
     "AuditEntry",
     "Batch",
+    "BatchLink",
     "ChangeInShort",
     "ChangeMark",
     "ChangeRow",

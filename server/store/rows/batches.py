@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import NamedTuple
 
 from msgspec import Struct
 
@@ -103,6 +104,19 @@ class StoredBatch:
     def last_seq(self) -> int:
         """Sequence number of the last line."""
         return self.first_seq + self.n_lines - 1
+
+
+class BatchLink(NamedTuple):
+    """Of a batch what the tree of checkpoints holds: whose it is, which records are new in it, and the chain over them."""
+
+    # A named tuple, without the body: a checkpoint may be over a million of them.
+    agent_id: str
+    spool_id: str
+    first_seq: int
+    last_seq: int
+    n_known: int
+    prev: str
+    chain: str
 
 
 @dataclass(frozen=True, slots=True)
