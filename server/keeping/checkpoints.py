@@ -12,6 +12,7 @@ import base64
 import binascii
 import hashlib
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -153,14 +154,17 @@ def signer_in(data: Path, origin: str) -> Signer:
     return Signer(origin, key)
 
 
-def next_checkpoint(reads: Reads, signer: Signer, now: datetime) -> Checkpoint | None:
-    """Return the checkpoint over all batches there are, None when none came since the last."""
+def next_checkpoint(
+    reads: Reads, signer: Signer, now: datetime, rest: Callable[[], object] = lambda: None
+) -> Checkpoint | None:
+    """Return the checkpoint over all batches there are, None when none came since the last; `rest` is called now and then."""
     last = next(iter(reads.checkpoints(limit=1)), None)
     tree = Tree(last.n_batches, last.edge) if last else Tree()
     began_with = tree.n_leaves
     while links := reads.batch_links(tree.n_leaves, _AT_ONCE):
         for link in links:
             tree.add(leaf_of(link))
+        rest()
     if tree.n_leaves == began_with:
         return None
     return Checkpoint(tree.n_leaves, tree.root.hex(), tree.edge, signer.sign(tree, _audit_head(reads)), now)
