@@ -10,7 +10,7 @@ from server.alerts.telling import Teller
 from server.collector import Collector
 from server.errors import survived
 from server.keeping import retention
-from server.keeping.checkpoints import Signer, next_checkpoint
+from server.keeping.checkpoints import Signer, Tree, grown, next_checkpoint
 from server.store.rows import AuditEntry
 from server.use.days import rolling_job, to_roll_up
 
@@ -20,7 +20,7 @@ ROLL_UP_EVERY = timedelta(minutes=10)
 MOST_ROLLED_UP = 50
 """Instruments of which days of use are rolled up before alerts are looked at again."""
 _LOOK_S = 20.0
-_REST_S = 0.03
+_REST_S = 0.02
 
 
 class Chores:
@@ -40,7 +40,8 @@ class Chores:
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="collector-chores")
         settings = collector.settings
-        self._alerts = AlertRound(collector, Teller(settings.smtp, settings.outgoing))
+        self._alerts = AlertRound(collector, Teller(settings.smtp, settings.outgoing), self._rest)
+        self._tree: Tree | None = None
         self._checkpoint_due: datetime | None = None
         self._retention_due: datetime | None = None
         self._roll_up_due: datetime | None = None
@@ -60,6 +61,7 @@ class Chores:
         """Do everything whose time has come; what fails holds up nothing else, and is due again at the next look."""
         now = self._collector.now()
         survived(self._alerts.go, "Looking for alerts")
+        survived(self.grow, "The tree over all batches")
         if _is_due(self._checkpoint_due, now) and survived(self.checkpoint, "The checkpoint"):
             self._checkpoint_due = now + CHECKPOINT_EVERY
         if _is_due(self._retention_due, now) and survived(self.retention, "Retention"):
@@ -67,10 +69,15 @@ class Chores:
         if _is_due(self._roll_up_due, now) and survived(self.roll_up, "Rolling up days of use"):
             self._roll_up_due = None if self._is_more_to_roll_up else now + ROLL_UP_EVERY
 
+    def grow(self) -> None:
+        """Take what has come into the tree, so that a checkpoint is not the work of a whole hour."""
+        with self._collector.store.reading() as reads:
+            self._tree = grown(reads, self._tree, self._rest)
+
     def checkpoint(self) -> None:
         """Sign a checkpoint over what has come since the last."""
         with self._collector.store.reading() as reads:
-            checkpoint = next_checkpoint(reads, self._signer, self._collector.now(), self._rest)
+            checkpoint = next_checkpoint(reads, self._signer, self._collector.now(), self._tree)
         if checkpoint is not None:
             self._collector.writer.do(lambda writes: writes.add_checkpoint(checkpoint))
 

@@ -29,6 +29,7 @@ _JUDGED_BY = ("invalidation", "baseline")
 _MOST_HEEDED = 100
 _PLANNED_RUNS_READ = 30
 _EVENTS_AT_ONCE, _MOST_EVENTS = 20, 1000
+_BETWEEN_RESTS = 50
 
 
 class Looker:
@@ -38,10 +39,13 @@ class Looker:
     ----------
     away : Away, optional
         When the collector was away: nobody is called silent for not having been heard then.
+    rest : callable, optional
+        Called after every few instruments.
     """
 
-    def __init__(self, away: Away | None = None) -> None:
+    def __init__(self, away: Away | None = None, rest: Callable[[], object] = lambda: None) -> None:
         self._away = away
+        self._rest = rest
         self._charts: dict[tuple[str, str], tuple[str, list[tuple[QcPoint, Chart]]]] = {}
         self._heeded = dict.fromkeys(_JUDGED_BY, 0)
 
@@ -51,7 +55,9 @@ class Looker:
         rules = list(rules)
         found: list[Finding] = []
         fleet = Fleetwide(reads)
-        for row in reads.fleet():
+        for number, row in enumerate(reads.fleet(), start=1):
+            if number % _BETWEEN_RESTS == 0:
+                self._rest()
             scene = Scene(reads, fleet, row, _heartbeat(row), now, is_firing, self._away)
             for rule in rules:
                 if rule.concerns(scene.instrument_id, row.instrument.site):

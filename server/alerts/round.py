@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from functools import partial
 
 from server.alerts import book, routes
@@ -30,13 +31,17 @@ class AlertRound:
         Whose instruments are looked at.
     teller : Teller
         Sends the messages.
+    rest : callable, optional
+        Called now and then.
     """
 
-    def __init__(self, collector: Collector, teller: Teller) -> None:
+    def __init__(
+        self, collector: Collector, teller: Teller, rest: Callable[[], object] = lambda: None
+    ) -> None:
         self._collector = collector
         self._teller = teller
         with collector.store.reading() as reads:
-            self._looker = Looker(away_until(reads, collector.now()))
+            self._looker = Looker(away_until(reads, collector.now()), rest)
 
     def go(self) -> None:
         """Go one round. What is to be told is stored before anybody is told, and stays stored until it was told."""

@@ -154,18 +154,26 @@ def signer_in(data: Path, origin: str) -> Signer:
     return Signer(origin, key)
 
 
-def next_checkpoint(
-    reads: Reads, signer: Signer, now: datetime, rest: Callable[[], object] = lambda: None
-) -> Checkpoint | None:
-    """Return the checkpoint over all batches there are, None when none came since the last; `rest` is called now and then."""
-    last = next(iter(reads.checkpoints(limit=1)), None)
-    tree = Tree(last.n_batches, last.edge) if last else Tree()
-    began_with = tree.n_leaves
+def grown(reads: Reads, tree: Tree | None = None, rest: Callable[[], object] = lambda: None) -> Tree:
+    """Return the tree over all batches there are, continued from `tree` or else from the last checkpoint; `rest` is called now
+    and then."""
+    if tree is None:
+        last = next(iter(reads.checkpoints(limit=1)), None)
+        tree = Tree(last.n_batches, last.edge) if last else Tree()
     while links := reads.batch_links(tree.n_leaves, _AT_ONCE):
         for link in links:
             tree.add(leaf_of(link))
         rest()
-    if tree.n_leaves == began_with:
+    return tree
+
+
+def next_checkpoint(
+    reads: Reads, signer: Signer, now: datetime, tree: Tree | None = None
+) -> Checkpoint | None:
+    """Return the checkpoint over all batches there are, which `tree` may hold already; None when none came since the last."""
+    last = next(iter(reads.checkpoints(limit=1)), None)
+    tree = grown(reads, tree)
+    if tree.n_leaves == (last.n_batches if last else 0):
         return None
     return Checkpoint(tree.n_leaves, tree.root.hex(), tree.edge, signer.sign(tree, _audit_head(reads)), now)
 
