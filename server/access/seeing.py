@@ -63,8 +63,11 @@ class ReadsInScope(
 ):
     """Answers of `reads`, without what is out of `scope`."""
 
+    def last_received_before(self, moment: datetime) -> int:
+        return 0
+
     def old_records(
-        self, kind: str, before: datetime, after: int = 0, limit: int = 1000
+        self, kind: str, before: datetime, after: int = 0, limit: int = 1000, until: int = 0
     ) -> list[rows.OldRecord]:
         return []
 

@@ -95,11 +95,16 @@ class _Pass:
         self._rule = rule
         self._position: int = place.get("position", 0)
         self._hours: dict[str, str] = place.get("hours", {})
+        self._until: int | None = None
 
     def next(self, reads: Reads, now: datetime) -> _Chosen | None:
         """Return the next ones to give up, None at the end."""
         before = now - timedelta(days=self._rule.after_days)
-        found = reads.old_records(self._rule.kind, before, self._position, _AT_ONCE)
+        if (
+            self._until is None
+        ):  # beyond it nothing is old: without it the last question would read the whole store
+            self._until = reads.last_received_before(before)
+        found = reads.old_records(self._rule.kind, before, self._position, _AT_ONCE, self._until)
         if not found:
             return None
         self._position = found[-1].position

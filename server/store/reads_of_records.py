@@ -108,16 +108,30 @@ class RecordReads(SqlRows, Reads):
     def n_quarantined(self) -> int:
         return int(self._connection.fetch("SELECT count(*) FROM quarantine")[0][0])
 
+    def last_received_before(self, moment: datetime) -> int:
+        beyond, _ = self._beyond(">", 0)
+        sql = f"""SELECT chosen.position, b.received_at FROM (SELECT position, batch_id FROM records r
+            WHERE {beyond} ORDER BY {self._by_position()} LIMIT 1) AS chosen JOIN batches b USING (batch_id)"""
+        first, last = 0, self.last_position()
+        while first < last:  # halved: there may be a thousand million
+            middle = (first + last) // 2
+            found = self._connection.one(sql, *self._beyond(">", middle)[1])
+            if found is not None and plain("at", found[1]) < moment:
+                first = found[0]
+            else:  # or it was given up a moment ago
+                last = middle
+        return first
+
     def old_records(
-        self, kind: str, before: datetime, after: int = 0, limit: int = 1000
+        self, kind: str, before: datetime, after: int = 0, limit: int = 1000, until: int = LAST
     ) -> list[rows.OldRecord]:
-        beyond, place = self._beyond(">", after)
+        (beyond, place), (within, end) = self._beyond(">", after), self._beyond("<", until + 1)
         sql = f"""
             SELECT r.position, r.record_id, i.instrument_id, r.captured_at, r.batch_id, r.line
             FROM records r JOIN batches b USING (batch_id) JOIN instruments i ON i.instrument_key = r.instrument_key
-            WHERE r.kind_key = (SELECT kind_key FROM kinds WHERE kind = ?) AND {beyond} AND b.received_at < ?
+            WHERE r.kind_key = (SELECT kind_key FROM kinds WHERE kind = ?) AND {beyond} AND {within} AND b.received_at < ?
             ORDER BY {self._by_position()} LIMIT ?"""
-        return self._all(rows.OldRecord, sql, kind, *place, before, limit)
+        return self._all(rows.OldRecord, sql, kind, *place, *end, before, limit)
 
     def dump(
         self, table: Table, after: Sequence[Any] | None = None, limit: int = 1000

@@ -273,6 +273,25 @@ def test_whole_batches_are_given_up_and_the_agent_goes_on(running, store, tools,
     assert verdict_on(store).problems == []
 
 
+def test_halving_finds_what_going_through_all_finds(running, store, tools, sender):
+    scope = tools.Scope(sender)
+    for n_records in (3, 1, 5, 2, 4):
+        sender.send([scope.heartbeat() for _ in range(n_records)], spool_id=f"of-{n_records}")
+        running.clock.later(minutes=10)
+    with store.reading() as reads:
+        old = reads.old_records("heartbeat", running.clock(), after=4, limit=4)
+    store.write([lambda writes: writes.prune(old)])
+    with store.reading() as reads:
+        received = {one.batch_id: one.received_at for one in reads.batches()}
+        arrived = [(row.position, received[row.batch_id]) for row in reads.records(limit=100)]
+        moments = [at + timedelta(seconds=late) for _, at in arrived for late in (-1, 0, 1)]
+
+        found = [reads.last_received_before(moment) for moment in moments]
+
+    assert found == [max((p for p, at in arrived if at < moment), default=0) for moment in moments]
+    assert {0, arrived[-1][0]} < set(found)
+
+
 def test_retention_keeps_the_first_of_each_hour_and_all_quality(running, store, tools, sender):
     scope = tools.Scope(sender, start_at=running.clock() - timedelta(days=1))
     lines, chain = [], None

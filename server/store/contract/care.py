@@ -15,10 +15,15 @@ class ReadsCare(ABC):
     """Questions about what is given up, and whole tables."""
 
     @abstractmethod
+    def last_received_before(self, moment: datetime) -> int:
+        """Position of the last record received before a moment, 0 when there is none; found by halving, so that where the
+        collector's clock was put back or forward meanwhile it is that of one near."""
+
+    @abstractmethod
     def old_records(
-        self, kind: str, before: datetime, after: int = 0, limit: int = 1000
+        self, kind: str, before: datetime, after: int = 0, limit: int = 1000, until: int = ...
     ) -> list[rows.OldRecord]:
-        """Records of a kind received before a time, in order of arrival, those with a `position` beyond `after`."""
+        """Records of a kind received before a time, in order of arrival, those with a `position` beyond `after` up to `until`."""
 
     @abstractmethod
     def dump(
