@@ -15,7 +15,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from agent import records as r
 from agent.records import wire
 
-START_AT = datetime(2026, 5, 4, 9, 0, tzinfo=UTC)
+START_AT = datetime.now(UTC).replace(microsecond=0)
+"""Records speak of now, as those of agents do."""
 _ID, _AT, _NS, _A, _B, _C = (
     "00000000-0000-4000-8000-000000000000",
     "2026-05-04T09:00:00Z",
