@@ -21,6 +21,7 @@ MOST_ROLLED_UP = 50
 """Instruments of which days of use are rolled up before alerts are looked at again."""
 _LOOK_S = 20.0
 _REST_S = 0.02
+_REST_OF_WRITER_S = 0.1
 
 
 class Chores:
@@ -97,12 +98,12 @@ class Chores:
             left = to_roll_up(reads, zone, now)
         for one in left[:MOST_ROLLED_UP]:
             collector.writer.do(rolling_job(one, zone, now))
-            self._rest()
+            self._rest(_REST_OF_WRITER_S)
         self._is_more_to_roll_up = bool(left)
 
-    def _rest(self) -> None:
+    def _rest(self, seconds: float = _REST_S) -> None:
         """Let those go first who wait for an answer: long work is done a little at a time."""
-        self._stop.wait(_REST_S)
+        self._stop.wait(seconds)
 
     def _run(self) -> None:
         while not self._stop.wait(_LOOK_S):
