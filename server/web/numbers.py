@@ -10,7 +10,7 @@ from functools import cache
 from math import floor, log10
 from typing import Any
 
-from babel.numbers import format_decimal, get_decimal_symbol
+from babel.numbers import get_decimal_symbol, get_group_symbol
 
 from server.web.languages import current_language
 
@@ -21,7 +21,7 @@ def count(n: int | None) -> str:
     >>> count(12345), count(0), count(None)
     ('12,345', '0', '–')
     """
-    return "–" if n is None else format_decimal(n, locale=current_language())
+    return "–" if n is None else decimal(f"{n:,}")
 
 
 def fixed(value: float, n_decimals: int = 1) -> str:
@@ -31,21 +31,21 @@ def fixed(value: float, n_decimals: int = 1) -> str:
     ('12,345.7', '-0.25', '0.0')
     """
     rounded = round(value, n_decimals) + 0.0  # adding zero takes the minus from a zero
-    return format_decimal(rounded, f"#,##0.{'0' * n_decimals}", locale=current_language())
+    return decimal(f"{rounded:,.{n_decimals}f}")
 
 
 def decimal(text: str) -> str:
-    """Return a number that was written with a point, with the decimal mark of the viewer's language.
+    """Return a number that Python wrote, with the marks of the viewer's language.
 
     >>> decimal("0.25"), decimal("1e-05")
     ('0.25', '1e-05')
     """
-    return text.replace(".", _decimal_mark(current_language()))
+    return text.translate(_marks(current_language()))
 
 
 @cache
-def _decimal_mark(language: str) -> str:
-    return get_decimal_symbol(language)
+def _marks(language: str) -> dict[int, str]:
+    return {ord(","): get_group_symbol(language), ord("."): get_decimal_symbol(language)}
 
 
 def number(value: Any) -> str:
