@@ -67,6 +67,7 @@ def logbooks(
         names=names,
         link=link,
         is_first=before is None,
+        is_narrowed=any(given.values()),
         before=page[PAGE - 1].position if len(page) > PAGE else None,
     )
 

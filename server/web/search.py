@@ -14,6 +14,7 @@ from agent.records import QcStatus
 from server.dependencies import TheCollector, ThePerson
 from server.errors import RefusedError
 from server.ingest.searching import SORTS, words_of
+from server.order import by_name
 from server.places import from_cursor, next_cursor
 from server.store.base import Reads
 from server.store.connection import to_uuid
@@ -78,7 +79,7 @@ def search(
 
 def instrument_choices(reads: Reads) -> dict[str, str] | None:
     """Return the instruments to choose from, by id; None when they are too many for a list."""
-    everything = reads.instruments(MOST_CHOICES + 1)
+    everything = by_name(reads.instruments(MOST_CHOICES + 1))
     return {one.instrument_id: one.name for one in everything} if len(everything) <= MOST_CHOICES else None
 
 

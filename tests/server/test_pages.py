@@ -291,3 +291,30 @@ def test_status_is_a_shape_and_a_word_for_vendors_too(running, tools, sender):
     assert shown[f"/service/{sender.instrument_id}"] == [
         ("●", "reporting"), ("■", "down"), ("●", "pass"), ("▲", "warning"),
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("path", "empty", "nothing_found"),
+    [
+        ("/acquisitions", "No acquisition received yet.", "No acquisition is like that."),
+        ("/logbook", "written down on its own page", "No note is like that"),
+        ("/utilisation", "No instrument yet", None),
+        ("/compare", "No quality-control run received yet.", None),
+        ("/tasks", "Schedules that need a slide ask for it here", None),
+        ("/calendar", "No instrument yet", "No instrument is like that."),
+    ],
+)
+def test_empty_page_says_whether_nothing_is_there_or_nothing_was_found(running, path, empty, nothing_found):
+    with running.browser() as browser:
+        assert empty in browser.get(path).text
+        if nothing_found:
+            searched = browser.get(path, params={"q": "mitosis"}).text
+            assert nothing_found in searched and empty not in searched
+
+
+def test_form_of_a_schedule_has_its_minutes_without_idle_decimals(running):
+    with running.browser() as browser:
+        page = browser.get("/schedules").text
+    told = dict(re.findall(r'name="(\w+)" type="number"[^>]*value="([^"]*)"', page))
+    assert told["deadline_min"] == "120" and told["ask_before_h"] == "12"
+    assert not any("." in value for value in told.values())
