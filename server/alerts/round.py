@@ -40,6 +40,8 @@ class AlertRound:
     ) -> None:
         self._collector = collector
         self._teller = teller
+        self._not_noted: dict[str, routes.Waiting] = {}
+        """What is left on routes that were tried while the store took nothing, so that they are not told without end."""
         with collector.store.reading() as reads:
             self._looker = Looker(away_until(reads, collector.now()), rest)
 
@@ -54,7 +56,8 @@ class AlertRound:
             sites = {one.instrument_id: one.site for one in reads.instruments()}
             all_routes = routes.routes_of(reads)
             silences = routes.silences_of(reads)
-            waiting = routes.waiting_on(reads, all_routes)
+            stored = routes.waiting_on(reads, all_routes)
+        waiting = {key: self._not_noted.get(key, one) for key, one in stored.items()}
         turned = book.turn(before, findings, rules, now)
         after = {
             route.key: routes.gather(route, waiting[route.key], turned, silences, sites, now)
@@ -64,10 +67,11 @@ class AlertRound:
         def keep(writes: Writes) -> None:
             book.keep(writes, before, turned, now)
             for key, one in after.items():
-                if one != waiting[key]:
+                if one != stored[key]:
                     writes.put_document(routes.WAITING, key, one.model_dump_json(), now, WHO)
 
         self._collector.writer.do(keep)
+        self._not_noted = {}
         for route in all_routes:
             if routes.is_ready(route, after[route.key], now):
                 tell = partial(self._tell, route, after[route.key], turned.book)
@@ -94,4 +98,6 @@ class AlertRound:
             writes.put_document(routes.WAITING, route.key, left.model_dump_json(), now, WHO)
             writes.add_audit(AuditEntry(now, WHO, f"alert route {route.key}", outcome, detail[:400]))
 
+        self._not_noted[route.key] = left
         collector.writer.do(note)
+        del self._not_noted[route.key]

@@ -8,7 +8,7 @@ import json
 import socket
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from email import message_from_bytes, policy
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -21,6 +21,7 @@ from server.alerts.round import AlertRound
 from server.alerts.routes import ROUTE, Chat, Email, Route, Webhook, waiting_on
 from server.alerts.rules import Severity
 from server.alerts.telling import MOST_LISTED, Teller, compose
+from server.errors import StoreError
 from server.outgoing import OutgoingError, checked_address
 from server.settings import OutgoingSettings, Settings, SmtpSettings
 
@@ -346,6 +347,39 @@ def test_route_that_cannot_even_be_tried_keeps_nobody_else_from_being_told(lost,
     rounds.go()
     assert [to for to, _ in inbox.mails] == [["ada@example.org"]]
     assert "Telling route a failed" in caplog.text
+
+
+class FullDisk:
+    """A store's writing side that reads, commits what changes nothing, and takes nothing more."""
+
+    def __init__(self, writes) -> None:
+        self._writes = writes
+
+    def __getattr__(self, name: str):
+        if name.startswith(("put_", "add_", "remove_")):
+            raise StoreError("The disk is full.")
+        return getattr(self._writes, name)
+
+
+def test_message_that_cannot_be_noted_is_not_sent_again_and_again(lost, smtp, monkeypatch):
+    """As on a full disk: what waits is stored, that it was told cannot be."""
+    inbox, settings = smtp
+    told = Route(key="staff", name="Staff", channel=Email(to=("ada@example.org",)), gathers_s=60)
+    running, rounds = lost(settings, told)
+    rounds.go()
+    running.clock.later(seconds=60)
+    do = running.collector.writer.do
+    with monkeypatch.context() as patched:
+        patched.setattr(running.collector.writer, "do", lambda job: do(lambda writes: job(FullDisk(writes))))
+        for _ in range(4):
+            with suppress(StoreError):
+                rounds.go()
+            running.clock.later(seconds=20)
+    rounds.go()
+    assert len(inbox.mails) == 1
+    with running.collector.store.reading() as reads:
+        waiting = waiting_on(reads, [told])["staff"]
+    assert (len(waiting.began), len(waiting.told_at)) == (0, 1)
 
 
 def test_acknowledgement_written_while_a_round_looks_is_kept(lost, monkeypatch):
