@@ -291,6 +291,10 @@ def test_page_and_api_show_the_last_word_on_every_run(running, sender):
         page = browser.get("/schedules").text
     assert "The agent was off." in page and "missed" in page and "2026-05-05 12:00:00 UTC" in page
     assert NASTY not in page and "Write a schedule" not in page
+    following = page[page.index('id="next"') : page.index('id="past"')]
+    assert following.count('href="/instruments/scope-1"') == 1 and 'rowspan="2"' in following
+    (ended,) = (one["record_id"] for one in runs)
+    assert f'href="/records/{ended}"' in page[page.index('id="past"') :]
 
 
 def _form_token(browser) -> str:
