@@ -29,6 +29,8 @@ _JUDGED_BY = ("invalidation", "baseline")
 _MOST_HEEDED = 100
 _PLANNED_RUNS_READ = 30
 _EVENTS_AT_ONCE, _MOST_EVENTS = 20, 1000
+_MOST_SAID = 500
+"""Characters of an agent's message that are told: a chat declines a message of many kilobytes, and with it all that is in it."""
 _BETWEEN_RESTS = 50
 
 
@@ -288,9 +290,13 @@ def _agent_error(rule: r.Rule, condition: r.AgentError, scene: Scene) -> Iterato
                 event.event,
                 _("The agent reports: %(message)s"),
                 row.received_at,
-                {"message": event.message},
+                {"message": _shortened(event.message)},
                 href=f"/records/{row.record_id}",
             )
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= _MOST_SAID else f"{text[:_MOST_SAID].rstrip()} …"
 
 
 def _events_since(scene: Scene, since: datetime) -> Iterator[tuple[RecordRow, AgentEvent]]:

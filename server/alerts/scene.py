@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -10,6 +11,8 @@ from agent.records import Heartbeat
 from server.alerts.away import Away
 from server.store.base import Reads
 from server.store.rows import FleetRow, QcSeriesRow
+
+_LONGEST_KEY = 300
 
 Firing = Callable[[str], bool]
 """Whether an alert with that key fires already."""
@@ -33,8 +36,11 @@ class Finding:
 
     @property
     def key(self) -> str:
-        """The same for the same trouble, however often it is found."""
-        return f"{self.rule}|{self.instrument_id}|{self.subject}"
+        """The same for the same trouble, however often it is found; what agents call theirs may be longer than a key can be."""
+        key = f"{self.rule}|{self.instrument_id}|{self.subject}".replace("\0", "\ufffd")
+        if len(key) <= _LONGEST_KEY:
+            return key
+        return f"{key[: _LONGEST_KEY - 64]}{hashlib.sha256(key.encode()).hexdigest()}"
 
 
 class Fleetwide:

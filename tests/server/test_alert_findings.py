@@ -143,6 +143,15 @@ def test_error_is_found_behind_much_that_came_after_it(sender, scope, look):
     assert found.what % found.values == "The agent reports: new"
 
 
+def test_long_story_of_an_agent_is_cut(sender, scope, look):
+    words = "The camera said: " + "0xdeadbeef " * 10_000
+    deliver(sender, [scope.event(words).model_copy(update={"severity": Severity.ERROR})])
+    (found,) = look(AgentError())
+    said = found.what % found.values
+    assert said.startswith("The agent reports: The camera said: 0xdeadbeef")
+    assert said.endswith(" …") and len(said) < 600
+
+
 def test_failed_run_is_found_until_it_is_declared_invalid(running, sender, scope, look):
     run = scope.qc(0.31, QcStatus.FAIL)
     deliver(sender, [run])

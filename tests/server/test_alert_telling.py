@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
+import random
 import socket
 import threading
 from collections.abc import Iterator
@@ -16,6 +17,8 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 import pytest
 from aiosmtpd.controller import Controller
 
+from agent.records import PartHealth
+from agent.records import Severity as Mattering
 from server.alerts.book import Alert, acknowledge, book_of
 from server.alerts.round import AlertRound
 from server.alerts.routes import ROUTE, Chat, Email, Route, Webhook, waiting_on
@@ -418,3 +421,26 @@ def test_collector_that_was_away_itself_calls_nobody_silent_at_once(lost, tools)
     again.go()
     with running.collector.store.reading() as reads:
         assert [alert.away_since for alert in book_of(reads).values()] == [None]  # what fires goes on
+
+
+def test_trouble_of_any_name_stops_no_alerts(running_on, open_store, tools):
+    """On every engine: PostgreSQL indexes no text of thousands of characters and holds no NUL, and a round is one transaction."""
+    running = running_on(open_store())
+    sender = running.sender()
+    scope, letters = tools.Scope(sender, start_at=running.clock()), random.Random(1)
+    name = "".join(letters.choices("abcdefghijklmnopqrstuvwxyz_", k=9_000))
+    errors = [
+        scope.event().model_copy(update={"severity": Mattering.ERROR, "event": f"a{name}{n}"})
+        for n in range(2)
+    ]
+    part = PartHealth(name="a\0b", state="stopped")
+    assert sender.send([*errors, scope.heartbeat(parts=(part,))]).json()["flagged"] == []
+    AlertRound(running.collector, Teller(SmtpSettings(), OutgoingSettings())).go()
+    with running.collector.store.reading() as reads:
+        keys = sorted(book_of(reads))
+    assert [key[:20] for key in keys] == [
+        "agent_error|scope-1|",
+        "agent_error|scope-1|",
+        "part_stopped|scope-1",
+    ]
+    assert max(map(len, keys)) == 300
