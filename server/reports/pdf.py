@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import logging
+import textwrap
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import cache
@@ -22,7 +23,10 @@ _INK, _SOFT, _RULE = "#16202a", "#586673", "#c9d0d6"
 COLOURS = {"acquiring": "#0f766e", "manual": "#5aa9e6", "qc": "#8a5200", "maintenance": "#a61b29"}
 _CJK = ("Noto Sans CJK JP", "Noto Sans CJK SC", "Source Han Sans", "Yu Gothic", "Microsoft YaHei", "Hiragino Sans",
         "WenQuanYi Zen Hei", "IPAGothic", "TakaoGothic", "Droid Sans Fallback")  # fmt: skip
-_WIDTHS = (0.22, 0.22, 0.12, 0.12, 0.09, 0.08, 0.07, 0.08)
+_WIDTHS = (0.2, 0.24, 0.1, 0.11, 0.09, 0.08, 0.085, 0.095)
+_LETTERS = (25, 31)
+"""So many letters of an instrument's name and of its PID have room."""
+_HEAD_LETTERS = 11
 
 
 def recognition_pdf(report: Recognition, title: str, now: datetime) -> bytes:
@@ -167,9 +171,7 @@ def _definitions(figure: Figure) -> None:
 
 def _table_page(report: Recognition, lines: Sequence[Line], title: str, number: int, n_pages: int) -> Figure:
     figure = _page(title, number, n_pages)
-    heads = (gettext("Instrument"), "PID", gettext("Hours in use"), gettext("Acquisitions"), gettext("Frames"),
-             gettext("Data"), gettext("People"), gettext("QC runs"))  # fmt: skip
-    _row(figure, 0.93, heads, _SOFT, 7)
+    _row(figure, 0.93, _heads(), _SOFT, 7)
     for at, line in enumerate(lines, start=1):
         _row(figure, 0.93 - 0.0245 * at, _cells(line), _INK, 7.5)
     if number == n_pages:
@@ -178,6 +180,12 @@ def _table_page(report: Recognition, lines: Sequence[Line], title: str, number: 
                 size(made.n_bytes), count(report.use.n_people), count(report.qc.total()))  # fmt: skip
         _row(figure, 0.93 - 0.0245 * (len(lines) + 1), sums, _INK, 7.5, weight="bold")
     return figure
+
+
+def _heads() -> list[str]:
+    heads = (gettext("Instrument"), "PID", gettext("Hours in use"), gettext("Acquisitions"), gettext("Frames"),
+             gettext("Data"), gettext("People"), gettext("QC runs"))  # fmt: skip
+    return [textwrap.fill(head, _HEAD_LETTERS, break_long_words=False) for head in heads]
 
 
 def _cells(line: Line) -> tuple[str, ...]:
@@ -196,7 +204,8 @@ def _row(
     for number, (cell, width) in enumerate(zip(cells, _WIDTHS, strict=True)):
         is_text = number < 2
         at = x if is_text else x + 0.88 * width - 0.004
-        figure.text(at, y, _written(cell, 27 if is_text else 20), size=points, color=colour, weight=weight,
+        words = _written(cell, _LETTERS[number]) if is_text else cell
+        figure.text(at, y, words, size=points, color=colour, weight=weight, va="bottom",
                     ha="left" if is_text else "right")  # fmt: skip
         x += 0.88 * width
     figure.add_artist(Line2D((0.06, 0.94), (y - 0.008, y - 0.008), color=_RULE, linewidth=0.5))

@@ -11,15 +11,20 @@ import subprocess
 import zipfile
 from datetime import UTC, date, datetime
 from html import unescape
+from itertools import pairwise
 from pathlib import Path
 
 import duckdb
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
 
 from agent.records import InstrumentProfile, Profile, QcStatus
 from agent.records import Person as Staff
 from server.access.roles import PERMISSIONS, ROLES, Permission
 from server.logbook import Invalidation, Maintenance, write
+from server.reports.pdf import _heads, _row
+from server.web.languages import LANGUAGES, SOURCE_LANGUAGE, speak
 
 PID = "https://doi.org/10.5442/NI000001"
 FORMULA = "=HYPERLINK(1)"
@@ -336,3 +341,30 @@ def test_vendors_see_neither_hours_nor_logbooks(filled):
         "/v1/instruments/scope-1/crate",
     ):
         assert filled.client.get(path, headers=filled.token("vendor")).status_code == 403
+
+
+@pytest.mark.parametrize("language", sorted(set(LANGUAGES) - {"ja", "zh"}))
+def test_columns_of_the_report_stand_apart_in_every_language(language):
+    """The heads of Japanese and Chinese are a few letters, of fonts that are not everywhere."""
+    figure = Figure(figsize=(8.27, 11.69))
+    canvas = FigureCanvasAgg(figure)
+    speak(language)
+    try:
+        full = [
+            "W" * 12,
+            "doi.org/10.5281/zenodo.1234567",
+            "98.765,4",
+            "1.234.567",
+            "98.765.432",
+            "999 TB",
+            "12.345",
+            "12.345",
+        ]
+        for y, cells, points in ((0.93, _heads(), 7.0), (0.9, full, 7.5)):
+            before = len(figure.texts)
+            _row(figure, y, cells, "black", points)
+            extents = [text.get_window_extent(canvas.get_renderer()) for text in figure.texts[before:]]
+            assert all(left.x1 < right.x0 for left, right in pairwise(extents)), cells
+            assert extents[-1].x1 < figure.bbox.width and extents[0].x0 > 0
+    finally:
+        speak(SOURCE_LANGUAGE)
