@@ -9,8 +9,9 @@ from __future__ import annotations
 import logging
 import random
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
+from itertools import islice
 from uuid import uuid4
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict
@@ -26,6 +27,7 @@ from server.forwarding.policy import Policy
 from server.forwarding.protocol import ForwardReply, Parcel, Revoked, Standing
 from server.forwarding.revoked import revoked_agents
 from server.store.base import Reads, Writes
+from server.store.rows import StoredBatch
 
 DOCUMENT = "upstream"
 IDLE_S = 1.0
@@ -33,6 +35,7 @@ REFUSED_S = 60.0
 LONGEST_BACKOFF_S = 60.0
 MOST_PARCELS = 200
 _BODY_BYTES = 512 << 10
+_BATCHES_AT_ONCE = 8
 _LOOK_AT_REVOKED = timedelta(minutes=1)
 _log = logging.getLogger(__name__)
 
@@ -182,7 +185,7 @@ class Forwarder:
         parcels: list[Parcel] = []
         n_bytes = 0
         with self._collector.store.reading() as reads:
-            for batch in reads.batches(self._acked, self._most_parcels):
+            for batch in islice(_batches_after(reads, self._acked), self._most_parcels):
                 size = len(batch.body or b"")
                 if parcels and n_bytes + size > _BODY_BYTES:
                     break
@@ -244,6 +247,13 @@ class Forwarder:
             self._n_forks += 1
             return self._n_forks == 1
         return refusal == "too_large" and self._most_parcels > 1
+
+
+def _batches_after(reads: Reads, number: int) -> Iterator[StoredBatch]:
+    """Yield batches in order; few are read at once, for a batch may be a megabyte and a request holds half of one."""
+    while page := reads.batches(number, _BATCHES_AT_ONCE):
+        yield from page
+        number = page[-1].batch_id
 
 
 def keep_state(writes: Writes, url: str, state: UpstreamState, now: datetime) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import random
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
@@ -30,6 +31,7 @@ from server.forwarding.policy import Policy
 from server.forwarding.protocol import PROXY_SPOOL, JoinRequest, Revoked
 from server.keeping.verify import verify
 from server.settings import CollectorSettings, LimitSettings, Settings, UpstreamSettings
+from server.store.reads import SqlReads
 from server.store.rows import Grant
 
 OPEN = {"withhold_people": False, "withhold_samples": False}
@@ -495,6 +497,30 @@ def test_batches_that_are_too_large_together_go_up_fewer_at_a_time(make_running,
         for _ in range(3):
             forwarder._go()
     assert len(batches(top)) == 14
+
+
+def test_large_batches_are_read_as_they_are_sent(make_running, make_site, tools, monkeypatch):
+    """A site that catches up on large batches has read, for each request of half a megabyte, two hundred of them."""
+    top = make_running()
+    site = make_site(top, **OPEN)
+    sender = site.running.sender()
+    scope, prev, dice = tools.Scope(sender), tools.wire.CHAIN_START, random.Random(1)
+    for seq in range(1, 25):
+        beat = [scope.heartbeat(versions={"long": dice.randbytes(100_000).hex()})]
+        assert sender.send(beat, first_seq=seq, prev=prev).status_code == 200
+        prev = tools.chain_over(beat, prev)
+    n_read, batches_of = [], SqlReads.batches
+
+    def counted(reads, after=0, limit=100):
+        found = batches_of(reads, after, limit)
+        n_read.append(len(found))
+        return found
+
+    with monkeypatch.context() as patched:
+        patched.setattr(SqlReads, "batches", counted)
+        site.forward()
+    assert len(batches(top)) == 24
+    assert max(n_read) <= 8
 
 
 def test_two_that_forward_with_one_key_do_not_begin_logs_without_a_pause(
