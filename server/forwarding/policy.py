@@ -67,13 +67,14 @@ class Policy:
             "heartbeat": timedelta(seconds=settings.heartbeats_every_s),
         }
         self._last: dict[tuple[str, str], datetime] = {}
-        self._filters: tuple[tuple[str, bool, Callable[[Json], None]], ...] = (
+        filters: tuple[tuple[str, bool, Callable[[Json], None]], ...] = (
             ("people", settings.withhold_people, self._without_people),
             ("samples", settings.withhold_samples, self._without_samples),
             ("properties", self._is_strict, self._without_properties),
             ("summaries", settings.summaries_only, _summary),
             ("metrics", bool(settings.metrics), self._chosen_metrics),
         )
+        self._filters = [(name, apply) for name, is_on, apply in filters if is_on]
 
     def apply(self, lines: Iterable[bytes]) -> list[bytes]:
         """Return what goes up of the lines of a batch: each as it was, changed and marked, or not at all."""
@@ -125,12 +126,12 @@ class Policy:
         value = record.model_dump(mode="json", exclude_none=True, exclude_unset=True)
         marks = _marks_in(told)
         names = [] if value | marks == told else ["unknown fields"]
-        for name, is_on, apply in self._filters:
-            before = json.dumps(value, sort_keys=True) if is_on else ""
-            if is_on:
-                apply(value)
-            if is_on and json.dumps(value, sort_keys=True) != before:
+        before = json.dumps(value)
+        for name, apply in self._filters:
+            apply(value)
+            if (after := json.dumps(value)) != before:
                 names.append(name)
+            before = after
         if self._settings.metrics and value["kind"] == "qc_result" and not value["metrics"]:
             return None
         if not names:
