@@ -6,7 +6,6 @@ that is new there must be judged.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 Json = dict[str, Any]
@@ -86,12 +85,15 @@ def properties_in(setting: str) -> list[str]:
     return ["-".join(parts[n:]) for n in range(1, len(parts))]
 
 
-def objects(value: Any) -> Iterator[Json]:
-    """Yield every object in a value, each before what is in it."""
-    if isinstance(value, dict):
-        yield value
-    for one in _items(value):
-        yield from objects(one)
+def objects(value: Any) -> list[Json]:
+    """Return every object in a value, each before what is in it."""
+    found, left = [], [value]
+    while left:
+        one = left.pop()
+        if isinstance(one, dict):
+            found.append(one)
+        left += _items(one)
+    return found
 
 
 def remove_words(value: Json) -> None:
@@ -112,7 +114,9 @@ def remove_text_parameters(value: Json) -> None:
 
 
 def _keys(value: Json, paths: tuple[Path, ...]) -> list[tuple[Json, str]]:
-    tables = [one for found in objects(value) for path in paths for one in _at(found, path)]
+    tables = [
+        one for found in objects(value) for path in paths if path[0] in found for one in _at(found, path)
+    ]
     return [(one, key) for one in tables if isinstance(one, dict) for key in one]
 
 

@@ -69,7 +69,7 @@ class Policy:
         self._last: dict[tuple[str, str], datetime] = {}
         filters: tuple[tuple[str, bool, Callable[[Json], None]], ...] = (
             ("people", settings.withhold_people, self._without_people),
-            ("samples", settings.withhold_samples, self._without_samples),
+            ("samples", settings.withhold_samples and not settings.withhold_people, self._without_samples),
             ("properties", self._is_strict, self._without_properties),
             ("summaries", settings.summaries_only, _summary),
             ("metrics", bool(settings.metrics), self._chosen_metrics),
