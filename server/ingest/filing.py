@@ -54,10 +54,9 @@ _INT64 = range(-(2**63), 2**63)
 
 def file_lines(body: bytes, first_seq: int, n_records: int, prev: str, agent: Agent) -> tuple[Line, ...]:
     """Return the lines of an expanded body, each filed or flagged, with the chain value after it."""
-    n_lines = body.count(b"\n") + (not body.endswith(b"\n"))
-    # Counted first: nobody makes millions of lines of a body that says it has ten.
-    raw_lines = split_lines(body) if n_lines == n_records else []
+    raw_lines = split_lines(body, most=n_records)
     if len(raw_lines) != n_records:
+        n_lines = body.count(b"\n") + (not body.endswith(b"\n"))
         raise RefusedError(
             400,
             "malformed_batch",

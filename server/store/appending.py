@@ -19,7 +19,7 @@ from agent.records.wire import CHAIN_START
 from server.errors import OutdatedError, RefusedError
 from server.store import rows
 from server.store.base import Done, Failed, Outcome
-from server.store.filed import FiledRecords
+from server.store.filed import FiledRecords, Part
 from server.store.joining import Join, join
 from server.store.reads import SqlReads
 
@@ -111,9 +111,11 @@ class _Group:
     numbers: Numbers
     standings: dict[SpoolName, _Standing]
     senders: dict[str, Sender]
+    position: int
+    """The last that was given out, also to what was taken here."""
     batches: list[_Taken] = field(default_factory=list)
     skips: list[_Skip] = field(default_factory=list)
-    filed: list[tuple[int, rows.Batch, rows.Line]] = field(default_factory=list)
+    filed: list[Part] = field(default_factory=list)
     flagged: list[tuple[Any, ...]] = field(default_factory=list)
     heard: dict[str, datetime] = field(default_factory=dict)
 
@@ -126,7 +128,8 @@ class SqlAppends(SqlReads):
     def append_all(self, batches: Sequence[rows.Batch]) -> list[Outcome]:
         """Append batches in order; each outcome is an `rows.Appended` or the refusal."""
         numbers, spools, senders = self.held(list({(batch.agent_id, batch.spool_id) for batch in batches}))
-        group = _Group(numbers, {name: _Standing(*found) for name, found in spools.items()}, senders)
+        standings = {name: _Standing(*found) for name, found in spools.items()}
+        group = _Group(numbers, standings, senders, numbers.position)
         outcomes = [self._decided(batch, group) for batch in batches]
         self._add(group)
         return outcomes
@@ -173,11 +176,14 @@ class SqlAppends(SqlReads):
         last_line = batch.lines[-1]
         batch_id = group.numbers.batch_id + len(group.batches) + 1
         group.batches.append(_Taken(batch_id, batch, joined, spool))
-        for line in batch.lines[joined.n_known :]:
-            if line.filed is not None:
-                group.filed.append((batch_id, batch, line))
-            elif line.flag is not None:
-                group.flagged.append(self._flag_values(batch_id, batch, line))
+        new = batch.lines[joined.n_known :]
+        filed = [line for line in new if line.filed is not None]
+        if len(filed) < len(new):
+            group.flagged += [
+                self._flag_values(batch_id, batch, line) for line in new if line.flag is not None
+            ]
+        first, group.position = group.position + 1, group.position + len(filed)
+        group.filed.append(Part(batch_id, batch, filed, range(first, group.position + 1)))
         spool.pending.append(batch)
         spool.mark, spool.chain, spool.at = last_line.seq, last_line.chain, batch.received_at
 
@@ -190,7 +196,7 @@ class SqlAppends(SqlReads):
     # Writing
 
     def _add(self, group: _Group) -> None:
-        connection, (batch_id, position) = self._connection, group.numbers
+        connection = self._connection
         self._add_spools(group)
         connection.add("quarantine", _QUARANTINE_COLUMNS, group.flagged)
         connection.do_each(
@@ -201,7 +207,7 @@ class SqlAppends(SqlReads):
             ],
         )
         self.note(
-            Numbers(batch_id + len(group.batches), position + len(group.filed)),
+            Numbers(group.numbers.batch_id + len(group.batches), group.position),
             [self._batch_values(*one, group.senders) for one in group.batches],
             [
                 (s.spool_key, s.mark, s.chain, s.n_skipped, s.at)
@@ -211,7 +217,7 @@ class SqlAppends(SqlReads):
             list(group.heard.items()),
         )
         instruments = {sender.instrument_id: sender.instrument_key for sender in group.senders.values()}
-        self.filed_records(connection, instruments).add(group.filed, position)
+        self.filed_records(connection, instruments).add(group.filed)
 
     def _add_spools(self, group: _Group) -> None:
         """Add the spools that are new, and say in the group which key each has."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from server.store import rows
 from server.store.connection import Connection
@@ -14,10 +14,23 @@ from server.store.filed_search import add_search
 from server.store.filed_usage import Use, add_uses
 from server.store.using_days import Spoiled, spoil
 
-Taken = tuple[int, rows.Batch, rows.Line]
-"""A line with the number of its batch."""
-Numbered = tuple[int, Taken]
-"""With the position it is to have."""
+
+class Part(NamedTuple):
+    """Filed lines of one batch, and the positions they are to have: by far most work is done on a whole part at once."""
+
+    batch_id: int
+    batch: rows.Batch
+    lines: Sequence[rows.Line]
+    positions: Sequence[int]
+
+    def only(self, is_wanted: Callable[[int], bool]) -> Part:
+        """Return the part without the lines at positions that are not wanted."""
+        kept = [one for one in zip(self.positions, self.lines, strict=True) if is_wanted(one[0])]
+        return self._replace(lines=[line for _, line in kept], positions=[position for position, _ in kept])
+
+
+Taken = tuple[rows.Batch, rows.Line]
+"""A line and its batch."""
 Rank = tuple[datetime, str, int]
 """From when a record counts, its boot, and its place within that."""
 Ranked = tuple[int, str, Taken, Rank]
@@ -73,16 +86,20 @@ class FiledRecords(ABC):
         self._instruments = _Keys(self._instrument_key)
         self._instruments.update(instruments)
 
-    def add(self, taken: Sequence[Taken], position: int) -> None:
-        """File what is not filed yet; each takes a number, from `position` + 1."""
-        new = self.add_records(list(enumerate(taken, start=position + 1)))
-        self._keep_latest([one for _, one in new])
-        telling = [one for one in new if one[1][2].filed.kind != _NOTHING_MORE]  # type: ignore[union-attr]
+    def add(self, parts: Sequence[Part]) -> None:
+        """File what is not filed yet."""
+        new = self.add_records(parts)
+        self._keep_latest(new)
+        telling = [
+            (position, filed)
+            for part in new
+            for position, line in zip(part.positions, part.lines, strict=True)
+            if (filed := line.filed) is not None and filed.kind != _NOTHING_MORE
+        ]
         if telling:
             self._add_more(telling)
 
-    def _add_more(self, telling: Sequence[Numbered]) -> None:
-        filed = [(place, line.filed) for place, (_, _, line) in telling if line.filed is not None]
+    def _add_more(self, filed: Sequence[tuple[int, rows.Filed]]) -> None:
         keys = self._instruments
         self._log_changes([one for _, one in filed])
         acquired = [(keys[one.instrument_id], name) for _, one in filed if (name := _acquisition_of(one))]
@@ -109,10 +126,10 @@ class FiledRecords(ABC):
     # Once each
 
     @abstractmethod
-    def add_records(self, numbered: list[Numbered]) -> list[Numbered]:
+    def add_records(self, parts: Sequence[Part]) -> Sequence[Part]:
         """Add the records that are not filed yet, and return those: the same one may reach us through two spools."""
 
-    def record_values(self, numbered: Sequence[Numbered]) -> list[tuple[Any, ...]]:
+    def record_values(self, parts: Sequence[Part]) -> list[tuple[Any, ...]]:
         """Return what goes into `RECORD_COLUMNS`, a row for each."""
         kinds, instruments = self._kinds, self._instruments
         time, uuid = self._connection.bound_time, self._connection.bound_id
@@ -128,7 +145,8 @@ class FiledRecords(ABC):
                 line.seq - batch.first_seq,
                 None if filed.acquisition_id is None else uuid(filed.acquisition_id),
             )
-            for position, (batch_id, batch, line) in numbered
+            for batch_id, batch, lines, positions in parts
+            for position, line in zip(positions, lines, strict=True)
             if (filed := line.filed) is not None
         ]
 
@@ -145,18 +163,18 @@ class FiledRecords(ABC):
 
     # The newest of each kind
 
-    def _keep_latest(self, new: Sequence[Taken]) -> None:
+    def _keep_latest(self, new: Sequence[Part]) -> None:
         newest: dict[tuple[str, str], Taken] = {}
-        for one in new:
-            filed = one[2].filed
-            assert filed is not None
-            key = (filed.instrument_id, filed.kind)
-            held = newest.get(key)
-            if held is None or _is_taken_newer(one, held):
-                newest[key] = one
+        for part in new:
+            for line in _perhaps_newest(part.lines):
+                one, filed = (part.batch, line), _filed(line)
+                key = (filed.instrument_id, filed.kind)
+                held = newest.get(key)
+                if held is None or _is_taken_newer(one, held):
+                    newest[key] = one
         ranked = [(self._instruments[of], kind, one, _rank(one)) for (of, kind), one in newest.items()]
         kept = self.keep_newer(ranked)
-        models = [(filed.model, key) for key, _, one, _ in kept if (filed := one[2].filed) and filed.model]
+        models = [(filed.model, key) for key, _, one, _ in kept if (filed := one[1].filed) and filed.model]
         self._connection.do_each("UPDATE instruments SET model = ? WHERE instrument_key = ?", models)
 
     @abstractmethod
@@ -167,7 +185,7 @@ class FiledRecords(ABC):
         """Return what goes into the columns of `latest`, a row for each."""
         return [
             (key, kind, filed.record_id, filed.captured_at, *rank, batch.received_at, line.raw)
-            for key, kind, (_, batch, line), rank in ranked
+            for key, kind, (batch, line), rank in ranked
             if (filed := line.filed) is not None
         ]
 
@@ -244,17 +262,31 @@ def is_newer(one: Rank, other: Rank) -> bool:
 
 def _is_taken_newer(one: Taken, other: Taken) -> bool:
     """Return `is_newer`; within a boot, as nearly always, without reckoning when they count."""
-    ours, theirs = one[2].filed, other[2].filed
-    assert ours is not None and theirs is not None
+    ours, theirs = _filed(one[1]), _filed(other[1])
     if ours.boot_id == theirs.boot_id:
         return ours.monotonic_ns >= theirs.monotonic_ns
     return is_newer(_rank(one), _rank(other))
 
 
 def _rank(one: Taken) -> Rank:
-    _, batch, line = one
-    assert line.filed is not None
-    return min(line.filed.captured_at, batch.received_at), line.filed.boot_id, line.filed.monotonic_ns
+    batch, filed = one[0], _filed(one[1])
+    return min(filed.captured_at, batch.received_at), filed.boot_id, filed.monotonic_ns
+
+
+def _perhaps_newest(lines: Sequence[rows.Line]) -> Sequence[rows.Line]:
+    """Return lines of a batch without those that cannot be the newest: where all are of a kind and a boot, one is left."""
+    if len({(filed.kind, filed.boot_id, filed.instrument_id) for line in lines if (filed := line.filed)}) > 1:
+        return lines
+    return [max(reversed(lines), key=_monotonic_ns)] if lines else lines  # of several at once the last
+
+
+def _monotonic_ns(line: rows.Line) -> int:
+    return line.filed.monotonic_ns  # type: ignore[union-attr]  # as `_filed` says, which would cost as much again
+
+
+def _filed(line: rows.Line) -> rows.Filed:
+    assert line.filed is not None, "lines that are flagged are no part"
+    return line.filed
 
 
 def _said(filed: rows.Filed, facts: rows.AcquisitionFacts) -> dict[str, Any]:

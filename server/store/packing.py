@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 
 from server.store.connection import to_us
-from server.store.filed import Numbered
+from server.store.filed import Part
 
 USUAL_VERSION = "1.0"
 """The version of nearly every record: it stands in the table as NULL, which takes no room."""
@@ -26,9 +26,7 @@ _EPOCH_US = to_us(datetime(2000, 1, 1, tzinfo=UTC))
 """From which PostgreSQL counts time."""
 
 
-def packed(
-    numbered: Sequence[Numbered], kinds: Mapping[str, int], instruments: Mapping[str, int]
-) -> bytearray:
+def packed(parts: Sequence[Part], kinds: Mapping[str, int], instruments: Mapping[str, int]) -> bytearray:
     """Return the rows of records under the keys of their kinds and instruments, in the order of `PACKED_COLUMNS`."""
     pack: Callable[..., bytes] = _ROW.pack
     rows = [
@@ -38,7 +36,8 @@ def packed(
         )
         + (_NULL if filed.schema_version == USUAL_VERSION else _field(filed.schema_version.replace("\0", "\ufffd").encode()))
         + (_NULL if filed.acquisition_id is None else _field(filed.acquisition_id.bytes))
-        for position, (batch_id, batch, line) in numbered
+        for batch_id, batch, lines, positions in parts
+        for position, line in zip(positions, lines, strict=True)
         if (filed := line.filed) is not None
     ]  # fmt: skip
     return bytearray().join((_HEADER, *rows, _TRAILER))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from itertools import chain
 from typing import Any
 from uuid import UUID
 
@@ -20,7 +21,7 @@ from server.store.appending import (
     SpoolStands,
 )
 from server.store.base import Outcome
-from server.store.filed import KEEP_NEWER, FiledRecords, Numbered, Ranked
+from server.store.filed import KEEP_NEWER, FiledRecords, Part, Ranked
 from server.store.packing import PACKED_COLUMNS, USUAL_VERSION, packed
 from server.store.partitions import make_for_batches, make_for_records
 from server.store.postgresql_connection import PostgresConnection
@@ -60,13 +61,12 @@ _NOTE = f"""
 class PostgresFiledRecords(FiledRecords):
     """Filing of records that nobody has sent before: the index of ids of each partition keeps every record once."""
 
-    def add_records(self, numbered: list[Numbered]) -> list[Numbered]:
-        if numbered:
+    def add_records(self, parts: Sequence[Part]) -> Sequence[Part]:
+        if ids := _ids_of(parts):
             connection = _postgres(self._connection)
-            make_for_records(connection, _ids_of(numbered), numbered[-1][1][1].received_at)
-            rows = packed(numbered, self._kinds, self._instruments)
-            connection.add_packed("records", PACKED_COLUMNS, rows)
-        return numbered
+            make_for_records(connection, ids, parts[-1].batch.received_at)
+            connection.add_packed("records", PACKED_COLUMNS, packed(parts, self._kinds, self._instruments))
+        return parts
 
     def _kind_key(self, kind: str) -> int:
         known = _postgres(self._connection).kinds
@@ -91,20 +91,24 @@ class PostgresFiledRecords(FiledRecords):
 class _AskingFirst(PostgresFiledRecords):
     """Filing of records of which some may be known."""
 
-    def add_records(self, numbered: list[Numbered]) -> list[Numbered]:
-        return super().add_records(self._unknown(numbered))
+    def add_records(self, parts: Sequence[Part]) -> Sequence[Part]:
+        unknown = self._unknown(parts)
+        return super().add_records([part.only(unknown.__contains__) for part in parts])
 
-    def _unknown(self, numbered: list[Numbered]) -> list[Numbered]:
-        """Return what is not filed yet, each once."""
+    def _unknown(self, parts: Sequence[Part]) -> set[int]:
+        """Return the positions of what is not filed yet, each once."""
         # One id after the other: for each only the partition is looked into that may have it.
         sql = """SELECT w.id FROM unnest(?::uuid[]) AS w (id),
             LATERAL (SELECT 1 FROM records WHERE record_id = w.id OFFSET 0) AS there"""
-        seen = {row[0].int for row in self._connection.fetch(sql, _ids_of(numbered))}
-        unknown = []
-        for one, record_id in zip(numbered, _ids_of(numbered), strict=True):
+        ids = _ids_of(parts)
+        seen = {row[0].int for row in self._connection.fetch(sql, ids)}
+        unknown = set()
+        for position, record_id in zip(
+            chain.from_iterable(part.positions for part in parts), ids, strict=True
+        ):
             if record_id.int not in seen:
                 seen.add(record_id.int)
-                unknown.append(one)
+                unknown.add(position)
         return unknown
 
 
@@ -200,5 +204,5 @@ def _postgres(connection: Any) -> PostgresConnection:
     return connection
 
 
-def _ids_of(numbered: Sequence[Numbered]) -> list[UUID]:
-    return [filed.record_id for _, (_, _, line) in numbered if (filed := line.filed) is not None]
+def _ids_of(parts: Sequence[Part]) -> list[UUID]:
+    return [filed.record_id for part in parts for line in part.lines if (filed := line.filed) is not None]

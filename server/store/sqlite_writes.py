@@ -16,7 +16,7 @@ from server.store.appending import (
     SpoolStand,
     SpoolStands,
 )
-from server.store.filed import KEEP_NEWER, RECORD_COLUMNS, FiledRecords, Numbered, Ranked
+from server.store.filed import KEEP_NEWER, RECORD_COLUMNS, FiledRecords, Part, Ranked
 from server.store.sqlite_connection import SqliteConnection
 from server.store.writes import SqlWrites
 
@@ -24,14 +24,13 @@ from server.store.writes import SqlWrites
 class SqliteFiledRecords(FiledRecords):
     """Filing where one index keeps every record once."""
 
-    def add_records(self, numbered: list[Numbered]) -> list[Numbered]:
-        connection = _sqlite(self._connection)
-        n_new = connection.add_new("records", RECORD_COLUMNS, self.record_values(numbered))
-        if n_new == len(numbered):
-            return numbered
-        first = numbered[0][0]
+    def add_records(self, parts: Sequence[Part]) -> Sequence[Part]:
+        connection, values = _sqlite(self._connection), self.record_values(parts)
+        if connection.add_new("records", RECORD_COLUMNS, values) == len(values):
+            return parts
+        first = values[0][0]
         new = {row[0] for row in connection.fetch("SELECT position FROM records WHERE position >= ?", first)}
-        return [one for one in numbered if one[0] in new]
+        return [part.only(new.__contains__) for part in parts]
 
     def keep_newer(self, ranked: Sequence[Ranked]) -> list[Ranked]:
         bound = self._connection.bound
