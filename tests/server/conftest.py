@@ -71,6 +71,10 @@ class Running:
         self._thread.start()
         self.client = httpx.Client(base_url=self.url, timeout=30)
 
+    def n_answering(self) -> int:
+        """Return how many requests are being answered."""
+        return len(self._server.server_state.tasks)
+
     def close(self) -> None:
         self.client.close()
         self._server.should_exit = True

@@ -29,6 +29,7 @@ from server.alerts.rules import (
 from server.health import health_in
 from server.logbook import BaselineChoice, Invalidation, write
 from server.quality.runs import key_of
+from server.store.sqlite_connection import SqliteConnection
 
 
 def deliver(sender, records) -> None:
@@ -58,6 +59,25 @@ def look(running):
             return looker.look(reads, [rule], running.clock(), is_firing)
 
     return look
+
+
+def test_round_asks_a_larger_fleet_no_more_questions(running, tools, monkeypatch):
+    asked = []
+    fetch = SqliteConnection.fetch
+    monkeypatch.setattr(
+        SqliteConnection, "fetch", lambda self, sql, *values: asked.append(sql) or fetch(self, sql, *values)
+    )
+    looker, n_questions = Looker(), []
+    for number in range(6):
+        sender = running.sender(f"scope-{number}")
+        scope = tools.Scope(sender, start_at=running.clock())
+        deliver(sender, [scope.heartbeat(), scope.qc()])
+        with running.collector.store.reading() as reads:
+            looker.look(reads, DEFAULT_RULES, running.clock(), lambda key: False)  # draws new charts
+            asked.clear()
+            looker.look(reads, DEFAULT_RULES, running.clock(), lambda key: False)
+            n_questions.append(len(asked))
+    assert 0 < n_questions[0] == n_questions[-1]
 
 
 def test_silence_is_judged_by_the_collectors_clock(running, sender, scope, look):

@@ -10,7 +10,7 @@ import pytest
 from server.alerts.round import AlertRound
 from server.chores import Chores
 from server.errors import StoreError
-from server.keeping.checkpoints import signer_in
+from server.keeping.checkpoints import Tree, leaf_of, signer_in
 
 
 @pytest.fixture
@@ -39,6 +39,24 @@ def test_alerts_that_fail_do_not_keep_the_checkpoint_from_being_made(
 
     assert n_checkpoints(running) == 1
     assert "Looking for alerts failed" in caplog.text
+
+
+def test_tree_that_grew_look_by_look_is_that_over_all_batches(running, tools, chores):
+    sender = running.sender()
+    scope = tools.Scope(sender, start_at=running.clock())
+    for number in range(5):
+        sender.send([scope.heartbeat()], spool_id=f"of-{number}")
+        chores.do_what_is_due()
+    running.clock.later(hours=1)
+    chores.do_what_is_due()
+
+    with running.collector.store.reading() as reads:
+        newest, first = reads.checkpoints()
+        anew = Tree()
+        for batch in reads.batches():
+            anew.add(leaf_of(batch))
+    assert (first.n_batches, newest.n_batches) == (1, 5)
+    assert newest.root == anew.root.hex()
 
 
 def test_what_failed_is_done_at_the_next_look_and_then_when_it_is_due(running, tools, chores, monkeypatch):

@@ -99,8 +99,10 @@ def test_address_that_asks_too_often_waits(make_running):
     "headers", [{f"X-{n}": "1" for n in range(101)}, {"X-Long": "x" * 40_000}], ids=["many", "long"]
 )
 def test_too_many_or_too_long_headers_are_refused(running, headers):
-    """ASVS 5.0 4.2.1."""
+    """ASVS 5.0 4.2.1; batches do not take the way of other requests."""
     assert running.client.get("/healthz", headers=headers).status_code == 431
+    refused = running.client.post(wire.INGEST_PATH, headers=headers)
+    assert refused.status_code == 431 and "content-security-policy" in refused.headers
 
 
 def test_upload_beyond_the_limit_is_refused_whatever_it_says_of_its_length(make_running):
@@ -121,6 +123,18 @@ def test_body_that_never_comes_is_given_up(make_running):
             f"POST {wire.INGEST_PATH} HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nhalf".encode()
         )
         assert slow.recv(100).startswith(b"HTTP/1.1 408")
+
+
+def test_sender_that_goes_in_the_middle_of_a_batch_is_no_error(running, caplog):
+    parts = urlsplit(running.url)
+    with socket.create_connection((parts.hostname, parts.port), timeout=60) as gone:
+        gone.sendall(
+            f"POST {wire.INGEST_PATH} HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nhalf".encode()
+        )
+    assert running.client.get("/healthz").status_code == 200
+    while running.n_answering():
+        assert running.client.get("/healthz").status_code == 200
+    assert [one.message for one in caplog.records if one.levelname == "ERROR"] == []
 
 
 @pytest.mark.parametrize("path", ["/v1/qc/schedules/deep", "/v1/enrol"])
