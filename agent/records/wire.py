@@ -83,10 +83,10 @@ def signing_bytes(method: str, path: str, headers: Mapping[str, str], body: byte
     Method, path with query, every ``Scopestamp-*`` header but the signature (lower case, sorted) and the SHA-256 of
     the body as it is transmitted, so that a collector can refuse a stranger before it decompresses anything.
     """
-    own = ((name.lower(), value) for name, value in headers.items())
-    signed = sorted(one for one in own if one[0].startswith("scopestamp-") and one[0] != _SIGNATURE)
+    own = [(name.lower(), value) for name, value in headers.items()]
+    signed = [one for one in own if one[0].startswith("scopestamp-") and one[0] != _SIGNATURE]
     lines = ["scopestamp-request-v1", method.upper(), path]
-    lines += [f"{name}:{value}" for name, value in signed]
+    lines += [f"{name}:{value}" for name, value in sorted(signed)]
     lines.append(hashlib.sha256(body).hexdigest())
     return "\n".join(lines).encode()
 
