@@ -7,7 +7,7 @@ better with it.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -37,6 +37,7 @@ from server.ingest.using import use_of
 from server.quality.series import series_key
 from server.store.chains import split_lines
 from server.store.rows import (
+    QC_RANKS,
     AcquisitionFacts,
     Agent,
     Filed,
@@ -221,21 +222,36 @@ def _qc(result: QcResult) -> QcFacts:
         routine=result.routine,
         light_path=result.light_path,
         status=result.status.value,
-        figures=tuple({metric.metric: _figure(metric) for metric in result.metrics}.values()),
+        figures=_figures(result.metrics),
     )
 
 
-def _figure(metric: QcMetric) -> QcFigure:
+def _figures(metrics: Iterable[QcMetric]) -> tuple[QcFigure, ...]:
+    judged: dict[str, list[QcMetric]] = {}
+    for metric in metrics:
+        judged.setdefault(metric.metric, []).append(metric)
+    return tuple(map(_figure, judged.values()))
+
+
+def _figure(judged: Sequence[QcMetric]) -> QcFigure:
+    """Return one figure as all rules together judge it: the worst verdict, the narrowest limits."""
+    worst = max(judged, key=lambda metric: QC_RANKS.index(metric.status.value))
+    lower = [limit for metric in judged if (limit := _drawable(metric.lower_limit)) is not None]
+    upper = [limit for metric in judged if (limit := _drawable(metric.upper_limit)) is not None]
+    expected, baseline = (
+        next((number for metric in judged if (number := number_in(getattr(metric, name))) is not None), None)
+        for name in ("expected", "baseline")
+    )
     return QcFigure(
-        metric=metric.metric,
-        status=metric.status.value,
-        unit=metric.measured.unit if metric.measured else None,
-        value=number_in(metric.measured),
-        uncertainty=number_in(metric.uncertainty),
-        expected=number_in(metric.expected),
-        baseline=number_in(metric.baseline),
-        lower_limit=_drawable(metric.lower_limit),
-        upper_limit=_drawable(metric.upper_limit),
+        metric=worst.metric,
+        status=worst.status.value,
+        unit=worst.measured.unit if worst.measured else None,
+        value=number_in(worst.measured),
+        uncertainty=number_in(worst.uncertainty),
+        expected=expected,
+        baseline=baseline,
+        lower_limit=max(lower, default=None),
+        upper_limit=min(upper, default=None),
     )
 
 

@@ -205,6 +205,26 @@ def _series_drawn(running) -> str:
     return re.search(r'series=(\w+)#trends" aria-current="true"', page)[1]
 
 
+@pytest.mark.parametrize("is_worst_first", [True, False])
+def test_figure_that_several_rules_judge_is_filed_with_the_worst_verdict(
+    running, sender, scope, is_worst_first
+):
+    run = scope.qc(fwhm_um=0.3)
+    (lateral, axial) = run.metrics
+    rules = [
+        lateral.model_copy(update={"status": QcStatus.FAIL, "upper_limit": 0.282, "baseline": None}),
+        lateral.model_copy(update={"status": QcStatus.PASS, "upper_limit": 0.4, "lower_limit": 0.1}),
+    ]
+    judged = tuple(rules if is_worst_first else reversed(rules))
+    sender.send([run.model_copy(update={"metrics": (*judged, axial), "status": QcStatus.FAIL})])
+
+    with running.collector.store.reading() as reads:
+        (series,) = reads.qc_series("scope-1")
+        (point,) = reads.qc_points("scope-1", series.series_key, "fwhm_x_um")
+    assert (point.status, point.lower_limit, point.upper_limit) == ("fail", 0.1, 0.282)
+    assert (point.value, point.expected, point.baseline) == (0.3, 0.188, 0.224)
+
+
 def test_figures_beyond_a_few_are_folded_away_the_worst_are_not(running, sender, scope):
     run = scope.qc()
     some = run.metrics[0]
