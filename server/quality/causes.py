@@ -1,7 +1,7 @@
 """What may have made a figure step: the events before it, the likeliest first, each with its reasons.
 
-An event that happens between most runs explains nothing; one that happened only before the step explains a lot. So an
-event's weight is its surprise, −log2 of the share of intervals between runs that it occurs in (with one added to each side,
+An event that happens between most runs explains nothing, and is left out where there are runs enough to say so; one that
+happened only before the step explains a lot. So an event's weight is its surprise, −log2 of the share of intervals between runs that it occurs in (with one added to each side,
 Laplace's rule), raised when people wrote it down, when it concerns a device of the light path, and lowered when what
 changed was put back before the next run. Series that go along with the figure (a temperature) are ranked by Spearman's
 rank correlation (Am. J. Psychol. 15 (1904) 72, doi:10.2307/1412159).
@@ -27,6 +27,8 @@ COMPANION_FROM = 0.7
 
 _WEIGHT: Mapping[Sort, float] = {"maintenance": 2.0, "software": 1.5, "change": 1.0, "event": 1.0}
 _IN_LIGHT_PATH = 1.5
+_EVERYDAY_FROM, _EVERYDAY_OF = 0.75, 8
+"""Share of the intervals from which an event is everyday, and how many there must be."""
 _PUT_BACK = 0.2
 
 
@@ -90,7 +92,12 @@ def suspects(
         for everything in by_subject.values()
         if (here := [e for e in everything if runs_at[step - 1] < e.at <= runs_at[step]])
     ]
+    found = [one for one in found if not _is_everyday(one)]
     return sorted(found, key=lambda suspect: (-suspect.weight, suspect.event.at))
+
+
+def _is_everyday(one: Suspect) -> bool:
+    return one.n_intervals >= _EVERYDAY_OF and one.n_intervals_with >= _EVERYDAY_FROM * one.n_intervals
 
 
 def _suspect(
