@@ -147,7 +147,11 @@ def _invalid(request: Request, error: Exception) -> Response:
 def _http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     names = {404: "not_found", 405: "method_not_allowed"}
-    refused = RefusedError(error.status_code, names.get(error.status_code, "http_error"), f"{error.detail}.")
+    is_nowhere = error.detail == "Not Found" and _is_program(request)
+    message = (
+        "There is nothing at this address; /openapi.json lists what there is" if is_nowhere else error.detail
+    )
+    refused = RefusedError(error.status_code, names.get(error.status_code, "http_error"), f"{message}.")
     return _answer(request, refused)
 
 
