@@ -69,11 +69,11 @@ def run(
     check_listen(settings.listen)
     listening = _listen(settings.listen)
     collector = Collector.on(open_store(data, settings), settings)
-    collector.admitted.add_all(lambda: all_admitted(collector), collector.now())
     url = _url_of(settings.listen, listening)
     tell = tell or (lambda _, at: _announce(at, as_json))
     going: list[Beside] = []
     try:
+        collector.admitted.add_all(lambda: all_admitted(collector), collector.now())
         going.append(Chores(collector, signer_in(data, settings.collector.name)))
         if settings.upstream.url:
             going.append(Forwarder(collector, keys_in(data)))

@@ -70,14 +70,12 @@ class PostgresFiledRecords(FiledRecords):
 
     def _kind_key(self, kind: str) -> int:
         known = _postgres(self._connection).kinds
-        if kind in known:
-            return known[kind]
-        found = self._connection.one("SELECT kind_key FROM kinds WHERE kind = ?", kind)
-        if (
-            found is not None
-        ):  # made by a transaction that has ended, or by this one, with which the connection would go
+        if kind not in known:
+            found = self._connection.one("SELECT kind_key FROM kinds WHERE kind = ?", kind)
+            if found is None:
+                return super()._kind_key(kind)  # not remembered yet: it may be undone
             known[kind] = int(found[0])
-        return super()._kind_key(kind)
+        return known[kind]
 
     def keep_newer(self, ranked: Sequence[Ranked]) -> list[Ranked]:
         if not ranked:
