@@ -170,7 +170,7 @@ def test_demo_page_shows_the_acquisition_in_a_browser(standing_demo, tmp_path):
         browser.find_element(
             By.XPATH,
             f"//section[@aria-labelledby='acquisitions']"
-            f"//tr[td[contains(normalize-space(), '{N_FRAMES}')]]//a[contains(@href, '/acquisitions/')]",
+            f"//tr[td[starts-with(normalize-space(), '{N_FRAMES}')]]//a[contains(@href, '/acquisitions/')]",
         ).click()
         WebDriverWait(browser, 30).until(lambda b: "/acquisitions/" in b.current_url)
         seen = browser.find_element(By.XPATH, "//dl[@class='tiles']/div[dt='Frames seen']/dd")
