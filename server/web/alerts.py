@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from email.utils import format_datetime
 from typing import Annotated
 from xml.etree import ElementTree
@@ -56,7 +57,7 @@ def alerts(request: Request, collector: TheCollector, person: ThePerson, asked: 
         firing = [alert for alert in firing if alert.instrument_id in choice.ids]
         past = [alert for alert in past if alert.instrument_id in choice.ids][:MOST_PAST]
     sites = {key: one.site for key, one in instruments.items()}
-    firing.sort(key=lambda alert: (alert.acknowledged_at is not None, -RANK[alert.severity], alert.since))
+    firing.sort(key=urgency)
     return render(
         request,
         "alerts.html",
@@ -162,6 +163,11 @@ def feed(
     return Response(
         ElementTree.tostring(rss, encoding="utf-8", xml_declaration=True), media_type="application/rss+xml"
     )
+
+
+def urgency(alert: Alert) -> tuple[bool, int, datetime]:
+    """Return by what alerts are ordered: those that nobody looks after first, the most severe, the oldest."""
+    return alert.acknowledged_at is not None, -RANK[alert.severity], alert.since
 
 
 def in_words(alert: Alert) -> str:

@@ -22,7 +22,7 @@ from server.quality.runs import standing_series
 from server.quality.schedules import groups, plan_told
 from server.store.base import Reads, Writes
 from server.store.rows import AuditEntry, ChangeRow, Instrument, Place
-from server.web.alerts import in_words
+from server.web.alerts import in_words, urgency
 from server.web.render import render
 from server.web.state import description_of, state_now
 
@@ -191,7 +191,8 @@ def _end_of(day: str) -> Place | None:
 
 def _alerts(reads: Reads, instrument_id: str) -> list[tuple[Alert, str]]:
     firing = [one for one in book_of(reads).values() if one.state == "firing"]
-    return [(one, in_words(one)) for one in firing if one.instrument_id == instrument_id]
+    own = sorted((one for one in firing if one.instrument_id == instrument_id), key=urgency)
+    return [(one, in_words(one)) for one in own]
 
 
 def _sessions(reads: Reads, instrument_id: str) -> list[UsageSession]:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from datetime import timedelta
 from html import unescape
 from xml.etree import ElementTree
 
 import pytest
 
-from server.alerts.book import book_of
+from agent.records import Severity
+from server.alerts.book import DOCUMENT, book_of
 from server.alerts.round import AlertRound
 from server.alerts.routes import routes_of
 from server.alerts.rules import rules_of
@@ -48,6 +50,25 @@ def asked(running, question):
 def test_quiet_collector_says_so(running):
     with running.browser() as browser:
         assert "All quiet" in text_of(browser.get("/alerts").text)
+
+
+def test_instrument_tells_the_most_severe_alert_first(firing):
+    with firing.collector.store.reading() as reads:
+        (one,) = book_of(reads).values()
+    told = {"mild": (Severity.WARNING, -60), "grave": (Severity.CRITICAL, 0)}
+    for key, (severity, minutes) in told.items():
+        since = one.since + timedelta(minutes=minutes)
+        alert = one.model_copy(
+            update={"key": key, "severity": severity, "since": since, "what": f"It is {key}"}
+        )
+        firing.collector.writer.do(
+            lambda writes, a=alert: writes.put_document(
+                DOCUMENT, a.key, a.model_dump_json(), firing.clock(), "a test"
+            )
+        )
+    with firing.browser(role="viewer") as browser:
+        text = text_of(browser.get("/instruments/scope-1").text)
+    assert text.index("It is grave") < text.index("It is mild")
 
 
 def test_alerts_of_one_site_can_be_had_and_looking_after_one_leads_back_to_them(firing):
