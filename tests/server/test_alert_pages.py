@@ -9,11 +9,10 @@ from xml.etree import ElementTree
 
 import pytest
 
-from agent.records import Severity
 from server.alerts.book import DOCUMENT, book_of
 from server.alerts.round import AlertRound
 from server.alerts.routes import routes_of
-from server.alerts.rules import rules_of
+from server.alerts.rules import Severity, rules_of
 from server.alerts.telling import Teller
 from server.settings import OutgoingSettings, SmtpSettings
 from server.web.alerts import in_words
