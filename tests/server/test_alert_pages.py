@@ -54,7 +54,7 @@ def test_quiet_collector_says_so(running):
 def test_instrument_tells_the_most_severe_alert_first(firing):
     with firing.collector.store.reading() as reads:
         (one,) = book_of(reads).values()
-    told = {"mild": (Severity.WARNING, -60), "grave": (Severity.CRITICAL, 0)}
+    told = {"1 mild": (Severity.WARNING, -60), "2 grave": (Severity.CRITICAL, 0)}
     for key, (severity, minutes) in told.items():
         since = one.since + timedelta(minutes=minutes)
         alert = one.model_copy(
@@ -67,7 +67,7 @@ def test_instrument_tells_the_most_severe_alert_first(firing):
         )
     with firing.browser(role="viewer") as browser:
         text = text_of(browser.get("/instruments/scope-1").text)
-    assert text.index("It is grave") < text.index("It is mild")
+    assert text.index("It is 2 grave") < text.index("It is 1 mild")
 
 
 def test_alerts_of_one_site_can_be_had_and_looking_after_one_leads_back_to_them(firing):
