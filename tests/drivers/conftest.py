@@ -59,14 +59,26 @@ def make_core(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Any]]:
     """Load demo cores, with devices written in Python where they are named; let go of them afterwards."""
     pytest.importorskip("mm_test_adapters", reason="needs the demo adapters: pip install mm-test-adapters")
     from drivers.mmcore import load_core, release_callback
+    from drivers.mmcore.engine import emptied
     from drivers.mmcore.loading import fenced_import
 
     monkeypatch.setenv("PATH", os.environ["PATH"])  # every core appends its adapters' folder
     made: list[Any] = []
 
+    def losing_no_frame(core: Any) -> Any:
+        """Let every frame of a burst arrive with the engine a core comes with, so that tests can count them."""
+        exec_sequenced_event = core.mda.engine.exec_sequenced_event
+
+        def exec_emptied(event: Any) -> Iterator[Any]:
+            with emptied(core):
+                yield from exec_sequenced_event(event)
+
+        core.mda.engine.exec_sequenced_event = exec_emptied
+        return core
+
     def make(core_type: Any = None, **python_devices: Any) -> Any:
         if core_type is None and not python_devices:
-            made.append(load_core("demo"))
+            made.append(losing_no_frame(load_core("demo")))
             return made[-1]
         with fenced_import():
             from pymmcore_plus import find_micromanager
@@ -77,7 +89,7 @@ def make_core(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Any]]:
         for label, device in python_devices.items():
             core.loadPyDevice(label, device)
             core.initializeDevice(label)
-        return core
+        return losing_no_frame(core)
 
     yield make
     for core in made:

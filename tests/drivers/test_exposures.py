@@ -106,6 +106,29 @@ def test_long_exposures_are_frames_like_any_other(
     owner.stop_listening()
 
 
+def test_last_image_of_a_burst_is_not_left_behind(
+    owner: OwningMMCoreDriver, listening: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    core = owner._core
+    count, is_running = core.getRemainingImageCount, type(core).isSequenceRunning
+
+    def counted_before_they_came() -> int:
+        """Answer "none" only after the camera has delivered all: what is rare becomes certain."""
+        waiting = int(count())
+        while not waiting and is_running(core):
+            threading.Event().wait(0.001)
+        return waiting
+
+    monkeypatch.setattr(core, "getRemainingImageCount", counted_before_they_came)
+    owner.describe()
+    owner.listen(listening)
+    owner.acquire(
+        {"channels": [{"config": "DAPI", "exposure": 5}], "time_plan": {"interval": 0, "loops": 3}}, None
+    )
+    (finished,) = listening.of(SequenceFinished)
+    assert (finished.reason, finished.n_frames) == ("completed", 3)
+
+
 def test_camera_that_takes_no_sequence_snaps_all_the_same(
     owner: OwningMMCoreDriver, listening: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
