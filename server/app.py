@@ -14,6 +14,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import Receive, Scope, Send
 
 from server.access.limits import RequestLimits
+from server.answers import refusal_answer
 from server.api import (
     agents,
     alerts,
@@ -33,8 +34,8 @@ from server.dependencies import address_of, collector_of
 from server.errors import NotSignedInError, RefusedError, StoreError, unavailable
 from server.etags import ETags
 from server.headers import HEADERS, SecurityHeaders
+from server.languages import Speaking
 from server.web import pages, refusals
-from server.web.languages import Speaking
 
 _log = logging.getLogger(__name__)
 
@@ -101,11 +102,7 @@ def _healthz(request: Request) -> JSONResponse:
 def _answer(request: Request, refused: RefusedError) -> Response:
     if not _is_program(request):
         return refusals.page(request, refused)
-    headers = {} if refused.retry_after_s is None else {"Retry-After": str(refused.retry_after_s)}
-    if isinstance(refused, NotSignedInError):
-        headers["WWW-Authenticate"] = "Bearer"
-    body = refused.refusal.model_dump(exclude_none=True)
-    return JSONResponse(body, status_code=refused.status, headers=headers)
+    return refusal_answer(refused)
 
 
 def _is_program(request: Request) -> bool:

@@ -23,11 +23,11 @@ from agent.exports.facts import image_name
 from agent.records import AcquisitionFinished, InstrumentProfile, Record
 from server.errors import RefusedError
 from server.ingest.evidence import raw_line, record_of
+from server.languages import gettext
 from server.quality.runs import KIND as QC
 from server.quality.runs import MOST_RUNS
 from server.store.base import Reads
 from server.store.rows import AcquisitionRow, RecordRow
-from server.web.languages import gettext
 
 T = TypeVar("T")
 

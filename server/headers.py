@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from functools import lru_cache
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
-
-Header = tuple[bytes, bytes]
 
 CONTENT_SECURITY_POLICY = (
     "default-src 'self'; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
@@ -37,23 +34,17 @@ class SecurityHeaders:
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                message["headers"] = secured(message.get("headers", ()), scope)
+                message["headers"] = _secured(message.get("headers", ()), scope)
             await send(message)
 
         await self.app(scope, receive, send_with_headers)
 
 
-def secured(headers: Iterable[Header], scope: Scope) -> list[Header]:
-    """Return the headers of the answer to a request with ours, which replace others of the same name."""
-    ours, names = _ours(scope["scheme"], scope["path"].startswith("/static/"))
-    return [*(one for one in headers if one[0].lower() not in names), *ours]
-
-
-@lru_cache
-def _ours(scheme: str, is_static: bool) -> tuple[tuple[Header, ...], frozenset[bytes]]:
+def _secured(headers: Iterable[tuple[bytes, bytes]], scope: Scope) -> list[tuple[bytes, bytes]]:
     ours = [*_PLAIN]
-    if not is_static:
+    if not scope["path"].startswith("/static/"):
         ours.append(_NEVER_CACHED)
-    if scheme == "https":
+    if scope["scheme"] == "https":
         ours.append(_ONLY_TLS)
-    return tuple(ours), frozenset(name for name, _ in ours)
+    names = {name for name, _ in ours}
+    return [*(one for one in headers if one[0].lower() not in names), *ours]

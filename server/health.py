@@ -7,10 +7,10 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from agent.records import Heartbeat, RecordError, decode_tolerant
+from server.languages import gettext
+from server.numbers import count
 from server.store.base import Reads
 from server.store.rows import AcquisitionRow, FleetRow, Instrument, LatestRecord
-from server.web.languages import gettext
-from server.web.numbers import count
 
 _MOST_OFFSET_S = 5
 

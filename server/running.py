@@ -80,7 +80,7 @@ def run(
         if beside is not None:
             going.append(beside(collector))
         server = _Server(_uvicorn_config(collector), data, url, lambda: tell(collector, url))
-        _spare_the_collector_of_garbage()
+        spare_the_collector_of_garbage()
         for one in going:
             one.start()
         server.run(sockets=[listening])
@@ -91,7 +91,7 @@ def run(
         (data / URL_FILE).unlink(missing_ok=True)
 
 
-def _spare_the_collector_of_garbage() -> None:
+def spare_the_collector_of_garbage() -> None:
     """Look for garbage less often, and never in what was imported: a batch makes hundreds of objects and no cycles, and a look
     through all that pages remember held up whoever waited for 30 ms."""
     gc.collect()

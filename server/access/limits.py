@@ -12,7 +12,7 @@ from threading import Lock
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from server.access.attempts import neighbourhood
-from server.answers import send_refusal
+from server.answers import refusal_answer
 from server.clock import Now
 from server.errors import RefusedError
 from server.settings import LimitSettings
@@ -104,7 +104,7 @@ class RequestLimits:
             return
         refused = refusal_of_size(scope, self._limits.max_upload_bytes) or self._refusal_of_many(scope)
         if refused is not None:
-            await send_refusal(send, scope, refused)
+            await refusal_answer(refused)(scope, receive, send)
             return
         n_bytes, has_begun = 0, False
         ends_at = asyncio.get_running_loop().time() + self._limits.request_timeout_s
@@ -132,7 +132,8 @@ class RequestLimits:
         except (TimeoutError, RefusedError) as error:
             if has_begun:
                 raise
-            await send_refusal(send, scope, error if isinstance(error, RefusedError) else too_slow())
+            refused = error if isinstance(error, RefusedError) else too_slow()
+            await refusal_answer(refused)(scope, receive, send)
 
     def _refusal_of_many(self, scope: Scope) -> RefusedError | None:
         if scope["path"].startswith((*FOR_AGENTS, "/static/")):

@@ -11,19 +11,20 @@ import asyncio
 import logging
 from typing import NamedTuple
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from agent.records.wire import AGENT_HEADER, INGEST_PATH, IngestReply, Refusal
 from server.access.limits import refusal_of_size, too_slow
-from server.answers import send_json, send_refusal
+from server.answers import refusal_answer
 from server.api.agents import all_admitted, authenticated, kept_headers, read_body, signed_path
 from server.collector import Collector
-from server.dependencies import address_of
+from server.dependencies import WholeCollector, address_of
 from server.errors import OutdatedError, RefusedError, StoreError, unavailable
-from server.ingest import LoopAnswer, expand, file_lines, parse_headers
+from server.headers import SecurityHeaders
+from server.ingest import LoopAnswer, open_batch
 from server.ingest.signature import is_signed_by
 from server.store.rows import Agent, Appended, Batch
 
@@ -38,14 +39,6 @@ _log = logging.getLogger(__name__)
 router = APIRouter(tags=["agents"], responses=_REFUSALS)
 
 
-@router.post(INGEST_PATH)
-async def ingest() -> IngestReply:
-    """Take a batch. The answer is given after the commit: everything up to `acked` is durable."""
-    raise NotImplementedError(
-        "IngestFirst answers before any route is looked for; this one is there to be described"
-    )
-
-
 class _Sent(NamedTuple):
     """A batch as it came."""
 
@@ -56,57 +49,60 @@ class _Sent(NamedTuple):
     body: bytes
 
 
+@router.post(INGEST_PATH, response_model_exclude_none=True)
+async def ingest(request: Request, collector: WholeCollector) -> IngestReply:
+    """Take a batch. The answer is given after the commit: everything up to `acked` is durable."""
+    sent = await _read(collector, request.scope, request.receive)
+    try:
+        appended = await _appended(collector, sent)
+    except RefusedError as refused:
+        await run_in_threadpool(_note_refusal, collector, sent, refused)
+        raise
+    return IngestReply(
+        acked=appended.acked,
+        n_added=appended.n_added,
+        flagged=appended.flagged,
+        time=collector.now(),
+        max_body_bytes=collector.settings.limits.max_body_bytes,
+    )
+
+
 class IngestFirst:
-    """ASGI application that answers batches and passes everything else on."""
+    """ASGI application that answers batches by `ingest` and passes everything else on."""
 
     def __init__(self, app: ASGIApp, collector: Collector) -> None:
         self.app = app
         self._collector = collector
-        self._limits = collector.settings.limits
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or scope["path"] != INGEST_PATH or scope["method"] != "POST":
             await self.app(scope, receive, send)
             return
         try:
-            appended = await self._appended(await self._read(scope, receive))
+            reply = await ingest(Request(scope, receive), self._collector)
         except ClientDisconnect:  # nobody hears an answer
             return
         except RefusedError as refused:
-            await send_refusal(send, scope, refused)
+            response: Response = refusal_answer(refused)
         except StoreError as error:
             _log.error("%s", error)
-            await send_refusal(send, scope, unavailable())
+            response = refusal_answer(unavailable())
         else:
-            await send_json(send, scope, self._reply_to(appended))
+            response = Response(reply.model_dump_json(exclude_none=True), media_type="application/json")
+        await SecurityHeaders(response)(scope, receive, send)
 
-    async def _read(self, scope: Scope, receive: Receive) -> _Sent:
-        if (refused := refusal_of_size(scope, self._limits.max_upload_bytes)) is not None:
-            raise refused
-        try:
-            async with asyncio.timeout(self._limits.request_timeout_s):
-                body = await read_body(receive, self._limits.max_body_bytes)
-        except TimeoutError as error:
-            raise too_slow() from error
-        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
-        return _Sent(scope, signed_path(scope), headers, body)
 
-    async def _appended(self, sent: _Sent) -> Appended:
-        try:
-            return await _appended(self._collector, sent)
-        except RefusedError as refused:
-            await run_in_threadpool(_note_refusal, self._collector, sent, refused)
-            raise
-
-    def _reply_to(self, appended: Appended) -> bytes:
-        reply = IngestReply(
-            acked=appended.acked,
-            n_added=appended.n_added,
-            flagged=appended.flagged,
-            time=self._collector.now(),
-            max_body_bytes=self._limits.max_body_bytes,
-        )
-        return reply.model_dump_json(exclude_none=True).encode()
+async def _read(collector: Collector, scope: Scope, receive: Receive) -> _Sent:
+    limits = collector.settings.limits
+    if (refused := refusal_of_size(scope, limits.max_upload_bytes)) is not None:
+        raise refused
+    try:
+        async with asyncio.timeout(limits.request_timeout_s):
+            body = await read_body(receive, limits.max_body_bytes)
+    except TimeoutError as error:
+        raise too_slow() from error
+    headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+    return _Sent(scope, signed_path(scope), headers, body)
 
 
 async def _appended(collector: Collector, sent: _Sent) -> Appended:
@@ -147,22 +143,9 @@ def _remembered(collector: Collector, sent: _Sent) -> Agent | None:
 
 def _opened(collector: Collector, sent: _Sent, agent: Agent) -> Batch:
     collector.agent_limits.check(agent.agent_id, len(sent.body))
-    told = parse_headers(sent.headers)
-    limit_bytes = collector.settings.limits.max_expanded_bytes
-    expanded = expand(sent.body, sent.headers.get("content-encoding", "identity"), limit_bytes)
-    return Batch(
-        agent_id=agent.agent_id,
-        spool_id=told.spool_id,
-        first_seq=told.first_seq,
-        prev=told.prev,
-        skipped_from=told.skipped_from,
-        lines=file_lines(expanded, told.first_seq, told.n_records, told.prev, agent),
-        path=sent.path,
-        headers=kept_headers(sent.headers),
-        body=sent.body,
-        received_at=collector.now(),
-        verified=agent,
-    )
+    limit_bytes, told = collector.settings.limits.max_expanded_bytes, kept_headers(sent.headers)
+    batch = (agent.agent_id, agent, sent.path, told, sent.body, limit_bytes)
+    return open_batch(*batch, received_at=collector.now(), verified=agent)
 
 
 def _note_refusal(collector: Collector, sent: _Sent, refused: RefusedError) -> None:

@@ -18,6 +18,7 @@ from server.api.tables import Form, as_download, csv_of, whole_table
 from server.collector import Collector
 from server.dependencies import TheCollector, TheStaff, allowed, found
 from server.errors import RefusedError
+from server.languages import language_of, speak
 from server.quality.schedules import groups
 from server.reports.pdf import recognition_pdf
 from server.reports.recognition import COLUMNS, hours_of, recognition
@@ -28,7 +29,6 @@ from server.store.rows import Instrument
 from server.use.credit import acknowledgement, profile_of
 from server.use.periods import Period, period_of, year_of
 from server.use.utilisation import MODES, Utilisation, utilisation
-from server.web.languages import language_of, speak
 
 router = APIRouter(
     prefix="/v1",

@@ -90,11 +90,8 @@ class Policy:
             return None
         try:
             return self._judged(raw)
-        except (
-            ValueError,
-            OverflowError,
-            RecursionError,
-        ):  # no record of ours, or with numbers that JSON cannot tell
+        except (ValueError, OverflowError, RecursionError):
+            # It is no record of ours, or has numbers in it that JSON cannot tell.
             return None if self._looks_within or self._settings.kinds else raw
 
     def _judged(self, raw: bytes) -> bytes | None:

@@ -24,7 +24,7 @@ from server.forwarding.downstream import (
     log_of,
 )
 from server.forwarding.protocol import VIA, Introduction, NotTaken, Parcel
-from server.ingest import check_signature, file_lines, parse_headers
+from server.ingest import check_signature, open_batch
 from server.ingest.signature import is_signed_by
 from server.sites import path_of
 from server.store.base import Job, Writes
@@ -143,19 +143,14 @@ def _opened(parcel: Parcel, by: Introduction, limit_bytes: int, now: datetime) -
     if not any(is_signed_by(key, "POST", parcel.path, sent, body) for key in keys):
         check_signature(public_key, "POST", parcel.path, sent, body)
     agent = Agent(agent_id, keys[0], by.instrument_id, by.hostname, by.platform, by.version, now)
-    headers = parse_headers({_title(name): value for name, value in sent.items()})
-    expanded = expand(body, sent.get("content-encoding", "identity"), limit_bytes)
     maker = replace(agent, agent_id=by.stands_for or agent.agent_id)
-    batch = Batch(
-        agent_id=agent.agent_id,
-        spool_id=headers.spool_id,
-        first_seq=headers.first_seq,
-        prev=headers.prev,
-        skipped_from=headers.skipped_from,
-        lines=file_lines(expanded, headers.first_seq, headers.n_records, headers.prev, maker),
-        path=parcel.path,
-        headers={**sent, VIA: " ".join(parcel.via)},
-        body=body,
+    batch = open_batch(
+        agent_id,
+        maker,
+        parcel.path,
+        {**sent, VIA: " ".join(parcel.via)},
+        body,
+        limit_bytes,
         received_at=min(parcel.received_at or now, now),
         is_forwarded=True,
     )
@@ -195,10 +190,6 @@ def _introduce(writes: Writes, sender: Downstream, agent: Agent, by: Introductio
     if known is None:
         writes.put_agent(agent)
         keep_agent(writes, agent.agent_id, sender.agent_id, by.stands_for, now)
-
-
-def _title(name: str) -> str:
-    return "-".join(part.capitalize() for part in name.split("-"))
 
 
 def _from_base64(text: str) -> bytes:

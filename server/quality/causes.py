@@ -1,10 +1,11 @@
 """What may have made a figure step: the events before it, the likeliest first, each with its reasons.
 
-An event that happens between most runs explains nothing, and is left out where there are runs enough to say so; one that
-happened only before the step explains a lot. So an event's weight is its surprise, −log2 of the share of intervals between runs that it occurs in (with one added to each side,
-Laplace's rule), raised when people wrote it down, when it concerns a device of the light path, and lowered when what
-changed was put back before the next run. Series that go along with the figure (a temperature) are ranked by Spearman's
-rank correlation (Am. J. Psychol. 15 (1904) 72, doi:10.2307/1412159).
+An event that happens between most runs explains nothing, and is left out where there are runs enough to say so; one
+that happened only before the step explains a lot. So an event's weight is its surprise, −log2 of the share of
+intervals between runs that it occurs in (with one added to each side, Laplace's rule), raised when people wrote it
+down, when it concerns a device of the light path, and lowered when what changed was put back before the next run.
+Series that go along with the figure (a temperature) are ranked by Spearman's rank correlation (Am. J. Psychol. 15
+(1904) 72, doi:10.2307/1412159).
 
 None of this proves a cause: it says where to look first.
 """

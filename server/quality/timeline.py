@@ -14,11 +14,11 @@ import msgspec
 
 from server.ingest.evidence import raw_lines
 from server.logbook import Maintenance, notes
+from server.numbers import number
 from server.quality.causes import Companion, Event, Suspect, companions, suspects
 from server.quality.control_chart import Chart
 from server.store.base import Reads
 from server.store.rows import ChangeInShort, ChangeMark, Place
-from server.web.numbers import number
 
 MOST_CHANGES = 2000
 """Entries of the change log looked at before a step: as far back as they reach, it is known how often a thing recurs."""

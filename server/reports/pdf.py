@@ -10,9 +10,9 @@ from datetime import UTC, datetime
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from server.languages import SOURCE_LANGUAGE, current_language, gettext, speak
+from server.numbers import count, fixed, size
 from server.reports.recognition import Line, Recognition
-from server.web.languages import SOURCE_LANGUAGE, current_language, gettext, speak
-from server.web.numbers import count, fixed, size
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

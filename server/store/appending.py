@@ -8,7 +8,7 @@ in this process or another, until the commit: numbers come without gaps and in t
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, ClassVar, NamedTuple
@@ -61,6 +61,26 @@ class Sender(NamedTuple):
         """Return whether the agent may send, with the same key and of the same instrument."""
         own = (self.instrument_id, self.public_key)
         return self.revoked_at is None and own == (agent.instrument_id, agent.public_key)
+
+
+class Held(NamedTuple):
+    """What appending begins with."""
+
+    numbers: Numbers
+    spools: dict[SpoolName, SpoolStands]
+    """Those that there are."""
+    senders: dict[str, Sender]
+    """By the ids of agents."""
+
+
+class Noted(NamedTuple):
+    """What appending leaves behind, beside records."""
+
+    numbers: Numbers
+    batches: list[tuple[Any, ...]]
+    """Rows to add, in the order of `BATCH_COLUMNS`."""
+    spools: list[SpoolStand]
+    heard: list[Heard]
 
 
 @dataclass(slots=True)
@@ -127,7 +147,7 @@ class SqlAppends(SqlReads):
 
     def append_all(self, batches: Sequence[rows.Batch]) -> list[Outcome]:
         """Append batches in order; each outcome is an `rows.Appended` or the refusal."""
-        numbers, spools, senders = self.held(list({(batch.agent_id, batch.spool_id) for batch in batches}))
+        numbers, spools, senders = self.hold_all({(batch.agent_id, batch.spool_id) for batch in batches})
         standings = {name: _Standing(*found) for name, found in spools.items()}
         group = _Group(numbers, standings, senders, numbers.position)
         outcomes = [self._decided(batch, group) for batch in batches]
@@ -135,11 +155,8 @@ class SqlAppends(SqlReads):
         return outcomes
 
     @abstractmethod
-    def held(
-        self, names: Sequence[SpoolName]
-    ) -> tuple[Numbers, dict[SpoolName, SpoolStands], dict[str, Sender]]:
-        """Hold the row of `counters` until the commit; return what is in it, how the spools stand that there are, and by
-        their ids the agents."""
+    def hold_all(self, names: Collection[SpoolName]) -> Held:
+        """Hold the row of `counters` until the commit; return what is in it, and how these spools and their agents stand."""
 
     # Deciding
 
@@ -206,15 +223,17 @@ class SqlAppends(SqlReads):
                 for one in group.skips
             ],
         )
-        self.note(
-            Numbers(group.numbers.batch_id + len(group.batches), group.position),
-            [self._batch_values(*one, group.senders) for one in group.batches],
-            [
-                (s.spool_key, s.mark, s.chain, s.n_skipped, s.at)
-                for s in group.standings.values()
-                if s.at is not None
-            ],
-            list(group.heard.items()),
+        self.note_all(
+            Noted(
+                numbers=Numbers(group.numbers.batch_id + len(group.batches), group.position),
+                batches=[self._batch_values(*one, group.senders) for one in group.batches],
+                spools=[
+                    (one.spool_key, one.mark, one.chain, one.n_skipped, one.at)
+                    for one in group.standings.values()
+                    if one.at is not None
+                ],
+                heard=list(group.heard.items()),
+            )
         )
         instruments = {sender.instrument_id: sender.instrument_key for sender in group.senders.values()}
         self.filed_records(connection, instruments).add(group.filed)
@@ -234,14 +253,8 @@ class SqlAppends(SqlReads):
         """Add spools that began then, and return their keys."""
 
     @abstractmethod
-    def note(
-        self,
-        numbers: Numbers,
-        batches: Sequence[tuple[Any, ...]],
-        spools: Sequence[SpoolStand],
-        heard: Sequence[Heard],
-    ) -> None:
-        """Add batches (`BATCH_COLUMNS`), and note the numbers given out, how spools stand now and when agents were heard."""
+    def note_all(self, noted: Noted) -> None:
+        """Write down what appending leaves behind."""
 
     def _batch_values(
         self, batch_id: int, batch: rows.Batch, joined: Join, spool: _Standing, senders: dict[str, Sender]

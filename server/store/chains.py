@@ -20,13 +20,12 @@ def lines_of(batch: StoredBatch) -> list[bytes] | None:
     return split_lines(expand(batch.body, batch.headers.get("content-encoding", ""), _ANY_SIZE_BYTES))
 
 
-def split_lines(body: bytes, most: int = -2) -> list[bytes]:
+def split_lines(body: bytes, most: int | None = None) -> list[bytes]:
     """Return the lines of newline-delimited JSON; the last may or may not end with a newline.
 
-    Where there are more than `most` (negative: any number) they are not told apart: nobody makes millions of lines of a body
-    that says it has ten.
+    Where there are more than `most` they are not told apart: nobody makes millions of lines of a body that says it has ten.
     """
-    lines = body.split(b"\n", most + 1)
+    lines = body.split(b"\n", -1 if most is None else most + 1)
     if lines[-1] == b"":
         lines.pop()
     return lines

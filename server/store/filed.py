@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from datetime import datetime
+from operator import attrgetter
 from typing import Any, NamedTuple
 
 from server.store import rows
@@ -23,9 +24,9 @@ class Part(NamedTuple):
     lines: Sequence[rows.Line]
     positions: Sequence[int]
 
-    def only(self, is_wanted: Callable[[int], bool]) -> Part:
-        """Return the part without the lines at positions that are not wanted."""
-        kept = [one for one in zip(self.positions, self.lines, strict=True) if is_wanted(one[0])]
+    def only(self, wanted: Container[int]) -> Part:
+        """Return the part with the lines at the positions that are wanted."""
+        kept = [one for one in zip(self.positions, self.lines, strict=True) if one[0] in wanted]
         return self._replace(lines=[line for _, line in kept], positions=[position for position, _ in kept])
 
 
@@ -54,6 +55,7 @@ KEEP_NEWER = """
         ELSE excluded.counts_at >= l.counts_at END
     RETURNING instrument_key, kind"""
 """Puts rows into `latest` that are newer there (`is_newer`), and yields which those are."""
+_MONOTONIC_NS = attrgetter("filed.monotonic_ns")
 _NOTHING_MORE = "state_snapshot"
 """The kind of by far most records, of which nothing more is kept in tables."""
 
@@ -277,11 +279,7 @@ def _perhaps_newest(lines: Sequence[rows.Line]) -> Sequence[rows.Line]:
     """Return lines of a batch without those that cannot be the newest: where all are of a kind and a boot, one is left."""
     if len({(filed.kind, filed.boot_id, filed.instrument_id) for line in lines if (filed := line.filed)}) > 1:
         return lines
-    return [max(reversed(lines), key=_monotonic_ns)] if lines else lines  # of several at once the last
-
-
-def _monotonic_ns(line: rows.Line) -> int:
-    return line.filed.monotonic_ns  # type: ignore[union-attr]  # as `_filed` says, which would cost as much again
+    return [max(reversed(lines), key=_MONOTONIC_NS)] if lines else lines  # of several at once the last
 
 
 def _filed(line: rows.Line) -> rows.Filed:

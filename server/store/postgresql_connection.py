@@ -82,37 +82,38 @@ class PostgresConnection(Connection):
         """Run a statement before the next one, with others that wait: one journey for all that need no values."""
         self._due.append(sql)
 
-    def _ask(self, work: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
-        """Do `work` after what waits."""
+    def _send_due(self) -> None:
         if self._due:
             due, self._due = "; ".join(self._due), []
             self._wait(self._driver.execute(due))
-        return self._wait(work())
 
     def fetch(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:
-        found = self._ask(lambda: self._driver.fetch(_numbered(sql), *map(self.bound, values)))
+        self._send_due()
+        found = self._wait(self._driver.fetch(_numbered(sql), *map(self.bound, values)))
         return [tuple(row) for row in found]
 
     def do(self, sql: str, *values: Any) -> int:
         if values:
-            return _n_touched(
-                self._ask(lambda: self._driver.execute(_numbered(sql), *map(self.bound, values)))
-            )
+            self._send_due()
+            return _n_touched(self._wait(self._driver.execute(_numbered(sql), *map(self.bound, values))))
         due, self._due = "; ".join([*self._due, sql]), []
         return _n_touched(self._wait(self._driver.execute(due)))
 
     def do_each(self, sql: str, rows: Iterable[Sequence[Any]]) -> None:
         values = [tuple(map(self.bound, row)) for row in rows]
         if values:
-            self._ask(lambda: self._driver.executemany(_numbered(sql), values))
+            self._send_due()
+            self._wait(self._driver.executemany(_numbered(sql), values))
 
     def add(self, table: str, columns: Sequence[str], rows: list[tuple[Any, ...]]) -> None:
         if rows:
-            self._ask(lambda: self._driver.copy_records_to_table(table, records=rows, columns=columns))
+            self._send_due()
+            self._wait(self._driver.copy_records_to_table(table, records=rows, columns=columns))
 
     def add_packed(self, table: str, columns: Sequence[str], rows: bytearray) -> None:
         """Insert rows that are in the format of binary COPY already."""
-        self._ask(lambda: self._driver.copy_to_table(table, source=rows, columns=columns, format="binary"))
+        self._send_due()
+        self._wait(self._driver.copy_to_table(table, source=rows, columns=columns, format="binary"))
 
     def bound(self, value: Any) -> Any:
         # PostgreSQL's text cannot hold NUL; a device may well send one in a label.

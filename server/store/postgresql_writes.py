@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from itertools import chain
 from typing import Any
@@ -11,15 +11,7 @@ from uuid import UUID
 import asyncpg
 
 from agent.records.wire import CHAIN_START
-from server.store.appending import (
-    BATCH_COLUMNS,
-    Heard,
-    Numbers,
-    Sender,
-    SpoolName,
-    SpoolStand,
-    SpoolStands,
-)
+from server.store.appending import BATCH_COLUMNS, Held, Noted, Numbers, Sender, SpoolName
 from server.store.base import Outcome
 from server.store.filed import KEEP_NEWER, FiledRecords, Part, Ranked
 from server.store.packing import PACKED_COLUMNS, USUAL_VERSION, packed
@@ -91,7 +83,7 @@ class _AskingFirst(PostgresFiledRecords):
 
     def add_records(self, parts: Sequence[Part]) -> Sequence[Part]:
         unknown = self._unknown(parts)
-        return super().add_records([part.only(unknown.__contains__) for part in parts])
+        return super().add_records([part.only(unknown) for part in parts])
 
     def _unknown(self, parts: Sequence[Part]) -> set[int]:
         """Return the positions of what is not filed yet, each once."""
@@ -126,19 +118,14 @@ class PostgresWrites(SqlWrites, PostgresReads):
             self.filed_records = _AskingFirst
             return super().append_all(batches)
 
-    def held(
-        self, names: Sequence[SpoolName]
-    ) -> tuple[Numbers, dict[SpoolName, SpoolStands], dict[str, Sender]]:
+    def hold_all(self, names: Collection[SpoolName]) -> Held:
         connection = _postgres(self._connection)
         connection.soon("SELECT FROM counters FOR UPDATE")
-        found = connection.fetch(_STANDS, *_columns(names, 2))
+        found = connection.fetch(_STANDS, *_columns(list(names), 2))
         numbers = Numbers(*found[0][10:])
         make_for_batches(connection, numbers.batch_id)
-        return (
-            numbers,
-            {row[:2]: row[2:6] for row in found if row[2] is not None},
-            {row[0]: Sender(*row[6:10]) for row in found if row[6] is not None},
-        )
+        spools = {row[:2]: row[2:6] for row in found if row[2] is not None}
+        return Held(numbers, spools, {row[0]: Sender(*row[6:10]) for row in found if row[6] is not None})
 
     def new_spools(self, began: Mapping[SpoolName, datetime]) -> dict[SpoolName, int]:
         sql = """INSERT INTO spools (agent_id, spool_id, mark, chain, first_received_at, last_received_at)
@@ -147,15 +134,11 @@ class PostgresWrites(SqlWrites, PostgresReads):
         found = self._connection.fetch(sql, CHAIN_START, *_columns(list(began), 2), list(began.values()))
         return {(row[0], row[1]): row[2] for row in found}
 
-    def note(
-        self,
-        numbers: Numbers,
-        batches: Sequence[tuple[Any, ...]],
-        spools: Sequence[SpoolStand],
-        heard: Sequence[Heard],
-    ) -> None:
-        columns = (*_columns(batches, len(BATCH_COLUMNS)), *_columns(spools, 5), *_columns(heard, 2))
-        self._connection.do(_NOTE, *columns, *numbers)
+    def note_all(self, noted: Noted) -> None:
+        batches = _columns(noted.batches, len(BATCH_COLUMNS))
+        self._connection.do(
+            _NOTE, *batches, *_columns(noted.spools, 5), *_columns(noted.heard, 2), *noted.numbers
+        )
 
     # Copies of stores
 

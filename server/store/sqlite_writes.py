@@ -2,20 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 from agent.records.wire import CHAIN_START
-from server.store.appending import (
-    BATCH_COLUMNS,
-    Heard,
-    Numbers,
-    Sender,
-    SpoolName,
-    SpoolStand,
-    SpoolStands,
-)
+from server.store.appending import BATCH_COLUMNS, Held, Noted, Numbers, Sender, SpoolName
 from server.store.filed import KEEP_NEWER, RECORD_COLUMNS, FiledRecords, Part, Ranked
 from server.store.sqlite_connection import SqliteConnection
 from server.store.writes import SqlWrites
@@ -30,7 +22,7 @@ class SqliteFiledRecords(FiledRecords):
             return parts
         first = values[0][0]
         new = {row[0] for row in connection.fetch("SELECT position FROM records WHERE position >= ?", first)}
-        return [part.only(new.__contains__) for part in parts]
+        return [part.only(new) for part in parts]
 
     def keep_newer(self, ranked: Sequence[Ranked]) -> list[Ranked]:
         bound = self._connection.bound
@@ -44,15 +36,13 @@ class SqliteWrites(SqlWrites):
 
     filed_records = SqliteFiledRecords
 
-    def held(
-        self, names: Sequence[SpoolName]
-    ) -> tuple[Numbers, dict[SpoolName, SpoolStands], dict[str, Sender]]:
+    def hold_all(self, names: Collection[SpoolName]) -> Held:
         connection = _sqlite(self._connection)
         (numbers,) = connection.fetch("UPDATE counters SET batch_id = batch_id RETURNING batch_id, position")
         spools = connection.fetch_on(
             """SELECT agent_id, spool_id, spool_key, mark, chain, n_skipped
             FROM ({rows}) AS w JOIN spools ON agent_id = w.column1 AND spool_id = w.column2""",
-            names,
+            list(names),
         )
         agents = connection.fetch_on(
             """SELECT agent_id, instrument_key, instrument_id, public_key, revoked_at
@@ -60,7 +50,7 @@ class SqliteWrites(SqlWrites):
             list({(agent_id,) for agent_id, _ in names}),
         )
         senders = {row[0]: Sender(*row[1:]) for row in agents}
-        return Numbers(*numbers), {row[:2]: row[2:] for row in spools}, senders
+        return Held(Numbers(*numbers), {row[:2]: row[2:] for row in spools}, senders)
 
     def new_spools(self, began: Mapping[SpoolName, datetime]) -> dict[SpoolName, int]:
         bound = self._connection.bound
@@ -71,24 +61,18 @@ class SqliteWrites(SqlWrites):
         )
         return {(agent_id, spool_id): key for agent_id, spool_id, key in found}
 
-    def note(
-        self,
-        numbers: Numbers,
-        batches: Sequence[tuple[Any, ...]],
-        spools: Sequence[SpoolStand],
-        heard: Sequence[Heard],
-    ) -> None:
+    def note_all(self, noted: Noted) -> None:
         connection, bound = _sqlite(self._connection), self._connection.bound
-        connection.do("UPDATE counters SET batch_id = ?, position = ?", *numbers)
-        connection.add("batches", BATCH_COLUMNS, list(batches))
+        connection.do("UPDATE counters SET batch_id = ?, position = ?", *noted.numbers)
+        connection.add("batches", BATCH_COLUMNS, noted.batches)
         connection.fetch_on(
             """UPDATE spools SET mark = w.column2, chain = w.column3, n_skipped = w.column4, last_received_at = w.column5
             FROM ({rows}) AS w WHERE spool_key = w.column1""",
-            [(*stand, bound(at)) for *stand, at in spools],
+            [(*stand, bound(at)) for *stand, at in noted.spools],
         )
         connection.fetch_on(
             "UPDATE agents SET heard_at = w.column2 FROM ({rows}) AS w WHERE agent_id = w.column1",
-            [(agent_id, bound(at)) for agent_id, at in heard],
+            [(agent_id, bound(at)) for agent_id, at in noted.heard],
         )
 
 

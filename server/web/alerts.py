@@ -25,10 +25,10 @@ from server.dependencies import (
     WholeCollector,
 )
 from server.errors import RefusedError
+from server.languages import gettext
+from server.numbers import count, decimal
 from server.order import by_name
 from server.web.choice import TheChoice, whole_choice
-from server.web.languages import gettext
-from server.web.numbers import count, decimal
 from server.web.render import render
 from server.web.vocabulary import HEARTBEAT_FIGURES
 from server.web.words import figure_name, words

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from markupsafe import Markup, escape
 
-from server.web.languages import gettext
+from server.languages import gettext
 from server.web.trends import HEIGHT, Dot, Trend
 from server.web.words import unit, when, words
 

@@ -9,9 +9,10 @@ from fastapi.responses import HTMLResponse
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from server import numbers
 from server.access.people import Person
-from server.web import drawn, numbers, words
-from server.web.languages import LANGUAGES, gettext, language_of, ngettext, speak
+from server.languages import LANGUAGES, gettext, language_of, ngettext, speak
+from server.web import drawn, words
 
 _TEMPLATES = Environment(
     loader=PackageLoader("server.web"),

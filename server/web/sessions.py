@@ -19,7 +19,7 @@ from server.dependencies import (
     from_our_pages,
 )
 from server.errors import RefusedError
-from server.web.languages import LANGUAGE_COOKIE, LANGUAGES
+from server.languages import LANGUAGE_COOKIE, LANGUAGES
 from server.web.render import render
 
 router = APIRouter(include_in_schema=False)

@@ -14,10 +14,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from server.numbers import decimal, measured
 from server.quality.causes import Companion, Event, Suspect
 from server.quality.control_chart import Chart
 from server.quality.figures import Figure, Value
-from server.web.numbers import decimal, measured
 
 WIDTH, HEIGHT = 820.0, 210.0
 N_LANES = 3

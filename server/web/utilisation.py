@@ -11,12 +11,12 @@ from fastapi import APIRouter, Request, Response
 
 from server.api.reports import TheAsked
 from server.dependencies import TheCollector, ThePerson, found
+from server.languages import current_language, gettext, language_of, speak
 from server.order import by_name
 from server.quality.schedules import groups
 from server.use.credit import acknowledgement, profile_of
 from server.use.periods import Period, usual
 from server.use.utilisation import MODES, Hours, utilisation
-from server.web.languages import current_language, gettext, language_of, speak
 from server.web.render import render
 
 MOST_ROWS = 200

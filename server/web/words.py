@@ -10,8 +10,8 @@ from babel.dates import format_skeleton, get_day_names
 from markupsafe import Markup, escape
 
 from agent.records.schedules import DAYS
-from server.web.languages import current_language, gettext, ngettext
-from server.web.numbers import count, decimal
+from server.languages import current_language, gettext, ngettext
+from server.numbers import count, decimal
 
 
 def when(moment: datetime | None, *, ms: bool = False) -> Markup:

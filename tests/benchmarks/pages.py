@@ -30,7 +30,7 @@ from server.access.secrets import new_secret
 from server.app import create_app
 from server.collector import Collector
 from server.quality.series import series_key
-from server.running import _spare_the_collector_of_garbage
+from server.running import spare_the_collector_of_garbage
 from server.settings import Settings
 from server.store import SqliteStore, Store
 
@@ -98,7 +98,7 @@ def _serve(said: argparse.Namespace, folder: Path, secret: str, parent: Connecti
     server = uvicorn.Server(config)
     listening = config.bind_socket()
     collector.writer.do(link_job(secret, "ada", "admin", now))
-    _spare_the_collector_of_garbage()
+    spare_the_collector_of_garbage()
     parent.send(f"http://127.0.0.1:{listening.getsockname()[1]}")
     server.run(sockets=[listening])
 

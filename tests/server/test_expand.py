@@ -9,7 +9,7 @@ import pytest
 import zstandard
 
 from server.errors import RefusedError
-from server.ingest import expand
+from server.expand import expand
 
 LIMIT = 1 << 20
 

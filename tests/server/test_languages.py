@@ -11,7 +11,7 @@ import pytest
 from babel.messages.checkers import checkers
 
 from qc_routines.catalogue import ROUTINES
-from server.web.languages import LANGUAGES, SOURCE_LANGUAGE, catalogue, speak, texts_in_source, translations
+from server.languages import LANGUAGES, SOURCE_LANGUAGE, catalogue, speak, texts_in_source, translations
 from server.web.words import ago, words
 
 TEMPLATES = Path(str(files("server.web"))) / "templates"
@@ -82,7 +82,7 @@ def test_catalogue_translates_every_text_there_is(code):
         return all(strings if isinstance(strings, tuple) else (strings,))
 
     missing = [text.id for text in texts_in_source() if text.id and not is_translated(text)]
-    assert missing == [], "run `python -m server.web.languages`, and translate these"
+    assert missing == [], "run `python -m server.languages`, and translate these"
 
 
 NAMES = {"API", "CSV", "JSON", "OpenAPI", "PDF", "Scopestamp", "ZIP"}

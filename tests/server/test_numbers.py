@@ -6,8 +6,8 @@ import re
 
 import pytest
 
-from server.web.languages import SOURCE_LANGUAGE, speak
-from server.web.numbers import count, decimal, fixed, measured, number, size
+from server.languages import SOURCE_LANGUAGE, speak
+from server.numbers import count, decimal, fixed, measured, number, size
 from server.web.render import _TEMPLATES
 
 WRITTEN = {

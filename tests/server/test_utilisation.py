@@ -22,9 +22,9 @@ from matplotlib.figure import Figure
 from agent.records import InstrumentProfile, Profile, QcStatus
 from agent.records import Person as Staff
 from server.access.roles import PERMISSIONS, ROLES, Permission
+from server.languages import LANGUAGES, SOURCE_LANGUAGE, speak
 from server.logbook import Invalidation, Maintenance, write
 from server.reports.pdf import _heads, _row
-from server.web.languages import LANGUAGES, SOURCE_LANGUAGE, speak
 
 PID = "https://doi.org/10.5442/NI000001"
 FORMULA = "=HYPERLINK(1)"

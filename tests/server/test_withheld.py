@@ -81,8 +81,8 @@ def made(kind: type, place: str) -> Any:
 def record_of(model: type[BaseModel], place: str = "") -> dict[str, Any]:
     found = {}
     for name, field in model.model_fields.items():
-        told = _identifier(field.metadata)
-        found[name] = told or made(field.annotation, f"{place}.{name}".lstrip("."))  # type: ignore[arg-type]
+        assert field.annotation is not None
+        found[name] = _identifier(field.metadata) or made(field.annotation, f"{place}.{name}".lstrip("."))
     exact = {"cut_on_nm": 0.25, "registered_year": 2026}
     return found | {name: value for name, value in exact.items() if name in found}
 

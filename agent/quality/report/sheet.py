@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import struct
 import textwrap
 from collections.abc import Mapping
 from io import BytesIO
@@ -45,7 +44,10 @@ STATUS_COLOURS = {
 
 def image_room_in(png: bytes) -> float:
     """Return how much room a picture as wide as the text takes, with title and caption."""
-    width_px, height_px = struct.unpack(">II", png[16:24])  # PNG, section 11.2.1: the header comes first
+    from PIL import Image
+
+    with Image.open(BytesIO(png)) as image:  # reads no more than the header
+        width_px, height_px = image.size
     return TEXT_IN * height_px / width_px + AROUND_IMAGE_IN
 
 

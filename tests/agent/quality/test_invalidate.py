@@ -15,13 +15,18 @@ from agent.records import QcResult, decode
 GOLDEN = Path(__file__).parents[2] / "data" / "golden" / "qc_result.v1.0.json"
 
 
-def test_run_that_is_declared_invalid_counts_no_more(tmp_path: Path) -> None:
+def two_runs_kept_in(folder: Path) -> tuple[History, QcResult, QcResult]:
     golden = decode(GOLDEN.read_bytes())
     assert isinstance(golden, QcResult)
     other = golden.model_copy(update={"run_id": uuid4(), "record_id": uuid4()})
-    history = History(tmp_path)
+    history = History(folder)
     for run in (golden, other):
         history.keep(run)
+    return history, golden, other
+
+
+def test_run_that_is_declared_invalid_counts_no_more(tmp_path: Path) -> None:
+    history, golden, other = two_runs_kept_in(tmp_path)
     name = str(golden.run_id)
     done = CliRunner().invoke(
         app, ["qc", "invalidate", name[:8], "--reason", "wrong slide", "--data", str(tmp_path)]
@@ -34,12 +39,7 @@ def test_run_that_is_declared_invalid_counts_no_more(tmp_path: Path) -> None:
 
 
 def test_history_is_a_line_of_json_for_each_run_and_says_which_count_no_more(tmp_path: Path) -> None:
-    golden = decode(GOLDEN.read_bytes())
-    assert isinstance(golden, QcResult)
-    other = golden.model_copy(update={"run_id": uuid4(), "record_id": uuid4()})
-    history = History(tmp_path)
-    for run in (golden, other):
-        history.keep(run)
+    history, golden, other = two_runs_kept_in(tmp_path)
     history.set_baseline(other)
     history.invalidate(golden, "wrong slide [µ]", golden.captured.wall_at)
 

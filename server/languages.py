@@ -2,7 +2,7 @@
 
 Templates write ``{{ _("Change log") }}`` and ``{{ ngettext("%(num)d run", "%(num)d runs", n) }}``, Python the same through
 `gettext` and `ngettext`. The English text is the key; catalogues are ``locale/<language>.po`` and are compiled in memory at
-their first use, so that a checkout and a wheel hold the same files. ``python -m server.web.languages`` brings the
+their first use, so that a checkout and a wheel hold the same files. ``python -m server.languages`` brings the
 catalogues up to date with the source.
 """
 
@@ -105,7 +105,7 @@ def translations(language: str) -> NullTranslations:
 
 def catalogue(language: str) -> Catalog:
     """Return the catalogue of a language as it stands in its file; an empty one when there is no file yet."""
-    source = files("server.web").joinpath("locale", f"{language}.po")
+    source = files("server").joinpath("locale", f"{language}.po")
     if not source.is_file():
         return Catalog(Locale.parse(language))
     return read_po(BytesIO(source.read_bytes()), locale=Locale.parse(language))
@@ -113,7 +113,7 @@ def catalogue(language: str) -> Catalog:
 
 def texts_in_source() -> Catalog:
     """Return every text that templates and Python code of the collector mark for translation."""
-    root = Path(__file__).parents[1]
+    root = Path(__file__).parent
     found = Catalog(project="Scopestamp", charset="utf-8")
     methods = [("**/templates/**.html", "jinja2"), ("**.py", "python")]
     options = {"**/templates/**.html": {"trim_blocks": "true", "lstrip_blocks": "true", "silent": "false"}}

@@ -12,7 +12,7 @@ from typing import Any
 
 from babel.numbers import get_decimal_symbol, get_group_symbol
 
-from server.web.languages import current_language
+from server.languages import current_language
 
 
 def count(n: int | None) -> str:
