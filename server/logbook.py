@@ -126,15 +126,13 @@ def notes(
     limit: int = MOST_NOTES,
 ) -> list[Signed]:
     """Return notes of those kinds, the last written first."""
-    found = [entry for kind in kinds for entry in reads.entries(kind, instrument_id, subject, before, limit)]
-    found.sort(key=lambda entry: entry.position, reverse=True)
-    return [signed(entry) for entry in found[:limit]]
+    return [signed(entry) for entry in reads.entries(kinds, instrument_id, subject, before, limit)]
 
 
-def every_note(reads: Reads, instrument_id: str, kind: str) -> Iterator[Signed]:
-    """Yield all notes of a kind, however many there are, the last written first."""
+def every_note(reads: Reads, instrument_id: str, *kinds: str) -> Iterator[Signed]:
+    """Yield all notes of some kinds, however many there are, the last written first."""
     before: int | None = None
-    while page := notes(reads, instrument_id, (kind,), before=before):
+    while page := notes(reads, instrument_id, kinds, before=before):
         yield from page
         before = page[-1].position
 
@@ -161,7 +159,12 @@ def standing_of(reads: Reads, record_id: str) -> Standing:
 
 def invalid_runs(reads: Reads, instrument_id: str) -> dict[str, Signed]:
     """Return the records of an instrument's runs that must not be relied on, each with the note that says why."""
-    return {one.subject: one for one in every_note(reads, instrument_id, "invalidation") if one.subject}
+    return invalidations(every_note(reads, instrument_id, "invalidation"))
+
+
+def invalidations(said: Iterable[Signed]) -> dict[str, Signed]:
+    """Return, by record, the notes that declare a run invalid."""
+    return {one.subject: one for one in said if isinstance(one.note, Invalidation) and one.subject}
 
 
 def baselines(said: Iterable[Signed]) -> dict[str, Signed]:

@@ -92,8 +92,8 @@ def run(
 
 
 def spare_the_collector_of_garbage() -> None:
-    """Look for garbage less often, and never in what was imported: a batch makes hundreds of objects and no cycles, and a look
-    through all that pages remember held up whoever waited for 30 ms."""
+    """Look for garbage less often, and never in what was imported: batches and pages make thousands of objects and no cycles,
+    and a look through all that is remembered holds up whoever waits for 30 ms and more."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(200_000, 50, 100)

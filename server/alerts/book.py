@@ -178,7 +178,7 @@ def acknowledge(writes: Writes, key: str, by: str, at: datetime, comment: str = 
 
 def past(reads: Reads, instrument_id: str | None = None, limit: int = 100) -> list[Alert]:
     """Return alerts that are over, the last first."""
-    return [of_entry(entry) for entry in reads.entries(HISTORY, instrument_id, limit=limit)]
+    return [of_entry(entry) for entry in reads.entries((HISTORY,), instrument_id, limit=limit)]
 
 
 def of_entry(entry: Entry) -> Alert:

@@ -8,15 +8,15 @@ from urllib.parse import urlencode
 
 from packaging.version import InvalidVersion, Version
 
-from agent.records import AgentEvent, Heartbeat, RecordError, ScheduleRun, ScheduleState, decode_tolerant
+from agent.records import AgentEvent, Heartbeat, RecordError, ScheduleState, decode_tolerant
 from server.alerts import rules as r
 from server.alerts.away import Away
+from server.alerts.charted import Charted, InTrouble
 from server.alerts.scene import Finding, Firing, Fleetwide, Scene
 from server.ingest.evidence import records_of
-from server.logbook import baselines, every_note, invalid_runs
-from server.quality.control_chart import Chart, Sample, chart_of
+from server.logbook import invalid_runs
 from server.store.base import Reads
-from server.store.rows import FleetRow, QcPoint, QcSeriesRow, RecordRow
+from server.store.rows import FleetRow, QcSeriesRow, RecordRow
 
 
 def _(text: str) -> str:
@@ -24,10 +24,6 @@ def _(text: str) -> str:
     return text
 
 
-_JUDGED_BY = ("invalidation", "baseline")
-"""Notes that change what a control chart is made of."""
-_MOST_HEEDED = 100
-_PLANNED_RUNS_READ = 30
 _EVENTS_AT_ONCE, _MOST_EVENTS = 20, 1000
 _MOST_SAID = 500
 """Characters of an agent's message that are told: a chat declines a message of many kilobytes, and with it all that is in it."""
@@ -35,25 +31,24 @@ _BETWEEN_RESTS = 50
 
 
 class Looker:
-    """Evaluates rules; remembers control charts until their series has a new run or people judge a run otherwise.
+    """Evaluates rules; remembers what the control charts said.
 
     Parameters
     ----------
     away : Away, optional
         When the collector was away: nobody is called silent for not having been heard then.
     rest : callable, optional
-        Called after every few instruments.
+        Called after every few instruments, and after every series that was charted anew.
     """
 
     def __init__(self, away: Away | None = None, rest: Callable[[], object] = lambda: None) -> None:
         self._away = away
         self._rest = rest
-        self._charts: dict[tuple[str, str], tuple[str, list[tuple[QcPoint, Chart]]]] = {}
-        self._heeded = dict.fromkeys(_JUDGED_BY, 0)
+        self._charted = Charted(rest)
 
     def look(self, reads: Reads, rules: Iterable[r.Rule], now: datetime, is_firing: Firing) -> list[Finding]:
         """Return every finding of these rules."""
-        self._heed_people(reads)
+        self._charted.heed_people(reads)
         rules = list(rules)
         found: list[Finding] = []
         fleet = Fleetwide(reads)
@@ -65,17 +60,6 @@ class Looker:
                 if rule.concerns(scene.instrument_id, row.instrument.site):
                     found += self._holds(rule, scene)
         return found
-
-    def _heed_people(self, reads: Reads) -> None:
-        """Forget the charts of instruments on which a run was declared invalid or time zero since the last look."""
-        for kind, heeded in self._heeded.items():
-            newest_first = reads.entries(kind, limit=_MOST_HEEDED)
-            news = [entry for entry in newest_first if entry.position > heeded]
-            if len(news) == _MOST_HEEDED:  # and perhaps more
-                self._charts = {}
-            judged = {entry.instrument_id for entry in news}
-            self._charts = {place: one for place, one in self._charts.items() if place[0] not in judged}
-            self._heeded[kind] = max((entry.position for entry in news), default=heeded)
 
     def _holds(self, rule: r.Rule, scene: Scene) -> Iterator[Finding]:
         match rule.condition:
@@ -101,32 +85,29 @@ class Looker:
                 yield from self._drift(rule, condition, scene)
 
     def _out_of_control(self, rule: r.Rule, condition: r.OutOfControl, scene: Scene) -> Iterator[Finding]:
-        for series, point, chart in self._charts_of(scene):
-            broken = {signal.index: signal for signal in chart.signals}
-            newest = range(len(chart.samples) - condition.in_a_row, len(chart.samples))
-            if all(index in broken for index in newest):
-                signal = broken[newest[-1]]
-                first = next(index for index in range(signal.index, -1, -1) if index - 1 not in broken)
+        for series, one in self._in_trouble(scene):
+            if one.n_broken >= condition.in_a_row:
                 yield Finding(
                     rule=rule.key,
                     instrument_id=scene.instrument_id,
-                    subject=f"{series.series_key} {point.metric}",
+                    subject=f"{series.series_key} {one.newest.metric}",
                     what=_("%(figure)s of %(routine)s is out of control: %(pattern)s"),
                     values={
-                        "figure": point.metric,
+                        "figure": one.newest.metric,
                         "routine": series.routine,
-                        "pattern": signal.rule,
-                        "verdict": point.status,
+                        "pattern": one.rule,
+                        "verdict": one.newest.status,
                     },
-                    since=chart.samples[first].at,
+                    since=one.broken_since,
                     advice=_("Look at the trend for the day it began, and at what was changed before."),
                     href=_trend(series),
                 )
 
     def _drift(self, rule: r.Rule, condition: r.DriftToLimit, scene: Scene) -> Iterator[Finding]:
-        for series, point, chart in self._charts_of(scene):
+        for series, one in self._in_trouble(scene):
+            point, drift = one.newest, one.drift
             limits = [limit for limit in (point.lower_limit, point.upper_limit) if limit is not None]
-            times = [chart.drift.crosses(limit) for limit in limits] if chart.drift else []
+            times = [drift.crosses(limit) for limit in limits] if drift else []
             soonest = min((time for time in times if time is not None), default=None)
             if soonest is None:
                 continue
@@ -147,33 +128,10 @@ class Looker:
                     href=_trend(series),
                 )
 
-    def _charts_of(self, scene: Scene) -> Iterator[tuple[QcSeriesRow, QcPoint, Chart]]:
-        """Give the newest point and the chart of every figure that can have one."""
+    def _in_trouble(self, scene: Scene) -> Iterator[tuple[QcSeriesRow, InTrouble]]:
         for series in scene.series:
-            place = (scene.instrument_id, series.series_key)
-            known = self._charts.get(place)
-            if known is None or known[0] != series.record_id:
-                known = series.record_id, _charts(scene.reads, series)
-                self._charts[place] = known
-            for point, chart in known[1]:
-                yield series, point, chart
-
-
-def _charts(reads: Reads, series: QcSeriesRow) -> list[tuple[QcPoint, Chart]]:
-    points: dict[str, list[QcPoint]] = {}
-    invalid = invalid_runs(reads, series.instrument_id)
-    for point in reads.qc_points(series.instrument_id, series.series_key):
-        if point.value is not None and point.record_id not in invalid:
-            points.setdefault(point.metric, []).append(point)
-    chosen = baselines(every_note(reads, series.instrument_id, "baseline")).get(series.series_key)
-    found = []
-    for told in points.values():
-        same_unit = [point for point in told if point.unit == told[-1].unit]
-        time_zero = next((p.captured_at for p in same_unit if chosen and p.record_id == chosen.subject), None)
-        chart = chart_of([Sample(p.captured_at, p.value or 0.0, p.uncertainty) for p in same_unit], time_zero)
-        if chart is not None:
-            found.append((same_unit[-1], chart))
-    return found
+            for one in self._charted.in_trouble(scene.reads, series):
+                yield series, one
 
 
 def _trend(series: QcSeriesRow) -> str:
@@ -365,9 +323,7 @@ def _qc_overdue(rule: r.Rule, condition: r.QcOverdue, scene: Scene) -> Iterator[
 
 def _how_to_run(series: QcSeriesRow, scene: Scene) -> tuple[str, str]:
     """Return what to do about a routine that is not run, and where: its schedule may run and stop at something."""
-    rows = scene.reads.recent(scene.instrument_id, "schedule_run", _PLANNED_RUNS_READ)
-    told = (one for one in records_of(scene.reads, rows) if isinstance(one, ScheduleRun))
-    ends = [one for one in told if one.routine == series.routine and one.state.is_end]
+    ends = [one for one in scene.fleet.planned(scene.instrument_id) if one.routine == series.routine]
     if ends and ends[0].planned_at > series.captured_at and ends[0].state is not ScheduleState.DONE:
         where = f"/schedules?{urlencode({'q': scene.instrument_id})}#past"
         return _("It is planned, but did not run the last time; the list of its runs says why."), where

@@ -5,14 +5,17 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 
-from agent.records import Heartbeat
+from agent.records import Heartbeat, ScheduleRun
 from server.alerts.away import Away
+from server.ingest.evidence import records_of
 from server.store.base import Reads
 from server.store.rows import FleetRow, QcSeriesRow
 
 _LONGEST_KEY = 300
+_PLANNED_RUNS_READ = 30
+_EVER = datetime(1970, 1, 1, tzinfo=UTC)
 
 Firing = Callable[[str], bool]
 """Whether an alert with that key fires already."""
@@ -51,6 +54,7 @@ class Fleetwide:
         self._reads = reads
         self._series: dict[str, list[QcSeriesRow]] | None = None
         self._with: dict[tuple[str, datetime], set[str]] = {}
+        self._planned: dict[str, list[ScheduleRun]] = {}
 
     def series_of(self, instrument_id: str) -> list[QcSeriesRow]:
         """Return the series of quality control of an instrument, the last measured first."""
@@ -65,6 +69,16 @@ class Fleetwide:
         if (kind, since) not in self._with:
             self._with[kind, since] = self._reads.instruments_with(kind, since)
         return instrument_id in self._with[kind, since]
+
+    def planned(self, instrument_id: str) -> list[ScheduleRun]:
+        """Return the last planned runs of an instrument that came to an end of some kind, the newest first."""
+        if not self.has(instrument_id, "schedule_run", _EVER):
+            return []
+        if instrument_id not in self._planned:
+            rows = self._reads.recent(instrument_id, "schedule_run", _PLANNED_RUNS_READ)
+            told = [one for one in records_of(self._reads, rows) if isinstance(one, ScheduleRun)]
+            self._planned[instrument_id] = [one for one in told if one.state.is_end]
+        return self._planned[instrument_id]
 
 
 @dataclass(frozen=True, slots=True)

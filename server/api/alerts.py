@@ -83,7 +83,7 @@ def past_alerts(
 ) -> models.PastAlertsAnswer:
     """What fired and is over, the last to end first."""
     with collector.store.reading() as reads:
-        entries = reads.entries(book.HISTORY, instrument, rule, before, limit)
+        entries = reads.entries((book.HISTORY,), instrument, rule, before, limit)
     return models.PastAlertsAnswer(
         alerts=[models.AlertAnswer.of(book.of_entry(entry)) for entry in entries],
         before=entries[-1].position if len(entries) == limit else None,

@@ -122,7 +122,7 @@ def chart_of(samples: Sequence[Sample], time_zero: datetime | None = None) -> Ch
     if sigma == 0:
         return None
     reference = [s.value for s in ordered if time_zero is None or s.at >= time_zero][:N_REFERENCE]
-    centre = float(np.median(reference or values[:N_REFERENCE]))
+    centre = _median(np.array(reference or values[:N_REFERENCE]))
     days = np.array([(sample.at - ordered[0].at).total_seconds() / 86_400 for sample in ordered])
     steps = _fit(days, values, sigma).steps
     last = steps[-1].index if steps else 0
@@ -132,10 +132,10 @@ def chart_of(samples: Sequence[Sample], time_zero: datetime | None = None) -> Ch
 
 def _sigma(values: np.ndarray, samples: Sequence[Sample]) -> float:
     """Return σ; where most neighbours are equal (a coarse instrument), what the values say of their own uncertainty."""
-    sigma = float(np.median(np.abs(np.diff(values)))) / _DIFFERENCE_TO_SIGMA
+    sigma = _median(np.abs(np.diff(values))) / _DIFFERENCE_TO_SIGMA
     told = [sample.uncertainty for sample in samples if sample.uncertainty]
     if sigma == 0 and told:
-        return float(np.median(told))
+        return _median(np.array(told))
     return sigma
 
 
@@ -188,7 +188,7 @@ def _fit(days: np.ndarray, values: np.ndarray, sigma: float, offset: int = 0) ->
         line = drift.level + drift.per_day * (days - days[-1])
         told.append(_Fit(float(np.abs(values - line).sum()), 2))
     if (at := _place_of_step(values, sigma)) is not None:
-        before, after = float(np.median(values[:at])), float(np.median(values[at:]))
+        before, after = _median(values[:at]), _median(values[at:])
         step = Step(offset + at, before, after, (after - before) / sigma)
         left = _fit(days[:at], values[:at], sigma, offset)
         right = _fit(days[at:], values[at:], sigma, offset + at)
@@ -199,18 +199,29 @@ def _fit(days: np.ndarray, values: np.ndarray, sigma: float, offset: int = 0) ->
 
 def _place_of_step(values: np.ndarray, sigma: float) -> int | None:
     """Return where two medians leave least, when they differ enough to be a step."""
-    if len(values) < 4:
+    if len(values) < 4 or np.ptp(values) < _least_height(sigma, len(values) / 2, len(values) / 2):
         return None
     left = _left_overs(values)[1:-2] + _left_overs(values[::-1])[::-1][2:-1]
     # The first of those that are equal but for rounding.
     at = 2 + int((left <= left.min() + _ROUNDING * np.abs(left).max()).argmax())
-    error = _MEDIAN_TO_MEAN * sigma * sqrt(1 / at + 1 / (len(values) - at))
-    height = abs(float(np.median(values[at:]) - np.median(values[:at])))
-    return at if height >= max(_STEP_AT * error, _STEP_SIGMAS * sigma) else None
+    height = abs(_median(values[at:]) - _median(values[:at]))
+    return at if height >= _least_height(sigma, at, len(values) - at) else None
+
+
+def _least_height(sigma: float, n_before: float, n_after: float) -> float:
+    """Return how high a step between so many values must be; in the middle of a stretch the least is asked."""
+    error = _MEDIAN_TO_MEAN * sigma * sqrt(1 / n_before + 1 / n_after)
+    return max(_STEP_AT * error, _STEP_SIGMAS * sigma)
+
+
+def _median(values: np.ndarray) -> float:
+    """Return the median of values that are all finite, shape (n,), in a fifth of the time that a general one takes."""
+    ordered, half = np.sort(values), len(values) // 2
+    return float(ordered[half] if len(values) % 2 else (ordered[half - 1] + ordered[half]) / 2)
 
 
 def _left_over(values: np.ndarray) -> float:
-    return float(np.abs(values - np.median(values)).sum())
+    return float(np.abs(values - _median(values)).sum())
 
 
 def _left_overs(values: np.ndarray) -> np.ndarray:
@@ -222,7 +233,7 @@ def _left_overs(values: np.ndarray) -> np.ndarray:
     above: list[float] = []
     sum_below = sum_above = 0.0
     told = []
-    for value in (values - np.median(values)).tolist():
+    for value in (values - _median(values)).tolist():
         if len(below) == len(above):
             moved = heappushpop(above, value)
             sum_above += value - moved
@@ -242,14 +253,14 @@ def _drift(days: np.ndarray, values: np.ndarray, at: datetime) -> Drift | None:
     """Return the median of all pairwise slopes when its 95 % interval leaves zero out."""
     n = len(values)
     is_pair = days > days[:, np.newaxis]
-    n_slopes = int(is_pair.sum())
+    n_slopes = np.count_nonzero(is_pair)
     if n < N_LEAST or not n_slopes:
         return None
     half = 1.96 * sqrt(n * (n - 1) * (2 * n + 5) / 18) / 2
     rank_low, rank_high = int(n_slopes / 2 - half), int(n_slopes / 2 + half) + 1
     rise = values - values[:, np.newaxis]
     # Signs alone say whether the interval leaves zero out; most series end here.
-    n_not_up, n_down = int((is_pair & (rise <= 0)).sum()), int((is_pair & (rise < 0)).sum())
+    n_not_up, n_down = np.count_nonzero(is_pair & (rise <= 0)), np.count_nonzero(is_pair & (rise < 0))
     if rank_low < n_not_up and rank_high >= n_down:
         return None
     middle = ((n_slopes - 1) // 2, n_slopes // 2)
@@ -258,5 +269,5 @@ def _drift(days: np.ndarray, values: np.ndarray, at: datetime) -> Drift | None:
     low = float(slopes[rank_low]) if rank_low >= 0 else -inf
     high = float(slopes[rank_high]) if rank_high < n_slopes else inf
     slope = float(slopes[middle[0] : middle[1] + 1].mean())
-    level = float(np.median(values + slope * (days[-1] - days)))
+    level = _median(values + slope * (days[-1] - days))
     return Drift(slope, low, high, at, level)

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from functools import cached_property, lru_cache
 from typing import NamedTuple
 
-from server.logbook import Signed, baselines, every_note, invalid_runs
+from server.logbook import Signed, baselines, every_note, invalidations
 from server.quality.control_chart import N_MOST, Chart, Sample, chart_of
 from server.store.base import Reads
 from server.store.rows import QcPoint, QcSeriesRow
@@ -92,8 +92,8 @@ class Said:
 
 def said_of(reads: Reads, instrument_id: str) -> Said:
     """Return what people said of the runs of an instrument."""
-    invalid = invalid_runs(reads, instrument_id)
-    chosen = baselines(every_note(reads, instrument_id, "baseline"))
+    told = list(every_note(reads, instrument_id, "invalidation", "baseline"))
+    invalid, chosen = invalidations(told), baselines(told)
     return Said(invalid, {series: one for series, one in chosen.items() if one.subject not in invalid})
 
 

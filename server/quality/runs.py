@@ -65,23 +65,23 @@ def runs_named(reads: Reads, record_ids: Iterable[str]) -> list[Run]:
     return runs_in(reads, [rows[name] for name in wanted if name in rows])
 
 
-def series_of(reads: Reads, rows: Iterable[QcSeriesRow]) -> list[Series]:
-    """Return series with their newest runs, without those whose run cannot be read any more."""
-    standing = {row.record_id: row for row in rows}
-    return [Series(standing[run.row.record_id], run) for run in runs_named(reads, standing)]
-
-
 def standing_series(reads: Reads, instrument_id: str) -> list[Series]:
     """Return every series of an instrument, those in trouble first, otherwise the last measured first."""
-    found = series_of(reads, reads.qc_series(instrument_id))
-    return sorted(found, key=lambda one: _WORST_FIRST[one.newest.result.status])
+    return standing_series_and_runs(reads, instrument_id, None, 0)[0]
 
 
-def last_runs(reads: Reads, instrument_id: str, before: Place | None, limit: int) -> list[Run]:
-    """Return the runs of an instrument, last measured first."""
-    return runs_named(
-        reads, [row.record_id for row in reads.qc_runs(instrument_id, before=before, limit=limit)]
-    )
+def standing_series_and_runs(
+    reads: Reads, instrument_id: str, before: Place | None, limit: int
+) -> tuple[list[Series], list[Run]]:
+    """Return what `standing_series` does, and a page of the instrument's runs, last measured first; their records are
+    read together."""
+    series = reads.qc_series(instrument_id)
+    last = reads.qc_runs(instrument_id, before=before, limit=limit) if limit else []
+    names = dict.fromkeys([*(row.record_id for row in series), *(row.record_id for row in last)])
+    known = {run.row.record_id: run for run in runs_named(reads, names)}
+    found = [Series(row, known[row.record_id]) for row in series if row.record_id in known]
+    found.sort(key=lambda one: _WORST_FIRST[one.newest.result.status])
+    return found, [known[row.record_id] for row in last if row.record_id in known]
 
 
 def runs_on(reads: Reads, instrument_id: str, acquisition_id: str) -> list[Run]:

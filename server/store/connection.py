@@ -7,7 +7,7 @@ Statements are written once, with ``?`` for values, in the SQL that the engines 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Any
@@ -109,6 +109,11 @@ def plain(name: str, value: Any) -> Any:
 def times_of(values: Iterable[Any]) -> list[Any]:
     """Return times of an engine as rows hold them: `plain` for where thousands are read at once."""
     return [_EPOCH + value * _US if isinstance(value, int) else value for value in values]
+
+
+def marks(values: Collection[Any]) -> str:
+    """Return a question mark for each value."""
+    return ", ".join("?" * len(values))
 
 
 class SqlRows:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from server.store import rows
 from server.store.base import Reads, Writes
-from server.store.connection import SqlRows
+from server.store.connection import SqlRows, marks
 from server.store.joining import check_replaces
 
 _DOCUMENT = "SELECT kind, key, body, version, changed_at, changed_by FROM documents"
@@ -24,22 +25,17 @@ class DeskReads(SqlRows, Reads):
 
     def entries(
         self,
-        kind: str | None = None,
+        kinds: Sequence[str] = (),
         instrument_id: str | None = None,
         subject: str | None = None,
         before: int | None = None,
         limit: int = 50,
     ) -> list[rows.Entry]:
-        wanted = {
-            "kind = ?": kind,
-            "instrument_id = ?": instrument_id,
-            "subject = ?": subject,
-            "position < ?": before,
-        }
+        wanted = {"instrument_id = ?": instrument_id, "subject = ?": subject, "position < ?": before}
         given = {clause: value for clause, value in wanted.items() if value is not None}
-        where = " AND ".join(given) or "TRUE"
-        sql = f"{_ENTRY} WHERE {where} ORDER BY position DESC LIMIT ?"
-        return self._all(rows.Entry, sql, *given.values(), limit)
+        clauses = [f"kind IN ({marks(kinds)})" if kinds else "TRUE", *given]
+        sql = f"{_ENTRY} WHERE {' AND '.join(clauses)} ORDER BY position DESC LIMIT ?"
+        return self._all(rows.Entry, sql, *kinds, *given.values(), limit)
 
     def attachment(self, sha256: str) -> rows.Attachment | None:
         sql = "SELECT sha256, media_type, content FROM attachments WHERE sha256 = ?"

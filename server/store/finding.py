@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from server.store import rows
-from server.store.connection import plain, row_of, to_uuid
+from server.store.connection import marks, plain, row_of, to_uuid
 from server.store.desk import DeskReads
 
 KEY = "(SELECT instrument_key FROM instruments WHERE instrument_id = ?)"
@@ -186,11 +186,6 @@ def _has(which: str, keys: Sequence[int]) -> str:
     # Not EXISTS: PostgreSQL would make a join of it and read every acquisition that has the term before the first is told.
     return f"""(SELECT 1 FROM acquisition_terms o WHERE o.acquisition_id = {which}.acquisition_id
         AND o.term_key IN ({marks(keys)}) LIMIT 1) IS NOT NULL"""
-
-
-def marks(values: Collection[Any]) -> str:
-    """Return a question mark for each value."""
-    return ", ".join("?" * len(values))
 
 
 def among_these(ids: Sequence[str] | None) -> tuple[str, list[str]]:

@@ -10,8 +10,8 @@ from agent.records.wire import CHAIN_START
 from server.store import rows
 from server.store.base import Reads
 from server.store.chains import chain_within
-from server.store.connection import SqlRows, row_of
-from server.store.finding import LAST, marks
+from server.store.connection import SqlRows, marks, row_of
+from server.store.finding import LAST
 
 _SPOOL = "SELECT agent_id, spool_id, mark, chain, n_skipped, first_received_at, last_received_at FROM spools"
 _BATCH = """

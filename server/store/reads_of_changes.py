@@ -11,8 +11,8 @@ from pydantic import ValidationError
 from agent.records import Change, ReadingStatus
 from server.store import rows
 from server.store.base import Reads
-from server.store.connection import SqlRows, plain, row_of, times_of
-from server.store.finding import KEY, marks, page
+from server.store.connection import SqlRows, marks, plain, row_of, times_of
+from server.store.finding import KEY, page
 
 _AT_ONCE = 500
 

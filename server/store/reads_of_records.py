@@ -8,8 +8,8 @@ from typing import Any, ClassVar
 
 from server.store import rows
 from server.store.base import Reads
-from server.store.connection import SqlRows, plain, to_uuid
-from server.store.finding import KEY, LAST, marks
+from server.store.connection import SqlRows, marks, plain, to_uuid
+from server.store.finding import KEY, LAST
 from server.store.tables import Table, loaded
 
 _QUARANTINE = """

@@ -14,7 +14,7 @@ from server.logbook import standing_of
 from server.places import from_cursor, to_cursor
 from server.quality.causes import Companion, Event, Suspect
 from server.quality.figures import Figure, figures_of, said_of
-from server.quality.runs import Series, find_run, key_of, last_runs, standing_series
+from server.quality.runs import Series, find_run, key_of, standing_series_and_runs
 from server.quality.timeline import Timeline, marks
 from server.store.base import Reads
 from server.store.rows import Place, QcSeriesRow
@@ -52,7 +52,7 @@ def quality(
     """Show the latest run of every series, some trends of one of them or a single one, and the last runs."""
     with collector.store.reading() as reads:
         row = found(reads.instrument(instrument_id), "instrument")
-        everything = standing_series(reads, instrument_id)
+        everything, runs = standing_series_and_runs(reads, instrument_id, from_cursor(before), PAGE)
         wanted = series or _in_trouble(reads, instrument_id, everything)
         chosen = next((one for one in everything if wanted in (None, one.row.series_key)), None)
         if series is not None:
@@ -63,7 +63,6 @@ def quality(
             told = found([one for one in told if one.name == figure] or None, "figure of this series")
         shown = told[first : first + N_OPEN]
         trends, events = trends_of(reads, chosen.row, shown) if chosen and shown else ([], [])
-        runs = last_runs(reads, instrument_id, from_cursor(before), PAGE)
     last = runs[-1].row if len(runs) == PAGE else None
     return render(
         request,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from datetime import timedelta
 from uuid import uuid4
 
@@ -28,6 +29,8 @@ from server.alerts.rules import (
 )
 from server.health import health_in
 from server.logbook import BaselineChoice, Invalidation, write
+from server.quality import figures
+from server.quality.control_chart import Chart, Sample
 from server.quality.runs import key_of
 from server.store.sqlite_connection import SqliteConnection
 
@@ -244,6 +247,24 @@ def test_figure_out_of_control_is_found_though_within_its_limits(running, sender
     (found,) = look(OutOfControl())
     assert found.since == began, "it began when the first of the values in a row broke a rule"
     assert found.href.endswith("#trends")
+
+
+def test_of_a_chart_only_what_is_told_is_kept(running, sender, scope):
+    looker = Looker()
+    _send_trend(running, sender, scope, [0.22, 0.222, 0.221, 0.223] * 10)
+
+    def look_and_count_charts():
+        with running.collector.store.reading() as reads:
+            found = looker.look(reads, DEFAULT_RULES, running.clock(), lambda key: False)
+        figures._chart.cache_clear()  # that of the pages, which has an end
+        gc.collect()
+        return len(found), sum(isinstance(one, Chart | Sample) for one in gc.get_objects())
+
+    assert look_and_count_charts() == (0, 0)
+    _send_trend(running, sender, scope, [0.235, 0.235])
+    n_found, n_kept = look_and_count_charts()
+    assert n_found and n_kept == 0
+    assert look_and_count_charts() == (n_found, 0)
 
 
 def _say_of(running, run, note):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import re
 from html.parser import HTMLParser
 
@@ -157,6 +158,36 @@ def test_every_page_can_be_found_ones_way_in_by_ear(running, nasty):
             assert len(named) == len(page.all("nav")), path
             ids = [a["id"] for _, a in page.elements if a.get("id")]
             assert len(ids) == len(set(ids)), path
+
+
+@pytest.fixture
+def left_to_the_collector_of_garbage():
+    """Return the names of types of ours in what only the collector of garbage would have let go of, since the last time."""
+
+    def found() -> set[str]:
+        gc.collect()
+        left = {type(one) for one in gc.garbage}
+        gc.garbage.clear()
+        return {
+            one.__qualname__ for one in left if one.__module__.split(".")[0] in ("agent", "server", "jinja2")
+        }
+
+    gc.collect()
+    gc.disable()
+    gc.set_debug(gc.DEBUG_SAVEALL)
+    yield found
+    gc.set_debug(0)
+    gc.garbage.clear()
+    gc.enable()
+
+
+def test_page_lets_go_of_all_that_it_showed(running, nasty, left_to_the_collector_of_garbage):
+    with running.browser() as browser:
+        for path in nasty:
+            browser.get(path)  # templates are compiled
+            left_to_the_collector_of_garbage()
+            browser.get(path)
+            assert left_to_the_collector_of_garbage() == set(), path
 
 
 def test_instrument_page_shows_how_each_value_was_obtained(running, tools, sender):

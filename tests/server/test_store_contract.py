@@ -444,7 +444,9 @@ def test_entries_are_found_by_all_that_is_given_and_pages_miss_none(store):
     def ids(**wanted):
         return [found.entry_id for found in ask(store, lambda r: r.entries(**wanted))]
 
-    assert ids(kind="visit", instrument_id="scope-1") == ["entry-6", "entry-3", "entry-0"]
+    assert ids(kinds=["visit"], instrument_id="scope-1") == ["entry-6", "entry-3", "entry-0"]
+    assert ids(kinds=["visit", "sign_off"], limit=3) == ["entry-8", "entry-7", "entry-6"]
+    assert ids(kinds=["sign_off", "other"]) == ["entry-7", "entry-4", "entry-1"]
     assert ids(subject="run-1") == ["entry-7", "entry-4", "entry-1"]
     page = ask(store, lambda r: r.entries(limit=4))
     rest = ask(store, lambda r: r.entries(before=page[-1].position, limit=9))
@@ -459,7 +461,7 @@ def test_entry_is_added_once_and_never_changed(store):
     ]
 
     assert positions[0] == positions[1]
-    assert [found.body for found in ask(store, lambda r: r.entries(kind="visit"))] == ['{"n": 1}']
+    assert [found.body for found in ask(store, lambda r: r.entries(["visit"]))] == ['{"n": 1}']
 
 
 def test_attachment_is_kept_once(store):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -62,14 +63,14 @@ class ScopedDesk(ScopedReads):
 
     def entries(
         self,
-        kind: str | None = None,
+        kinds: Sequence[str] = (),
         instrument_id: str | None = None,
         subject: str | None = None,
         before: int | None = None,
         limit: int = 50,
     ) -> list[rows.Entry]:
         def page(at: int | None, n: int) -> list[rows.Entry]:
-            return self._reads.entries(kind, instrument_id, subject, at, n)
+            return self._reads.entries(kinds, instrument_id, subject, at, n)
 
         return self._filled(page, lambda one: one.position, before, limit, self._is_mine)
 
@@ -81,7 +82,7 @@ class ScopedDesk(ScopedReads):
 
     def _is_attached(self, instrument_id: str, sha256: str) -> bool:
         before: int | None = None
-        while page := self._reads.entries(None, instrument_id, None, before, _AT_ONCE):
+        while page := self._reads.entries((), instrument_id, None, before, _AT_ONCE):
             if any(f'"{sha256}"' in one.body for one in page):
                 return True
             before = page[-1].position

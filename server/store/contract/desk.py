@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from datetime import datetime
 
 from server.store import rows
@@ -20,13 +21,13 @@ class ReadsDesk(ABC):
     @abstractmethod
     def entries(
         self,
-        kind: str | None = None,
+        kinds: Sequence[str] = (),
         instrument_id: str | None = None,
         subject: str | None = None,
         before: int | None = None,
         limit: int = 50,
     ) -> list[rows.Entry]:
-        """Entries that match all that is given, those with a `position` below `before`, the last written first."""
+        """Entries of some kinds (none: any) that match all that is given, those with a `position` below `before`, the last written first."""
 
     @abstractmethod
     def attachment(self, sha256: str) -> rows.Attachment | None: ...

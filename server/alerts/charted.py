@@ -1,0 +1,83 @@
+"""What the control charts say of the newest values, remembered until a series has a new run or people judge one otherwise."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime
+from itertools import takewhile
+from typing import NamedTuple
+
+from server.quality.control_chart import Drift
+from server.quality.figures import Figure, figures_of, said_of
+from server.store.base import Reads
+from server.store.rows import QcPoint, QcSeriesRow
+
+_JUDGED_BY = ("invalidation", "baseline")
+"""Notes that change what a control chart is made of."""
+_MOST_HEEDED = 100
+
+
+class InTrouble(NamedTuple):
+    """A figure that is out of control, or drifts: a few hundred bytes of a chart that has 40 000."""
+
+    newest: QcPoint
+    n_broken: int
+    """So many of the newest values, all of them, break a rule of control."""
+    broken_since: datetime
+    rule: str
+    """That the newest value breaks; empty where it breaks none."""
+    drift: Drift | None
+
+
+class Charted:
+    """Knows the figures in trouble of all series.
+
+    Parameters
+    ----------
+    rest : callable
+        Called after every series that was charted anew: of a large fleet it takes minutes when a collector starts.
+    """
+
+    def __init__(self, rest: Callable[[], object]) -> None:
+        self._rest = rest
+        self._known: dict[tuple[str, str], tuple[str, Sequence[InTrouble]]] = {}
+        self._heeded = dict.fromkeys(_JUDGED_BY, 0)
+
+    def heed_people(self, reads: Reads) -> None:
+        """Forget instruments on which a run was declared invalid or time zero since the last time."""
+        for kind, heeded in self._heeded.items():
+            newest_first = reads.entries((kind,), limit=_MOST_HEEDED)
+            news = [entry for entry in newest_first if entry.position > heeded]
+            if len(news) == _MOST_HEEDED:  # and perhaps more
+                self._known = {}
+            judged = {entry.instrument_id for entry in news}
+            self._known = {place: one for place, one in self._known.items() if place[0] not in judged}
+            self._heeded[kind] = max((entry.position for entry in news), default=heeded)
+
+    def in_trouble(self, reads: Reads, series: QcSeriesRow) -> Sequence[InTrouble]:
+        """Return the figures of a series that are in trouble."""
+        place = (series.instrument_id, series.series_key)
+        known = self._known.get(place)
+        if known is None or known[0] != series.record_id:
+            known = series.record_id, tuple(_in_trouble(reads, series))
+            self._known[place] = known
+            self._rest()
+        return known[1]
+
+
+def _in_trouble(reads: Reads, series: QcSeriesRow) -> Iterator[InTrouble]:
+    for figure in figures_of(reads, series, said_of(reads, series.instrument_id)):
+        told = _told(figure)
+        if told is not None and (told.n_broken or told.drift):
+            yield told
+
+
+def _told(figure: Figure) -> InTrouble | None:
+    chart = figure.chart
+    if chart is None:
+        return None
+    rules = {signal.index: signal.rule for signal in chart.signals}
+    last = len(chart.samples) - 1
+    broken = list(takewhile(rules.__contains__, range(last, -1, -1)))
+    since = chart.samples[broken[-1] if broken else last].at
+    return InTrouble(figure.newest, len(broken), since, rules.get(last, ""), chart.drift)
