@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import threading
+import time
+from contextlib import suppress
 from datetime import datetime, timedelta
 
 from server.alerts.round import AlertRound
@@ -22,6 +24,12 @@ MOST_ROLLED_UP = 50
 _LOOK_S = 20.0
 _REST_S = 0.02
 _REST_OF_WRITER_S = 0.1
+_RETENTION_S = 30.0
+"""Then alerts are looked at again: after a long time without retention, or under new rules, it may take hours."""
+
+
+class _Stopping(BaseException):
+    """The collector stops: ends work that rests. Not an `Exception`, which would be survived."""
 
 
 class Chores:
@@ -47,13 +55,14 @@ class Chores:
         self._retention_due: datetime | None = None
         self._roll_up_due: datetime | None = None
         self._is_more_to_roll_up = False
+        self._is_more_to_give_up = False
 
     def start(self) -> None:
         """Begin."""
         self._thread.start()
 
     def stop(self) -> None:
-        """End after what is being done."""
+        """End at the next rest of what is being done."""
         self._stop.set()
         if self._thread.is_alive():
             self._thread.join()
@@ -66,7 +75,7 @@ class Chores:
         if _is_due(self._checkpoint_due, now) and survived(self.checkpoint, "The checkpoint"):
             self._checkpoint_due = now + CHECKPOINT_EVERY
         if _is_due(self._retention_due, now) and survived(self.retention, "Retention"):
-            self._retention_due = now + RETENTION_EVERY
+            self._retention_due = None if self._is_more_to_give_up else now + RETENTION_EVERY
         if _is_due(self._roll_up_due, now) and survived(self.roll_up, "Rolling up days of use"):
             self._roll_up_due = None if self._is_more_to_roll_up else now + ROLL_UP_EVERY
 
@@ -83,9 +92,15 @@ class Chores:
             self._collector.writer.do(lambda writes: writes.add_checkpoint(checkpoint))
 
     def retention(self) -> None:
-        """Give up what the settings say, and put it into the audit log."""
-        collector, now = self._collector, self._collector.now()
-        counts = retention.apply(collector.store, collector.settings.retention, now, collector.writer.do)
+        """Give up what the settings say, for a while, and put it into the audit log."""
+        collector, now, ends_at = self._collector, self._collector.now(), time.monotonic() + _RETENTION_S
+
+        def goes_on() -> bool:
+            return not self._stop.wait(_REST_S) and time.monotonic() < ends_at
+
+        rules, do = collector.settings.retention, collector.writer.do
+        counts = retention.apply(collector.store, rules, now, do, goes_on)
+        self._is_more_to_give_up = time.monotonic() >= ends_at
         told = ", ".join(f"{rule}: {n}" for rule, n in counts.items() if n)
         if told:
             entry = AuditEntry(now, "retention", "give up", "done", told)
@@ -103,11 +118,13 @@ class Chores:
 
     def _rest(self, seconds: float = _REST_S) -> None:
         """Let those go first who wait for an answer: long work is done a little at a time."""
-        self._stop.wait(seconds)
+        if self._stop.wait(seconds):
+            raise _Stopping
 
     def _run(self) -> None:
-        while not self._stop.wait(_LOOK_S):
-            self.do_what_is_due()
+        with suppress(_Stopping):
+            while not self._stop.wait(_LOOK_S):
+                self.do_what_is_due()
 
 
 def _is_due(at: datetime | None, now: datetime) -> bool:

@@ -62,15 +62,38 @@ def count(store: Store, settings: RetentionSettings, now: datetime) -> dict[str,
 
 
 def apply(
-    store: Store, settings: RetentionSettings, now: datetime, do: Callable[[Job], Any]
+    store: Store,
+    settings: RetentionSettings,
+    now: datetime,
+    do: Callable[[Job], Any],
+    goes_on: Callable[[], bool] = lambda: True,
 ) -> dict[str, int]:
-    """Give records up in small transactions, between which others write; return how many by rule."""
+    """Give records up in small transactions, between which others write.
+
+    Parameters
+    ----------
+    store : Store
+        Where they are.
+    settings : RetentionSettings
+        Which.
+    now : datetime
+        What ages are counted from.
+    do : callable
+        Does a job in a transaction.
+    goes_on : callable, optional
+        Asked before each transaction; once it says no, the rest is left for another time, which goes on from there.
+
+    Returns
+    -------
+    dict
+        How many were given up, by rule.
+    """
     counts = {}
     for rule in rules_of(settings):
         with store.reading() as reads:
             pass_ = _Pass(rule, _place(reads, rule))
         counts[rule.name] = 0
-        while True:
+        while goes_on():
             with store.reading() as reads:
                 chosen = pass_.next(reads, now)
             if chosen is None:

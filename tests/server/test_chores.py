@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
+import threading
 from datetime import timedelta
 
 import pytest
 
+import server.chores as module
 from server.alerts.round import AlertRound
 from server.chores import Chores
 from server.errors import StoreError
@@ -57,6 +59,43 @@ def test_tree_that_grew_look_by_look_is_that_over_all_batches(running, tools, ch
             anew.add(leaf_of(batch))
     assert (first.n_batches, newest.n_batches) == (1, 5)
     assert newest.root == anew.root.hex()
+
+
+def n_given_up(running) -> int:
+    with running.collector.store.reading() as reads:
+        return sum(entry.action == "give up" for entry in reads.audit())
+
+
+def test_long_retention_lets_alerts_be_looked_at_in_between(running, tools, chores, monkeypatch):
+    looks = []
+    monkeypatch.setattr(AlertRound, "go", lambda self: looks.append(n_given_up(running)))
+    sender = running.sender()
+    scope = tools.Scope(sender, start_at=running.clock())
+    sender.send([scope.heartbeat() for _ in range(3)])
+    running.clock.later(days=400)
+    monkeypatch.setattr(module, "_RETENTION_S", -1.0)  # the time is over before it begins
+    chores.do_what_is_due()
+    chores.do_what_is_due()
+    monkeypatch.undo()
+    chores.do_what_is_due()
+    assert looks == [0, 0] and n_given_up(running) == 1
+
+
+def test_collector_that_stops_does_not_wait_for_long_work(chores, monkeypatch):
+    began, was_survived = threading.Event(), threading.Event()
+
+    def go_on_for_ever(self) -> None:
+        began.set()
+        while True:
+            chores._rest()
+
+    monkeypatch.setattr(module, "_LOOK_S", 0.0)
+    monkeypatch.setattr(AlertRound, "go", go_on_for_ever)
+    monkeypatch.setattr(chores, "grow", was_survived.set)
+    chores.start()
+    assert began.wait(10)
+    chores.stop()
+    assert not was_survived.is_set()
 
 
 def test_what_failed_is_done_at_the_next_look_and_then_when_it_is_due(running, tools, chores, monkeypatch):

@@ -292,7 +292,7 @@ def test_halving_finds_what_going_through_all_finds(running, store, tools, sende
     assert {0, arrived[-1][0]} < set(found)
 
 
-def test_retention_keeps_the_first_of_each_hour_and_all_quality(running, store, tools, sender):
+def test_retention_keeps_the_first_of_each_hour_and_all_quality(running, store, tools, sender, monkeypatch):
     scope = tools.Scope(sender, start_at=running.clock() - timedelta(days=1))
     lines, chain = [], None
     for minute in range(180):
@@ -308,9 +308,15 @@ def test_retention_keeps_the_first_of_each_hour_and_all_quality(running, store, 
     assert retention.count(store, rules, running.clock()) == {
         "thin heartbeat": 177, "thin state_snapshot": 0, "drop agent_event": 0,
     }  # fmt: skip
-    done = retention.apply(store, rules, running.clock(), running.collector.writer.do)
+    monkeypatch.setattr(retention, "_AT_ONCE", 50)
+    times = iter([True, True, False])
+    some = retention.apply(
+        store, rules, running.clock(), running.collector.writer.do, lambda: next(times, False)
+    )
+    rest = retention.apply(store, rules, running.clock(), running.collector.writer.do)
 
-    assert done["thin heartbeat"] == 177
+    assert some["thin heartbeat"] + rest["thin heartbeat"] == 177
+    assert some["thin heartbeat"] == 98, "two transactions of 50, of which the first of each hour is kept"
     with store.reading() as reads:
         kept = [row.captured_at.minute for row in reads.records("scope-1", "heartbeat")]
         assert len(reads.records("scope-1", "qc_result")) == 3
