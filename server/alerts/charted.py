@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from server.quality.control_chart import Drift
 from server.quality.figures import Figure, figures_of, said_of
-from server.store.base import Reads
+from server.store.base import Readable, Reads
 from server.store.rows import QcPoint, QcSeriesRow
 
 _JUDGED_BY = ("invalidation", "baseline")
@@ -35,13 +35,24 @@ class Charted:
     Parameters
     ----------
     rest : callable
-        Called after every series that was charted anew: of a large fleet it takes minutes when a collector starts.
+        Called after every series that was charted: of a large fleet it takes minutes when a collector starts.
     """
 
     def __init__(self, rest: Callable[[], object]) -> None:
         self._rest = rest
         self._known: dict[tuple[str, str], tuple[str, Sequence[InTrouble]]] = {}
         self._heeded = dict.fromkeys(_JUDGED_BY, 0)
+
+    def catch_up(self, store: Readable) -> None:
+        """Chart every series that has a new run, each in a look of its own: one at the store for minutes would keep it from
+        tidying up."""
+        with store.reading() as reads:
+            self.heed_people(reads)
+            due = [one for one in reads.qc_standing() if not self._knows(one)]
+        for one in due:
+            with store.reading() as reads:
+                self.in_trouble(reads, one)
+            self._rest()
 
     def heed_people(self, reads: Reads) -> None:
         """Forget instruments on which a run was declared invalid or time zero since the last time."""
@@ -57,12 +68,13 @@ class Charted:
     def in_trouble(self, reads: Reads, series: QcSeriesRow) -> Sequence[InTrouble]:
         """Return the figures of a series that are in trouble."""
         place = (series.instrument_id, series.series_key)
-        known = self._known.get(place)
-        if known is None or known[0] != series.record_id:
-            known = series.record_id, tuple(_in_trouble(reads, series))
-            self._known[place] = known
-            self._rest()
-        return known[1]
+        if not self._knows(series):
+            self._known[place] = series.record_id, tuple(_in_trouble(reads, series))
+        return self._known[place][1]
+
+    def _knows(self, series: QcSeriesRow) -> bool:
+        known = self._known.get((series.instrument_id, series.series_key))
+        return known is not None and known[0] == series.record_id
 
 
 def _in_trouble(reads: Reads, series: QcSeriesRow) -> Iterator[InTrouble]:

@@ -15,7 +15,7 @@ from server.alerts.charted import Charted, InTrouble
 from server.alerts.scene import Finding, Firing, Fleetwide, Scene
 from server.ingest.evidence import records_of
 from server.logbook import invalid_runs
-from server.store.base import Reads
+from server.store.base import Readable, Reads
 from server.store.rows import FleetRow, QcSeriesRow, RecordRow
 
 
@@ -38,13 +38,18 @@ class Looker:
     away : Away, optional
         When the collector was away: nobody is called silent for not having been heard then.
     rest : callable, optional
-        Called after every few instruments, and after every series that was charted anew.
+        Called after every few instruments, and after every series that was charted.
     """
 
     def __init__(self, away: Away | None = None, rest: Callable[[], object] = lambda: None) -> None:
         self._away = away
         self._rest = rest
         self._charted = Charted(rest)
+
+    def prepare(self, store: Readable, rules: Iterable[r.Rule]) -> None:
+        """Draw the charts that these rules ask for and that have changed, so that a look is short."""
+        if any(isinstance(rule.condition, r.OutOfControl | r.DriftToLimit) for rule in rules):
+            self._charted.catch_up(store)
 
     def look(self, reads: Reads, rules: Iterable[r.Rule], now: datetime, is_firing: Firing) -> list[Finding]:
         """Return every finding of these rules."""

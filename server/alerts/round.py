@@ -47,8 +47,12 @@ class AlertRound:
 
     def go(self) -> None:
         """Go one round. What is to be told is stored before anybody is told, and stays stored until it was told."""
+        store = self._collector.store
+        with store.reading() as reads:
+            rules = rules_of(reads)
+        self._looker.prepare(store, rules_on(rules))
         now = self._collector.now()
-        with self._collector.store.reading() as reads:
+        with store.reading() as reads:
             rules = rules_of(reads)
             before = book.book_of(reads)
             is_firing = {key for key, alert in before.items() if alert.state == "firing"}.__contains__

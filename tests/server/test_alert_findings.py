@@ -267,6 +267,25 @@ def test_of_a_chart_only_what_is_told_is_kept(running, sender, scope):
     assert look_and_count_charts() == (n_found, 0)
 
 
+def test_charts_are_drawn_before_the_look(running, sender, scope, monkeypatch):
+    _send_trend(running, sender, scope, [0.22, 0.222, 0.221, 0.223] * 3 + [0.235, 0.235])
+    looker, asked, fetch = Looker(), [], SqliteConnection.fetch
+    looker.prepare(running.collector.store, DEFAULT_RULES)
+    monkeypatch.setattr(
+        SqliteConnection, "fetch", lambda self, sql, *values: asked.append(sql) or fetch(self, sql, *values)
+    )
+
+    def look() -> int:
+        with running.collector.store.reading() as reads:
+            return len(looker.look(reads, DEFAULT_RULES, running.clock(), lambda key: False))
+
+    assert look() and not [sql for sql in asked if "qc_figures" in sql]
+    _send_trend(running, sender, scope, [0.235])
+    assert look() and [sql for sql in asked if "qc_figures" in sql], (
+        "what has come meanwhile is drawn all the same"
+    )
+
+
 def _say_of(running, run, note):
     running.collector.writer.do(
         lambda writes: write(writes, note, "scope-1", "ada", running.clock(), str(run.record_id))
