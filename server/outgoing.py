@@ -8,6 +8,7 @@ that was checked (a name that changes its answer afterwards changes nothing), an
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
 import socket
 from collections.abc import Callable, Sequence
@@ -17,7 +18,8 @@ import httpx
 from server.errors import CollectorError
 
 TIMEOUT_S = 10.0
-MAX_ANSWER_BYTES = 64 << 10
+LONGEST_S = 30.0
+"""A whole request may take so long: whoever answers a byte every few seconds holds up nobody."""
 
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -91,20 +93,33 @@ def post(
     address = checked_address(target.host, allowed, resolve)
     told = {**headers, "Host": target.netloc.decode("ascii")}
     try:
-        with (
-            httpx.Client(timeout=TIMEOUT_S, follow_redirects=False, trust_env=False, verify=verify) as client,
-            client.stream(
-                "POST",
-                target.copy_with(host=address),
-                content=content,
-                headers=told,
-                extensions={"sni_hostname": target.host},
-            ) as reply,
-        ):
-            if not reply.is_success:
-                raise OutgoingError(f"{target.host} answered {reply.status_code}; expected 2xx.")
+        status = asyncio.run(_status(target, address, content, told, verify))
+    except TimeoutError as error:
+        raise OutgoingError(f"{target.host} did not answer within {LONGEST_S:g} s.") from error
     except httpx.HTTPError as error:
         raise OutgoingError(f"{target.host} could not be reached: {error}.") from error
+    if not 200 <= status < 300:
+        raise OutgoingError(f"{target.host} answered {status}; expected 2xx.")
+
+
+async def _status(
+    target: httpx.URL, address: str, content: bytes, headers: dict[str, str], verify: bool | str
+) -> int:
+    """Return what a POST is answered with; the body of the answer is not read."""
+    async with (
+        asyncio.timeout(LONGEST_S),
+        httpx.AsyncClient(
+            timeout=TIMEOUT_S, follow_redirects=False, trust_env=False, verify=verify
+        ) as client,
+        client.stream(
+            "POST",
+            target.copy_with(host=address),
+            content=content,
+            headers=headers,
+            extensions={"sni_hostname": target.host},
+        ) as reply,
+    ):
+        return reply.status_code
 
 
 def _may_be_reached(told: str, networks: Sequence[ipaddress.IPv4Network | ipaddress.IPv6Network]) -> bool:

@@ -19,6 +19,7 @@ from aiosmtpd.controller import Controller
 
 from agent.records import PartHealth
 from agent.records import Severity as Mattering
+from server import outgoing
 from server.alerts.book import Alert, acknowledge, book_of
 from server.alerts.round import AlertRound
 from server.alerts.routes import ROUTE, Chat, Email, Route, Webhook, waiting_on
@@ -168,6 +169,27 @@ def test_chat_gets_the_form_it_takes(by):
     else:
         assert told["msgtype"] == "m.text"
     assert "No sign of life for 12 min" in json.dumps(told)
+
+
+def test_webhook_that_answers_byte_by_byte_is_not_waited_for(monkeypatch):
+    monkeypatch.setattr(outgoing, "LONGEST_S", 0.5)
+    is_over = threading.Event()
+
+    def drip(listening: socket.socket) -> None:
+        with listening.accept()[0] as connection:
+            connection.sendall(b"HTTP/1.1 200 OK\r\nX-Slow: ")
+            with suppress(OSError):  # it is hung up on
+                while not is_over.wait(0.05):
+                    connection.sendall(b".")
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        thread = threading.Thread(target=drip, args=(listening,))
+        thread.start()
+        hook = Webhook(url=f"http://127.0.0.1:{listening.getsockname()[1]}", secret=SECRET)
+        with pytest.raises(OutgoingError, match="did not answer within"):
+            Teller(SmtpSettings(), LOOPBACK).send(route(hook), message())
+        is_over.set()
+        thread.join()
 
 
 @pytest.mark.parametrize(("status", "said"), [(500, "answered 500"), (302, "answered 302")])
