@@ -13,6 +13,7 @@ from server.collector import Collector
 from server.errors import survived
 from server.keeping import retention
 from server.keeping.checkpoints import Signer, Tree, grown, next_checkpoint
+from server.lease import Lease
 from server.store.rows import AuditEntry
 from server.use.days import rolling_job, to_roll_up
 
@@ -48,6 +49,7 @@ class Chores:
         self._signer = signer
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="collector-chores")
+        self._lease = Lease(collector, signer.verifier)
         settings = collector.settings
         self._alerts = AlertRound(collector, Teller(settings.smtp, settings.outgoing), self._rest)
         self._tree: Tree | None = None
@@ -66,9 +68,16 @@ class Chores:
         self._stop.set()
         if self._thread.is_alive():
             self._thread.join()
+            survived(self._lease.give_back, "Leaving the chores to another collector")
 
     def do_what_is_due(self) -> None:
-        """Do everything whose time has come; what fails holds up nothing else, and is due again at the next look."""
+        """Do everything whose time has come; what fails holds up nothing else, and is due again at the next look.
+
+        Where several collectors share a store, one of them does it.
+        """
+        survived(self._lease.take, "Asking who does the chores")
+        if not self._lease.is_ours:
+            return
         now = self._collector.now()
         survived(self._alerts.go, "Looking for alerts")
         survived(self.grow, "The tree over all batches")
@@ -120,6 +129,7 @@ class Chores:
         """Let those go first who wait for an answer: long work is done a little at a time."""
         if self._stop.wait(seconds):
             raise _Stopping
+        self._lease.take()
 
     def _run(self) -> None:
         with suppress(_Stopping):

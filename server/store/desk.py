@@ -48,20 +48,22 @@ class DeskWrites(DeskReads, Writes):
     def put_document(
         self, kind: str, key: str, body: str, at: datetime, by: str, replaces: int | None = None
     ) -> rows.Document:
-        there = self.document(kind, key)
-        version = check_replaces(there, replaces) + 1
-        self._do(
-            "INSERT INTO documents (kind, key, body, version, changed_at, changed_by) VALUES (?, ?, ?, ?, ?, ?) "
-            "ON CONFLICT (kind, key) DO UPDATE SET body = excluded.body, version = excluded.version, "
-            "changed_at = excluded.changed_at, changed_by = excluded.changed_by",
-            kind,
-            key,
-            body,
-            version,
-            at,
-            by,
-        )
-        return rows.Document(kind, key, body, version, at, by)
+        while True:
+            version = check_replaces(self.document(kind, key), replaces) + 1
+            n_written = self._do(
+                "INSERT INTO documents (kind, key, body, version, changed_at, changed_by) VALUES (?, ?, ?, ?, ?, ?) "
+                "ON CONFLICT (kind, key) DO UPDATE SET body = excluded.body, version = excluded.version, "
+                "changed_at = excluded.changed_at, changed_by = excluded.changed_by "
+                "WHERE documents.version = excluded.version - 1",
+                kind,
+                key,
+                body,
+                version,
+                at,
+                by,
+            )
+            if n_written:  # else another collector changed it meanwhile
+                return rows.Document(kind, key, body, version, at, by)
 
     def remove_document(self, kind: str, key: str) -> bool:
         return self._do("DELETE FROM documents WHERE kind = ? AND key = ?", kind, key) == 1

@@ -61,6 +61,37 @@ def test_tree_that_grew_look_by_look_is_that_over_all_batches(running, tools, ch
     assert newest.root == anew.root.hex()
 
 
+def test_one_of_several_collectors_does_the_chores_and_another_takes_over(running, tmp_path, monkeypatch):
+    done = []
+    monkeypatch.setattr(AlertRound, "go", lambda self: done.append(self))
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+    first, second = (Chores(running.collector, signer_in(tmp_path / name, name)) for name in ("one", "two"))
+
+    def who_does_it() -> list[bool]:
+        done.clear()
+        for one in (first, second):
+            one.do_what_is_due()
+        return [one._alerts in done for one in (first, second)]
+
+    assert who_does_it() == [True, False]
+    for _ in range(4):
+        running.clock.later(minutes=1)
+        assert who_does_it() == [True, False], "it keeps it"
+    running.clock.later(minutes=3)  # in which the first was dead
+    second.do_what_is_due()
+    assert who_does_it() == [False, True]
+    second.start()
+    second.stop()
+    assert who_does_it() == [True, False], "who stops lets another have it at once"
+    again = Chores(running.collector, signer_in(tmp_path / "one", "one"))  # after a crash
+    done.clear()
+    again.do_what_is_due()
+    assert again._alerts in done, "and who comes back need not wait"
+    running.clock.later(days=-400)
+    assert who_does_it()[0] or who_does_it()[1], "a clock that was wrong keeps nobody for a year"
+
+
 def n_given_up(running) -> int:
     with running.collector.store.reading() as reads:
         return sum(entry.action == "give up" for entry in reads.audit())

@@ -6,11 +6,13 @@ import json
 import subprocess
 import sys
 import threading
+import time
 from contextlib import closing, contextmanager
 
 import httpx
 import pytest
 
+from server.errors import RefusedError
 from server.keeping.verify import verify
 from server.store.rows import Agent, Instrument
 
@@ -53,6 +55,34 @@ def deliver(tools, sender, urls, batches, dead):
             dead.release()
     for client in clients:
         client.close()
+
+
+def test_document_that_two_collectors_change_at_once_is_changed_by_one(new_database, postgres_store, clock):
+    address, is_written = new_database(), threading.Event()
+
+    def change(writes):
+        return writes.put_document("kind", "key", "{}", clock(), "ada", replaces=1)
+
+    def change_slowly(writes):
+        document = change(writes)
+        is_written.set()
+        time.sleep(1.0)  # the other has read version 1 and waits for this commit
+        return document
+
+    with closing(postgres_store(address)) as one, closing(postgres_store(address)) as other:
+        one.write([lambda writes: writes.put_document("kind", "key", "{}", clock(), "ada")])
+        outcomes = []
+        thread = threading.Thread(target=lambda: outcomes.extend(one.write([change_slowly])))
+        thread.start()
+        assert is_written.wait(30)
+        (refused,) = other.write([change])
+        thread.join()
+        (unconditional,) = other.write(
+            [lambda writes: writes.put_document("kind", "key", "1", clock(), "eve")]
+        )
+    assert [done.value.version for done in outcomes] == [2]
+    assert isinstance(refused.error, RefusedError) and refused.error.refusal.error == "changed_meanwhile"
+    assert unconditional.value.version == 3
 
 
 @pytest.mark.faults
