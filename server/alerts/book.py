@@ -9,7 +9,7 @@ collector. A finding that comes and goes within ``clears_for_min`` stays one ale
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Literal
 
@@ -73,11 +73,15 @@ _NOBODY = {"acknowledged_by": None, "acknowledged_at": None, "comment": ""}
 
 
 def turn(
-    book: Mapping[str, Alert], findings: Iterable[Finding], rules: Iterable[Rule], now: datetime
+    book: Mapping[str, Alert],
+    findings: Iterable[Finding],
+    rules: Iterable[Rule],
+    now: datetime,
+    unready: Container[str] = (),
 ) -> Turned:
     """Return the book after a round.
 
-    An alert whose rule was removed or switched off is over at once.
+    An alert whose rule was removed or switched off is over at once; those of rules that could not be looked at stay as they are.
     """
     rule_of = {rule.key: rule for rule in rules if rule.is_on}
     found = {finding.key: finding for finding in findings if finding.rule in rule_of}
@@ -89,6 +93,9 @@ def turn(
         if key in found:
             continue
         rule = rule_of.get(alert.rule)
+        if rule is not None and rule.key in unready:
+            after[key] = alert
+            continue
         away = alert.model_copy(update={"away_since": alert.away_since or now})
         if alert.state == "firing" and rule is not None and not _is_away_long_enough(away, rule, now):
             after[key] = away

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from itertools import takewhile
@@ -15,6 +16,8 @@ from server.store.rows import QcPoint, QcSeriesRow
 _JUDGED_BY = ("invalidation", "baseline")
 """Notes that change what a control chart is made of."""
 _MOST_HEEDED = 100
+_LONGEST_S = 20.0
+"""Then other rules are looked at."""
 
 
 class InTrouble(NamedTuple):
@@ -43,16 +46,22 @@ class Charted:
         self._known: dict[tuple[str, str], tuple[str, Sequence[InTrouble]]] = {}
         self._heeded = dict.fromkeys(_JUDGED_BY, 0)
 
-    def catch_up(self, store: Readable) -> None:
-        """Chart every series that has a new run, each in a look of its own: one at the store for minutes would keep it from
-        tidying up."""
+    def catch_up(self, store: Readable) -> bool:
+        """Chart series that have a new run, for a while, and return whether those were all.
+
+        Each is charted in a look of its own: one at the store for minutes would keep it from tidying up.
+        """
         with store.reading() as reads:
             self.heed_people(reads)
             due = [one for one in reads.qc_standing() if not self._knows(one)]
+        ends_at = time.monotonic() + _LONGEST_S
         for one in due:
+            if time.monotonic() > ends_at:
+                return False
             with store.reading() as reads:
                 self.in_trouble(reads, one)
             self._rest()
+        return True
 
     def heed_people(self, reads: Reads) -> None:
         """Forget instruments on which a run was declared invalid or time zero since the last time."""

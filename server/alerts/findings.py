@@ -46,10 +46,19 @@ class Looker:
         self._rest = rest
         self._charted = Charted(rest)
 
-    def prepare(self, store: Readable, rules: Iterable[r.Rule]) -> None:
-        """Draw the charts that these rules ask for and that have changed, so that a look is short."""
-        if any(isinstance(rule.condition, r.OutOfControl | r.DriftToLimit) for rule in rules):
-            self._charted.catch_up(store)
+    def prepare(self, store: Readable, rules: Iterable[r.Rule]) -> frozenset[str]:
+        """Draw charts that these rules ask for, for a while, so that a look is short.
+
+        Returns
+        -------
+        frozenset of str
+            Keys of the rules that cannot be looked at yet: of a large fleet not all charts are drawn.
+        """
+        of_charts = [
+            rule.key for rule in rules if isinstance(rule.condition, r.OutOfControl | r.DriftToLimit)
+        ]
+        is_ready = not of_charts or self._charted.catch_up(store)
+        return frozenset() if is_ready else frozenset(of_charts)
 
     def look(self, reads: Reads, rules: Iterable[r.Rule], now: datetime, is_firing: Firing) -> list[Finding]:
         """Return every finding of these rules."""

@@ -49,20 +49,21 @@ class AlertRound:
         """Go one round. What is to be told is stored before anybody is told, and stays stored until it was told."""
         store = self._collector.store
         with store.reading() as reads:
-            rules = rules_of(reads)
-        self._looker.prepare(store, rules_on(rules))
+            watched = rules_on(rules_of(reads))
+        unready = self._looker.prepare(store, watched)
         now = self._collector.now()
         with store.reading() as reads:
             rules = rules_of(reads)
             before = book.book_of(reads)
             is_firing = {key for key, alert in before.items() if alert.state == "firing"}.__contains__
-            findings = self._looker.look(reads, rules_on(rules), now, is_firing)
+            ready = [rule for rule in rules_on(rules) if rule.key not in unready]
+            findings = self._looker.look(reads, ready, now, is_firing)
             sites = {one.instrument_id: one.site for one in reads.instruments()}
             all_routes = routes.routes_of(reads)
             silences = routes.silences_of(reads)
             stored = routes.waiting_on(reads, all_routes)
         waiting = {key: self._not_noted.get(key, one) for key, one in stored.items()}
-        turned = book.turn(before, findings, rules, now)
+        turned = book.turn(before, findings, rules, now, unready)
         after = {
             route.key: routes.gather(route, waiting[route.key], turned, silences, sites, now)
             for route in all_routes

@@ -9,8 +9,10 @@ from uuid import uuid4
 import pytest
 
 from agent.records import PartHealth, QcStatus, ScheduleRun, ScheduleState, Severity, SpoolHealth
-from server.alerts.book import turn
+from server.alerts import charted
+from server.alerts.book import book_of, turn
 from server.alerts.findings import Looker
+from server.alerts.round import AlertRound
 from server.alerts.rules import (
     DEFAULT_RULES,
     AcquisitionTrouble,
@@ -27,6 +29,7 @@ from server.alerts.rules import (
     Silent,
     rules_of,
 )
+from server.alerts.telling import Teller
 from server.health import health_in
 from server.logbook import BaselineChoice, Invalidation, write
 from server.quality import figures
@@ -284,6 +287,25 @@ def test_charts_are_drawn_before_the_look(running, sender, scope, monkeypatch):
     assert look() and [sql for sql in asked if "qc_figures" in sql], (
         "what has come meanwhile is drawn all the same"
     )
+
+
+def test_alerts_on_charts_stay_as_they_are_until_all_charts_are_drawn(running, sender, scope, monkeypatch):
+    def firing(of: AlertRound) -> set[str]:
+        of.go()
+        with running.collector.store.reading() as reads:
+            return {alert.rule for alert in book_of(reads).values() if alert.state == "firing"}
+
+    teller = Teller(running.collector.settings.smtp, running.collector.settings.outgoing)
+    deliver(sender, [scope.heartbeat()])
+    _send_trend(running, sender, scope, [0.22, 0.222, 0.221, 0.223] * 3 + [0.235, 0.235])
+    assert "out_of_control" in firing(AlertRound(running.collector, teller))
+    _send_trend(running, sender, scope, [0.222, 0.221])
+    started_anew = AlertRound(running.collector, teller)
+    monkeypatch.setattr(charted, "_LONGEST_S", -1.0)
+    running.clock.later(hours=1)
+    assert {"out_of_control", "silent"} <= firing(started_anew)
+    monkeypatch.undo()
+    assert "out_of_control" not in firing(started_anew)
 
 
 def _say_of(running, run, note):
