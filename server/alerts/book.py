@@ -41,6 +41,8 @@ class Alert(BaseModel):
     values: dict[str, str]
     advice: str
     href: str
+    cause: str = ""
+    """What is likely behind it, as it was known when it began."""
     state: State
     since: datetime
     """When the trouble began, by what was measured."""
@@ -125,6 +127,7 @@ def _seen(before: Alert | None, finding: Finding, rule: Rule, now: datetime) -> 
         values=finding.values,
         advice=finding.advice,
         href=finding.href,
+        cause=finding.cause or (before.cause if before else ""),
         state="firing" if is_firing else "waiting",
         since=before.since if before else finding.since,
         found_at=found_at,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime, timedelta
+from functools import partial
 from urllib.parse import urlencode
 
 from packaging.version import InvalidVersion, Version
@@ -12,6 +13,7 @@ from agent.records import AgentEvent, Heartbeat, RecordError, ScheduleState, dec
 from server.alerts import rules as r
 from server.alerts.away import Away
 from server.alerts.charted import Charted, InTrouble
+from server.alerts.likely import behind_drift, behind_signal, behind_verdict
 from server.alerts.scene import Finding, Firing, Fleetwide, Scene
 from server.ingest.evidence import records_of
 from server.logbook import invalid_runs
@@ -101,7 +103,7 @@ class Looker:
     def _out_of_control(self, rule: r.Rule, condition: r.OutOfControl, scene: Scene) -> Iterator[Finding]:
         for series, one in self._in_trouble(scene):
             if one.n_broken >= condition.in_a_row:
-                yield Finding(
+                finding = Finding(
                     rule=rule.key,
                     instrument_id=scene.instrument_id,
                     subject=f"{series.series_key} {one.newest.metric}",
@@ -116,6 +118,8 @@ class Looker:
                     advice=_("Look at the trend for the day it began, and at what was changed before."),
                     href=_trend(series),
                 )
+                behind = partial(behind_signal, scene.reads, series, one.newest, one.n_broken)
+                yield scene.with_cause(finding, behind)
 
     def _drift(self, rule: r.Rule, condition: r.DriftToLimit, scene: Scene) -> Iterator[Finding]:
         for series, one in self._in_trouble(scene):
@@ -127,7 +131,7 @@ class Looker:
                 continue
             left, ahead = soonest - (scene.now - point.captured_at), timedelta(days=condition.days)
             if -ahead <= left <= ahead:  # long after it, without a run, the line says nothing any more
-                yield Finding(
+                finding = Finding(
                     rule=rule.key,
                     instrument_id=scene.instrument_id,
                     subject=f"{series.series_key} {point.metric}",
@@ -141,6 +145,7 @@ class Looker:
                     advice=_("Plan the service now, while the instrument still meets its limits."),
                     href=_trend(series),
                 )
+                yield scene.with_cause(finding, partial(behind_drift, scene.reads, series, point))
 
     def _in_trouble(self, scene: Scene) -> Iterator[tuple[QcSeriesRow, InTrouble]]:
         for series in scene.series:
@@ -350,7 +355,7 @@ def _qc_verdict(rule: r.Rule, condition: r.QcVerdict, scene: Scene) -> Iterator[
     invalid = invalid_runs(scene.reads, scene.instrument_id) if told else {}
     for series in told:
         if series.record_id not in invalid:
-            yield Finding(
+            finding = Finding(
                 rule.key,
                 scene.instrument_id,
                 series.series_key,
@@ -360,3 +365,4 @@ def _qc_verdict(rule: r.Rule, condition: r.QcVerdict, scene: Scene) -> Iterator[
                 _("The run's page lists the likely causes and what to check."),
                 f"/qc/{series.record_id}",
             )
+            yield scene.with_cause(finding, partial(behind_verdict, scene.reads, series))

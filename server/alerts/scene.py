@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from agent.records import Heartbeat, ScheduleRun
@@ -15,6 +15,8 @@ from server.store.rows import FleetRow, QcSeriesRow
 
 _LONGEST_KEY = 300
 _PLANNED_RUNS_READ = 30
+_MOST_CAUSES = 50
+"""Of so many findings of a round the cause is looked for; where there are more, they have one of their own."""
 _EVER = datetime(1970, 1, 1, tzinfo=UTC)
 
 Firing = Callable[[str], bool]
@@ -36,6 +38,8 @@ class Finding:
     values: dict[str, str] = field(default_factory=dict)
     advice: str = ""
     href: str = ""
+    cause: str = ""
+    """What is likely behind it, in the words of whoever wrote it down; looked for once, when it is new."""
 
     @property
     def key(self) -> str:
@@ -55,6 +59,7 @@ class Fleetwide:
         self._series: dict[str, list[QcSeriesRow]] | None = None
         self._with: dict[tuple[str, datetime], set[str]] = {}
         self._planned: dict[str, list[ScheduleRun]] = {}
+        self.causes_left = _MOST_CAUSES
 
     def series_of(self, instrument_id: str) -> list[QcSeriesRow]:
         """Return the series of quality control of an instrument, the last measured first."""
@@ -97,6 +102,13 @@ class Scene:
     def instrument_id(self) -> str:
         """The instrument's id."""
         return self.row.instrument.instrument_id
+
+    def with_cause(self, finding: Finding, look_for: Callable[[], str]) -> Finding:
+        """Return a finding with what is likely behind it, when it is new."""
+        if self.is_firing(finding.key) or not self.fleet.causes_left:
+            return finding
+        self.fleet.causes_left -= 1
+        return replace(finding, cause=look_for())
 
     @property
     def series(self) -> list[QcSeriesRow]:

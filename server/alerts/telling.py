@@ -96,6 +96,8 @@ def _paragraph(alert: Alert, names: Mapping[str, str], base_url: str) -> str:
         f"{_name(alert, names)}: {alert.what % alert.values}",
         f"Since {alert.since:%Y-%m-%d %H:%M} UTC · {alert.severity} · {alert.name}",
     ]
+    if alert.cause:
+        lines.append(f"Likely cause: {alert.cause}")
     if alert.advice:
         lines.append(alert.advice)
     if base_url:

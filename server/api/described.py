@@ -44,7 +44,7 @@ VALUES: dict[str, Any] = {
     "AlertAnswer.key": "silent|sd-2|", "AlertAnswer.rule": "silent", "AlertAnswer.name": "No sign of life",
     "AlertAnswer.text": "No sign of life for 11 min", "AlertAnswer.over_at": None, "AlertAnswer.silence": None,
     "AlertAnswer.href": "/instruments/sd-2", "AlertAnswer.comment": "On my way.", "acknowledged_by": "ada",
-    "AlertAnswer.advice": "Is the microscope PC switched on and on the network?", "severity": "critical",
+    "AlertAnswer.cause": "", "AlertAnswer.advice": "Is the microscope PC switched on and on the network?", "severity": "critical",
     "Acknowledgement.key": "silent|sd-2|", "Acknowledgement.comment": "On my way.", "rules": ["silent"], "sites": [],
     "Silence.key": "6c0f2f5e7a10", "Silence.reason": "The building is without power.", "hours": 8,
     "SilenceAsked.reason": "The building is without power.",

@@ -262,6 +262,7 @@ class AlertAnswer(BaseModel):
     severity: Severity
     instrument_id: str
     text: str = Field(description="What is the matter.")
+    cause: str = Field(description="What is likely behind it, as it was known when it began; often empty.")
     advice: str = Field(description="What to do.")
     href: str = Field(description="Page of this collector to look at.")
     since: datetime = Field(description="When the trouble began, by what was measured.")

@@ -27,6 +27,8 @@ N_LEAST_FOR_COMPANION = 8
 COMPANION_FROM = 0.7
 
 _WEIGHT: Mapping[Sort, float] = {"maintenance": 2.0, "software": 1.5, "change": 1.0, "event": 1.0}
+LIKELY = 1.5
+"""Bits of surprise that an event must have to be told beside a trouble: what lies between every third run is none."""
 _IN_LIGHT_PATH = 1.5
 _EVERYDAY_FROM, _EVERYDAY_OF = 0.75, 8
 """Share of the intervals from which an event is everyday, and how many there must be."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import datetime
 from email.utils import format_datetime
 from typing import Annotated
@@ -154,7 +155,7 @@ def feed(
         for tag, text in (
             ("title", _clean(f"{name}: {in_words(alert)}")),
             ("link", f"{base}{alert.href or '/instruments/' + alert.instrument_id}"),
-            ("description", _clean(gettext(alert.advice) if alert.advice else "")),
+            ("description", _clean(" ".join(_beside(alert)))),
             ("pubDate", format_datetime(alert.fired_at or alert.found_at)),
         ):
             ElementTree.SubElement(item, tag).text = text
@@ -187,6 +188,14 @@ def _spoken(name: str, value: str) -> str:
     if name in _COUNTS and value.isdecimal():
         return count(int(value))
     return gettext(value) if name == "pattern" else decimal(value) if name == "value" else value
+
+
+def _beside(alert: Alert) -> Iterator[str]:
+    """Yield what is said of an alert beside what it is."""
+    if alert.cause:
+        yield f"{gettext('Likely cause: %(cause)s') % {'cause': alert.cause}}."
+    if alert.advice:
+        yield gettext(alert.advice)
 
 
 def _clean(text: str) -> str:

@@ -12,7 +12,7 @@ from server.alerts.book import book_of
 from server.dependencies import TheCollector, ThePerson, found
 from server.logbook import standing_of
 from server.places import from_cursor, to_cursor
-from server.quality.causes import Companion, Event, Suspect
+from server.quality.causes import LIKELY, Companion, Event, Suspect
 from server.quality.figures import Figure, figures_of, said_of
 from server.quality.runs import Series, find_run, key_of, standing_series_and_runs
 from server.quality.timeline import Timeline, marks
@@ -31,8 +31,6 @@ N_STEPS = 3
 N_SUSPECTS = 4
 N_MARKED = 2
 """Of each step, the likeliest causes that are marked in the charts."""
-LEAST_MARKED = 1.5
-"""Bits of surprise that an event must have to be marked: what lies between every third run is none."""
 MOST_MARKS = 40
 
 router = APIRouter(include_in_schema=False)
@@ -112,7 +110,7 @@ def trends_of(
         for of in suspects
         for told in of.values()
         for one in told[:N_MARKED]
-        if one.weight >= LEAST_MARKED
+        if one.weight >= LIKELY
     ]
     written = [*timeline.written, *timeline.versions]
     span = span_of(figures, written)

@@ -8,7 +8,7 @@ from uuid import uuid4
 
 import pytest
 
-from agent.records import PartHealth, QcStatus, ScheduleRun, ScheduleState, Severity, SpoolHealth
+from agent.records import PartHealth, QcAdvice, QcStatus, ScheduleRun, ScheduleState, Severity, SpoolHealth
 from server.alerts import charted
 from server.alerts.book import book_of, turn
 from server.alerts.findings import Looker
@@ -29,9 +29,9 @@ from server.alerts.rules import (
     Silent,
     rules_of,
 )
-from server.alerts.telling import Teller
+from server.alerts.telling import Teller, compose
 from server.health import health_in
-from server.logbook import BaselineChoice, Invalidation, write
+from server.logbook import BaselineChoice, Invalidation, Maintenance, write
 from server.quality import figures
 from server.quality.control_chart import Chart, Sample
 from server.quality.runs import key_of
@@ -280,7 +280,7 @@ def test_charts_are_drawn_before_the_look(running, sender, scope, monkeypatch):
 
     def look() -> int:
         with running.collector.store.reading() as reads:
-            return len(looker.look(reads, DEFAULT_RULES, running.clock(), lambda key: False))
+            return len(looker.look(reads, DEFAULT_RULES, running.clock(), lambda key: True))
 
     assert look() and not [sql for sql in asked if "qc_figures" in sql]
     _send_trend(running, sender, scope, [0.235])
@@ -306,6 +306,37 @@ def test_alerts_on_charts_stay_as_they_are_until_all_charts_are_drawn(running, s
     assert {"out_of_control", "silent"} <= firing(started_anew)
     monkeypatch.undo()
     assert "out_of_control" not in firing(started_anew)
+
+
+def test_what_is_likely_behind_it_is_told_once_found(running, sender, scope, look):
+    quiet = [0.22, 0.222, 0.221, 0.223, 0.219, 0.221, 0.22, 0.222]
+    _send_trend(running, sender, scope, quiet)
+    cleaned = Maintenance(
+        work="cleaning", day=running.clock().date(), title="60x objective taken out and cleaned"
+    )
+    running.collector.writer.do(lambda writes: write(writes, cleaned, "scope-1", "ada", running.clock()))
+    scope.later(86_400)
+    running.clock.later(days=1)
+    _send_trend(running, sender, scope, [0.24, 0.241])
+    (found,) = look(OutOfControl())
+    assert found.cause == f"60x objective taken out and cleaned ({cleaned.day})"
+    (again,) = look(OutOfControl(), is_firing=lambda key: key == found.key)
+    assert again.cause == "", "the book has it already"
+    rule = Rule(key="rule", name="Rule", condition=OutOfControl())
+    before = turn({}, [found], [rule], running.clock()).book
+    (kept,) = turn(before, [again], [rule], running.clock()).book.values()
+    assert kept.cause == found.cause
+    said = compose([kept], [], {}, "", running.clock()).text
+    assert "Likely cause: 60x objective taken out and cleaned" in said
+
+
+def test_failed_run_tells_what_it_holds_for_the_cause_itself(sender, scope, look):
+    advice = QcAdvice(
+        finding="Spherical aberration", check="Set the correction collar.", source="ISO 21073:2019"
+    )
+    deliver(sender, [scope.qc(status=QcStatus.FAIL, advice=(advice,))])
+    (found,) = look(QcVerdict())
+    assert found.cause == "Spherical aberration"
 
 
 def _say_of(running, run, note):
