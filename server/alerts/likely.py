@@ -49,4 +49,4 @@ def _chart(reads: Reads, series: QcSeriesRow, point: QcPoint) -> Chart | None:
 
 def _words(event: Event) -> str:
     what = f"{event.subject}: {event.what}" if event.sort == "change" else event.what
-    return f"{what[:_MOST_SAID]} ({event.at:%Y-%m-%d})"
+    return f"{' '.join(what.split())[:_MOST_SAID]} ({event.at:%Y-%m-%d})"

@@ -16,7 +16,7 @@ from server.store.rows import FleetRow, QcSeriesRow
 _LONGEST_KEY = 300
 _PLANNED_RUNS_READ = 30
 _MOST_CAUSES = 50
-"""Of so many findings of a round the cause is looked for; where there are more, they have one of their own."""
+"""Of so many findings of a round: where more come at once, what is behind them is no matter of one instrument."""
 _EVER = datetime(1970, 1, 1, tzinfo=UTC)
 
 Firing = Callable[[str], bool]
