@@ -143,9 +143,16 @@ def _remembered(collector: Collector, sent: _Sent) -> Agent | None:
 
 def _opened(collector: Collector, sent: _Sent, agent: Agent) -> Batch:
     collector.agent_limits.check(agent.agent_id, len(sent.body))
-    limit_bytes, told = collector.settings.limits.max_expanded_bytes, kept_headers(sent.headers)
-    batch = (agent.agent_id, agent, sent.path, told, sent.body, limit_bytes)
-    return open_batch(*batch, received_at=collector.now(), verified=agent)
+    return open_batch(
+        agent.agent_id,
+        sent.path,
+        kept_headers(sent.headers),
+        sent.body,
+        collector.now(),
+        maker=agent,
+        limit_bytes=collector.settings.limits.max_expanded_bytes,
+        verified=agent,
+    )
 
 
 def _note_refusal(collector: Collector, sent: _Sent, refused: RefusedError) -> None:

@@ -146,12 +146,12 @@ def _opened(parcel: Parcel, by: Introduction, limit_bytes: int, now: datetime) -
     maker = replace(agent, agent_id=by.stands_for or agent.agent_id)
     batch = open_batch(
         agent_id,
-        maker,
         parcel.path,
         {**sent, VIA: " ".join(parcel.via)},
         body,
-        limit_bytes,
-        received_at=min(parcel.received_at or now, now),
+        min(parcel.received_at or now, now),
+        maker=maker,
+        limit_bytes=limit_bytes,
         is_forwarded=True,
     )
     return Opened(parcel, batch, agent, keys)

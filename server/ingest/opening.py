@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from datetime import datetime
 
 from server.expand import expand
 from server.ingest.filing import file_lines
@@ -12,12 +12,15 @@ from server.store.rows import Agent, Batch
 
 def open_batch(
     agent_id: str,
-    maker: Agent,
     path: str,
     headers: dict[str, str],
     body: bytes,
+    received_at: datetime,
+    *,
+    maker: Agent,
     limit_bytes: int,
-    **more: Any,
+    verified: Agent | None = None,
+    is_forwarded: bool = False,
 ) -> Batch:
     """Return a batch taken apart; whether it was signed is for the caller to know.
 
@@ -25,18 +28,22 @@ def open_batch(
     ----------
     agent_id : str
         Whose spool it continues.
-    maker : Agent
-        Of whom its records must be.
     path : str
         With the query, as it was signed.
     headers : dict
         Those that are kept with it as evidence, names in lower case.
     body : bytes
         As transmitted.
+    received_at : datetime
+        By the clock of whom the agent sent it to.
+    maker : Agent
+        Of whom its records must be.
     limit_bytes : int
         What it may expand to.
-    **more
-        Further fields of the batch, `received_at` among them.
+    verified : Agent, optional
+        Against which its signature was verified.
+    is_forwarded : bool
+        It came through another collector.
 
     Raises
     ------
@@ -55,5 +62,7 @@ def open_batch(
         path=path,
         headers=headers,
         body=body,
-        **more,
+        received_at=received_at,
+        is_forwarded=is_forwarded,
+        verified=verified,
     )

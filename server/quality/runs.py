@@ -67,7 +67,8 @@ def runs_named(reads: Reads, record_ids: Iterable[str]) -> list[Run]:
 
 def standing_series(reads: Reads, instrument_id: str) -> list[Series]:
     """Return every series of an instrument, those in trouble first, otherwise the last measured first."""
-    return standing_series_and_runs(reads, instrument_id, None, 0)[0]
+    rows = reads.qc_series(instrument_id)
+    return _standing(rows, runs_named(reads, [row.record_id for row in rows]))
 
 
 def standing_series_and_runs(
@@ -75,13 +76,19 @@ def standing_series_and_runs(
 ) -> tuple[list[Series], list[Run]]:
     """Return what `standing_series` does, and a page of the instrument's runs, last measured first; their records are
     read together."""
-    series = reads.qc_series(instrument_id)
-    last = reads.qc_runs(instrument_id, before=before, limit=limit) if limit else []
-    names = dict.fromkeys([*(row.record_id for row in series), *(row.record_id for row in last)])
-    known = {run.row.record_id: run for run in runs_named(reads, names)}
-    found = [Series(row, known[row.record_id]) for row in series if row.record_id in known]
-    found.sort(key=lambda one: _WORST_FIRST[one.newest.result.status])
-    return found, [known[row.record_id] for row in last if row.record_id in known]
+    rows = reads.qc_series(instrument_id)
+    newest = [row.record_id for row in rows]
+    last = [row.record_id for row in reads.qc_runs(instrument_id, before=before, limit=limit)]
+    runs = runs_named(reads, dict.fromkeys([*last, *newest]))
+    shown = set(last)
+    return _standing(rows, runs), [run for run in runs if run.row.record_id in shown]
+
+
+def _standing(rows: Iterable[QcSeriesRow], runs: Iterable[Run]) -> list[Series]:
+    """Return series with their newest runs, those in trouble first, without those whose run cannot be read any more."""
+    known = {run.row.record_id: run for run in runs}
+    found = [Series(row, known[row.record_id]) for row in rows if row.record_id in known]
+    return sorted(found, key=lambda one: _WORST_FIRST[one.newest.result.status])
 
 
 def runs_on(reads: Reads, instrument_id: str, acquisition_id: str) -> list[Run]:

@@ -192,4 +192,4 @@ def among_these(ids: Sequence[str] | None) -> tuple[str, list[str]]:
     """Return the condition that an instrument `i` is one of some, or any for None, and its values."""
     if ids is None:
         return "TRUE", []
-    return f"i.instrument_id IN ({', '.join('?' * len(ids))})" if ids else "FALSE", list(ids)
+    return f"i.instrument_id IN ({marks(ids)})" if ids else "FALSE", list(ids)

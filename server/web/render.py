@@ -6,7 +6,8 @@ from typing import Any
 
 from fastapi import Request
 from fastapi.responses import HTMLResponse
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment, PackageLoader, StrictUndefined, pass_context
+from jinja2.runtime import Context
 from markupsafe import Markup
 
 from server import numbers
@@ -30,8 +31,20 @@ def _counted(singular: str, plural: str, num: int, **values: Any) -> Markup:
     return Markup(said) % {"num": numbers.count(num), **values}
 
 
+@pass_context
+def _let_go(context: Context) -> str:
+    """End a page, from its template: nothing of it is shown after that.
+
+    A macro of the page's own knows the context and the context knows the macro. Left so, all that the page showed would wait
+    for the collector of garbage, which stops everybody for up to 200 ms when so much has come together.
+    """
+    context.vars.clear()
+    return ""
+
+
 _TEMPLATES.install_gettext_callables(gettext, ngettext, newstyle=True)  # type: ignore[attr-defined]
 _TEMPLATES.globals["ngettext"] = _counted
+_TEMPLATES.globals["let_go"] = _let_go
 _TEMPLATES.filters.update(
     when=words.when,
     when_ms=words.when_ms,
@@ -65,30 +78,14 @@ def render(
     collector = request.app.state.collector
     language = language_of(request)
     speak(language)  # a refusal may be made outside the middleware
-    everywhere = {
-        "person": person,
-        "collector_name": collector.settings.collector.name,
-        "version": request.app.version,
-        "path": request.url.path,
-        "now": collector.now(),
-        "language": language,
-        "languages": LANGUAGES,
-    }
-    return HTMLResponse(_filled(template, everywhere | values), status_code=status_code)
-
-
-def _filled(template: str, values: dict[str, Any]) -> str:
-    """Return a template with its values, and let go of these.
-
-    A macro of the page's own knows the context and the context knows the macro. Left so, all that the page shows would
-    wait for the collector of garbage, which stops everybody for up to 200 ms when so much has come together.
-    """
-    page = _TEMPLATES.get_template(template)
-    context = page.new_context(values)
-    try:
-        return _TEMPLATES.concat(page.root_render_func(context))
-    except Exception:
-        _TEMPLATES.handle_exception()  # tells lines of the template instead of what it was compiled to
-        raise
-    finally:
-        context.vars.clear()
+    page = _TEMPLATES.get_template(template).render(
+        person=person,
+        collector_name=collector.settings.collector.name,
+        version=request.app.version,
+        path=request.url.path,
+        now=collector.now(),
+        language=language,
+        languages=LANGUAGES,
+        **values,
+    )
+    return HTMLResponse(page, status_code=status_code)

@@ -8,6 +8,7 @@ from html import unescape
 from xml.etree import ElementTree
 
 import pytest
+from markupsafe import escape
 
 from server.alerts.book import DOCUMENT, book_of
 from server.alerts.round import AlertRound
@@ -49,6 +50,24 @@ def asked(running, question):
 def test_quiet_collector_says_so(running):
     with running.browser() as browser:
         assert "All quiet" in text_of(browser.get("/alerts").text)
+
+
+def test_likely_cause_is_told_as_it_was_written_and_is_no_markup(firing):
+    cause = "<script>alert(1)</script> 100% of %(minutes)s %s & {{ 7 * 7 }} (2026-05-02)"
+    (one,) = asked(firing, book_of).values()
+    body = one.model_copy(update={"cause": cause}).model_dump_json()
+    firing.collector.writer.do(
+        lambda writes: writes.put_document(DOCUMENT, one.key, body, firing.clock(), "a test")
+    )
+    token = firing.token()["Authorization"].removeprefix("Bearer ")
+    with firing.browser(role="viewer") as browser:
+        for path in ("/alerts", "/instruments/scope-1"):
+            page = browser.get(path).text
+            assert str(escape(f"Likely cause: {cause}")) in page and "<script>alert" not in page
+    (told,) = firing.get("/v1/alerts").json()["alerts"]
+    assert told["cause"] == cause
+    feed = ElementTree.fromstring(firing.client.get(f"/alerts.rss?token={token}").content)
+    assert feed.findtext("channel/item/description").startswith(f"Likely cause: {cause}.")
 
 
 def test_instrument_tells_the_most_severe_alert_first(firing):

@@ -6,7 +6,6 @@ import json
 import subprocess
 import sys
 import threading
-import time
 from contextlib import closing, contextmanager
 
 import httpx
@@ -66,7 +65,9 @@ def test_document_that_two_collectors_change_at_once_is_changed_by_one(new_datab
     def change_slowly(writes):
         document = change(writes)
         is_written.set()
-        time.sleep(1.0)  # the other has read version 1 and waits for this commit
+        # Until the other has read version 1 and waits for this commit.
+        while not writes._connection.fetch("SELECT 1 FROM pg_locks WHERE NOT granted"):
+            pass
         return document
 
     with closing(postgres_store(address)) as one, closing(postgres_store(address)) as other:
