@@ -109,10 +109,7 @@ def verdict(result: QcResult) -> str:
     """Return the verdict as a sentence."""
     ruled = [metric for metric in result.metrics if has_rule(metric)]
     n = len({metric.metric for metric in ruled})
-    count = {
-        status: len({m.metric for m in ruled if m.status == status})
-        for status in (QcStatus.FAIL, QcStatus.WARN, QcStatus.UNKNOWN)
-    }
+    count = {status: len({m.metric for m in ruled if m.status == status}) for status in QcStatus}
     if not any(metric.measured is not None for metric in result.metrics):
         return "Nothing could be measured; the remarks say why."
     if not ruled:
@@ -120,7 +117,7 @@ def verdict(result: QcResult) -> str:
     if result.status == QcStatus.UNKNOWN:
         return "No rule could be applied to what was measured."
     if result.status == QcStatus.PASS:
-        return f"{_all_of(n)} inside the limits.{_open(count[QcStatus.UNKNOWN])}"
+        return f"{_of_all(count[QcStatus.PASS], n)} inside the limits.{_open(count[QcStatus.UNKNOWN])}"
     parts = [
         f"{count[status]} of {n} figures with limits {words}"
         for status, words in ((QcStatus.FAIL, "failed"), (QcStatus.WARN, "to be looked at"))
@@ -129,12 +126,15 @@ def verdict(result: QcResult) -> str:
     return f"{'; '.join(parts)}.{_open(count[QcStatus.UNKNOWN])}"
 
 
-def _all_of(n: int) -> str:
-    return "The one figure with a limit is" if n == 1 else f"All of {n} figures with limits are"
+def _of_all(n_inside: int, n: int) -> str:
+    if n == 1:
+        return "The one figure with a limit is"
+    return f"{'All' if n_inside == n else n_inside} of {n} figures with limits {'is' if n_inside == 1 else 'are'}"
 
 
 def _open(n: int) -> str:
-    return f" {n} could not be judged." if n else ""
+    """Say of how many figures a limit could not be applied: one against time zero, as long as there is none."""
+    return f" {n} {'has' if n == 1 else 'have'} a limit that could not be applied." if n else ""
 
 
 def out_of_limits(result: QcResult) -> list[str]:

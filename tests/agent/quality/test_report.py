@@ -29,7 +29,7 @@ from agent.quality.report.chart import HEIGHT, WIDTH, chart, ticks_over
 from agent.quality.report.paper import _pictures, _trends
 from agent.quality.report.sheet import Sheets
 from agent.quality.report.trend import trends
-from agent.quality.report.words import NO_LIMIT, shown
+from agent.quality.report.words import NO_LIMIT, shown, verdict
 from agent.quality.results import qc_result
 from agent.records import QcInput, QcResult, QcStatus
 from agent.settings import InstrumentSettings
@@ -189,6 +189,26 @@ def test_verdict_comes_first_and_in_words(report: Report, result: QcResult) -> N
     assert "figures with limits" in text_of(first)
     out = {m.metric for m in result.metrics if m.status in (QcStatus.FAIL, QcStatus.WARN)}
     assert len(list(first.iter(f"{XHTML}li"))) >= len(out)
+
+
+@pytest.mark.parametrize(
+    ("statuses", "said"),
+    [
+        ("pass pass", "All of 2 figures with limits are inside the limits."),
+        ("pass unknown", "1 of 2 figures with limits is inside the limits. 1 has a limit that could not be applied."),
+        ("pass pass unknown", "2 of 3 figures with limits are inside the limits. 1 has a limit that could not be applied."),
+        ("pass", "The one figure with a limit is inside the limits."),
+    ],
+)  # fmt: skip
+def test_figure_whose_limit_could_not_be_applied_is_not_counted_as_inside(
+    result: QcResult, statuses: str, said: str
+) -> None:
+    model = next(metric for metric in result.metrics if metric.rule != NO_LIMIT)
+    metrics = tuple(
+        model.model_copy(update={"metric": f"figure_{n}", "status": QcStatus(status)})
+        for n, status in enumerate(statuses.split())
+    )
+    assert verdict(result.model_copy(update={"metrics": metrics, "status": QcStatus.PASS})) == said
 
 
 @pytest.mark.parametrize("routine", sorted(ROUTINES))
