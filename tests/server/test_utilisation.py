@@ -293,7 +293,7 @@ def test_crate_lists_its_files_as_they_are_and_refers_to_nothing_that_is_not_the
 
 def test_crate_names_nobody(crate):
     whole = "".join(file.read_text("utf-8") for file in crate.iterdir())
-    for name in ("ada", "grace", "ACME", "Carberry", "Nobody", "9c9c"):
+    for name in (r"ada\b", "grace", "ACME", "Carberry", "Nobody", "9c9c9c9c"):  # a UUID may hold "ada6"
         assert not re.search(rf"\b{name}", whole), name
 
 
