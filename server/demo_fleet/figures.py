@@ -54,8 +54,10 @@ ROUTINES: dict[str, tuple[FigureModel, ...]] = {
     name: tuple(one for one in FIGURES if one.routine == name) for name in ("psf", "illumination", "drift")
 }
 _FOLLOWS_PER_KELVIN = 0.04
-_QUIET = 0.1
-_LEFT_WEEKS = 0.3
+_LEFT_WEEKS = 1.2
+"""When the history ends, the figure that drifts would reach its limit in so long."""
+_QUIET_WEEKS = 0.25
+"""Noise of the figure that drifts, as the time in which it drifts so far: a quiet instrument, a clear line."""
 
 
 def temperature_c(instrument: Instrument, at: datetime) -> float:
@@ -89,12 +91,12 @@ class Figures:
         return fault is not None and fault.kind == "drifts_to_limit" and model.figure == "fwhm_x"
 
     def _drifted(self, model: FigureModel, at: datetime, noise: float) -> float:
-        """Return a value on a line that is just before its limit when the history ends; a quiet instrument, a clear line."""
+        """Return a value on a line that is days before its limit when the history ends; noise takes none beyond it."""
         assert model.upper is not None
         begins, level = self._span.week(0), self._level[model.figure]
         week, n_weeks = ((moment - begins) / timedelta(weeks=1) for moment in (at, self._span.ends_at))
         per_week = (model.upper - level) / (n_weeks + _LEFT_WEEKS)
-        return level + per_week * min(week, n_weeks) + _QUIET * noise
+        return level + per_week * (min(week, n_weeks) + _QUIET_WEEKS * noise / model.noise)
 
     def _faulty(self, model: FigureModel, value: float, at: datetime, kelvin: float) -> float:
         fault = self._instrument.fault

@@ -21,7 +21,7 @@ from agent.records import ScheduleRun, decode
 from server.alerts.findings import Looker
 from server.alerts.rules import DEFAULT_RULES
 from server.collector import Collector
-from server.demo_fleet.figures import FIGURES, LIGHT_PATH, Figures
+from server.demo_fleet.figures import LIGHT_PATH
 from server.demo_fleet.filling import Filled, fill, filled_in
 from server.demo_fleet.history import History
 from server.demo_fleet.living import Living
@@ -129,16 +129,23 @@ def test_figures_of_a_run_go_their_own_ways(reads, filled):
     assert abs(statistics.correlation(told["fwhm_x"], told["fwhm_z"])) < 0.5
 
 
-@pytest.mark.parametrize("n_weeks", [52, 157])
+@pytest.mark.parametrize("n_weeks", [10, 52, 157])
 @pytest.mark.parametrize("seed", [1, 2, 3])
-def test_drift_is_days_from_its_limit_however_long_the_history(n_weeks, seed):
-    span = Span(NOW, n_weeks)
+@pytest.mark.parametrize("n_days", range(7))
+def test_drift_is_days_from_its_limit_and_never_beyond_it(n_days, seed, n_weeks):
+    """However long the history, and whatever the day on which somebody starts the fleet."""
+    ends_at = NOW + timedelta(days=n_days)
+    span = Span(ends_at, n_weeks)
     drifting = next(one for one in fleet(len(FAULTS), span, seed) if one.fault.kind == "drifts_to_limit")
-    model = FIGURES[0]
-    figures = Figures(drifting, span)
-    runs_at = [at for number in range(n_weeks) if (at := span.week(number) + timedelta(days=2)) < NOW]
-    found = chart_of([Sample(at, figures.draw(model, at)) for at in runs_at])
-    assert timedelta(0) < found.drift.crosses(model.upper) < timedelta(days=14)
+    history = History(drifting, span)
+    planned = (history.planned.of_week(number)["psf"].planned_at for number in range(n_weeks))
+    runs = [decode(history.measured("psf", at)[1]) for at in planned if at < ends_at]
+    figures = [next(one for one in run.metrics if one.metric == "fwhm_x") for run in runs]
+    times, values = [run.captured.wall_at for run in runs], [one.measured.value for one in figures]
+    limit = figures[-1].upper_limit
+    assert max(values) < limit
+    crosses_at = times[-1] + chart_of([*map(Sample, times, values)]).drift.crosses(limit)
+    assert ends_at < crosses_at < ends_at + timedelta(days=14)
 
 
 def test_quality_control_is_planned_and_missed_runs_say_why(reads, filled):
