@@ -25,6 +25,7 @@ def test_process_ends_with_exit_code_0(order):
 
 
 def test_process_captures_what_it_runs(process, spooled, tmp_path):
+    assert process.call("settle", 60) is True  # what is set before the first snapshot is no change
     process.call("set_property", 30, device="Camera", property="Gain", value="4")
     process.call("acquire", 60, sequence=ONE_PLANE, output=str(tmp_path / "a.ome.zarr"))
     assert process.call("settle", 60) is True
